@@ -1,0 +1,207 @@
+import type { Cidr, InterfaceAddress } from '../net/cidr.ts'
+import type { Family, Ip } from '../net/ip.ts'
+import type { Mac } from '../net/mac.ts'
+
+/** The route protocol of every route of ours (rtnetlink(7), rtm_protocol; 80 is Calico's). */
+export const ROUTE_PROTOCOL = 77
+
+/** The main routing table (rtnetlink(7), RT_TABLE_MAIN). */
+export const MAIN_TABLE = 254
+
+/** A VXLAN device (RFC 7348) without learning: every peer's entries are written by us. */
+export interface VxlanLink {
+  readonly kind: 'vxlan'
+  readonly name: string
+  readonly mtuBytes: number
+  readonly mac: Mac
+  /** 24 bits. */
+  readonly vni: number
+  /** UDP, both ways. */
+  readonly port: number
+  /** The outer source address; its family is the underlay's. */
+  readonly local: Ip
+  /** The name of the interface that holds `local`. */
+  readonly uplink: string
+}
+
+/** A pair of which one end stays with the host and the other is a workload's interface in a network namespace of its own. */
+export interface VethLink {
+  readonly kind: 'veth'
+  readonly name: string
+  readonly mtuBytes: number
+  readonly mac: Mac
+  readonly peer: VethPeer
+}
+
+/** The workload's end, with all that is configured inside its network namespace. */
+export interface VethPeer {
+  /** Path of the network namespace (a pinned one, under /run/margay/netns). */
+  readonly netns: string
+  readonly name: string
+  readonly mac?: Mac
+  /** Its own addresses, /32 and /128. */
+  readonly addresses: readonly InterfaceAddress[]
+  /** One default gateway a family: reached on the link, then default routes through it. */
+  readonly gateways: readonly Ip[]
+}
+
+/** A network device of ours. Later kinds: ipip, wireguard, tap. */
+export type Link = VxlanLink | VethLink
+
+/** An address of a link of ours. */
+export interface Address {
+  readonly link: string
+  readonly address: InterfaceAddress
+}
+
+/** A permanent neighbour entry: the link-layer address for a next hop (ARP, ND), so that the kernel never asks the network. */
+export interface Neighbour {
+  readonly link: string
+  readonly ip: Ip
+  readonly mac: Mac
+}
+
+/** A permanent forwarding database entry of a VXLAN device (`bridge fdb`, self): the outer destination for an inner MAC. */
+export interface FdbEntry {
+  readonly link: string
+  readonly mac: Mac
+  readonly dst: Ip
+}
+
+/** A policy routing rule in our priority range. */
+export interface Rule {
+  readonly family: Family
+  readonly priority: number
+  readonly table: number
+  readonly mark?: { readonly value: number; readonly mask: number; readonly negate: boolean }
+}
+
+/** A route with protocol 77. Key: table, destination, metric, TOS (always 0). */
+export interface Route {
+  readonly table: number
+  readonly destination: Cidr
+  /** 0 is "none given"; the kernel makes it 1024 for IPv6. */
+  readonly metric: number
+  readonly type: 'unicast' | 'blackhole' | 'throw'
+  /** Absent for blackhole and throw. */
+  readonly link?: string
+  readonly nextHop?: Ip
+  /** The next hop is on this link although no address of the link says so. */
+  readonly isOnlink?: boolean
+  /** Preferred source address. */
+  readonly source?: Ip
+  readonly mtuBytes?: number
+}
+
+/** A kernel parameter: `key` is the path below /proc/sys (`net/ipv4/conf/margay.vxlan/rp_filter`), `value` without a newline. */
+export interface Sysctl {
+  readonly key: string
+  readonly value: string
+}
+
+/** A named set of addresses or prefixes in `inet margay`. */
+export interface NftSet {
+  readonly kind: 'set'
+  readonly name: string
+  readonly family: Family
+  /** Prefixes need intervals; plain addresses are a hash. Covered prefixes must be removed by the planner. */
+  readonly isInterval: boolean
+  /** Canonical addresses, or canonical prefixes with `isInterval`. */
+  readonly elements: ReadonlySet<string>
+}
+
+/** A chain in `inet margay`; a base chain has a hook. */
+export interface NftChain {
+  readonly kind: 'chain'
+  readonly name: string
+  readonly hook?: NftHook
+  readonly rules: readonly NftRule[]
+}
+
+/** Where a base chain is called (nft(8), base chains). The policy is always accept: what must be dropped is dropped by a rule. */
+export interface NftHook {
+  readonly type: 'filter' | 'nat' | 'route'
+  readonly hook: 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting'
+  readonly priority: number
+}
+
+/** Matches, all of which must hold, then what is done. */
+export interface NftRule {
+  readonly matches: readonly NftMatch[]
+  readonly verdict: NftVerdict
+  /** Count packets and bytes that reach the verdict. */
+  readonly isCounted?: boolean
+}
+
+/** One condition. `negate` turns it round. */
+export type NftMatch =
+  /** Name of the in or out interface; a trailing `*` matches a prefix. */
+  | { readonly on: 'iifname' | 'oifname'; readonly value: string; readonly negate?: boolean }
+  | { readonly on: 'family'; readonly value: Family; readonly negate?: boolean }
+  /** IP protocol number of the transport header (meta l4proto). */
+  | { readonly on: 'protocol'; readonly value: number; readonly negate?: boolean }
+  /** Needs a `protocol` match before it. */
+  | { readonly on: 'sport' | 'dport'; readonly value: number; readonly negate?: boolean }
+  | { readonly on: 'saddr' | 'daddr'; readonly value: Cidr | Ip; readonly negate?: boolean }
+  /** Membership in a named set of the same family. */
+  | { readonly on: 'saddr' | 'daddr'; readonly set: string; readonly family: Family; readonly negate?: boolean }
+  /** Any of these conntrack states. */
+  | {
+      readonly on: 'ct-state'
+      readonly value: readonly ('new' | 'established' | 'related' | 'invalid' | 'untracked')[]
+      readonly negate?: boolean
+    }
+  /** The destination (source) address is one of the host's own (fib daddr type local). */
+  | { readonly on: 'daddr-type' | 'saddr-type'; readonly value: 'local'; readonly negate?: boolean }
+  | { readonly on: 'mark'; readonly value: number; readonly mask: number; readonly negate?: boolean }
+
+/** What is done with a packet that matched. */
+export type NftVerdict =
+  | { readonly do: 'accept' | 'drop' | 'return' | 'notrack' }
+  | { readonly do: 'jump' | 'goto'; readonly chain: string }
+  | { readonly do: 'masquerade'; readonly isRandom: boolean; readonly ports?: readonly [number, number] }
+
+/** A set or a chain of the table `inet margay`. */
+export type NftObject = NftSet | NftChain
+
+/** Each table of kernel objects with the type of its values. A key names one object within its table. */
+export interface TableTypes {
+  readonly policy: NftObject
+  readonly links: Link
+  readonly sysctls: Sysctl
+  readonly addresses: Address
+  readonly neighbours: Neighbour
+  readonly fdb: FdbEntry
+  readonly rules: Rule
+  readonly routes: Route
+}
+
+/** The name of a table of kernel objects. */
+export type TableName = keyof TableTypes
+
+/** What must be there before what refers to it; removal runs the other way. */
+export const APPLY_ORDER = [
+  'policy',
+  'links',
+  'sysctls',
+  'addresses',
+  'neighbours',
+  'fdb',
+  'rules',
+  'routes',
+] as const satisfies readonly TableName[]
+
+/** The kernel's own key of each object. */
+export const keyOf: { readonly [T in TableName]: (value: TableTypes[T]) => string } = {
+  policy: (object) => `${object.kind} ${object.name}`,
+  links: (link) => link.name,
+  sysctls: (sysctl) => sysctl.key,
+  addresses: (address) => `${address.link} ${address.address}`,
+  neighbours: (neighbour) => `${neighbour.link} ${neighbour.ip}`,
+  fdb: (entry) => `${entry.link} ${entry.mac}`,
+  rules: (rule) => `${rule.family} ${rule.priority}`,
+  routes: (route) => `${route.table} ${route.destination} ${route.metric}`,
+}
+
+/** The whole state that we want in the kernel, or a part of it that one planner's group contributed: values by table. */
+export type Desired = { readonly [T in TableName]?: readonly TableTypes[T][] }
