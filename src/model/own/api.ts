@@ -1,0 +1,104 @@
+/**
+ * The daemon's API on its unix socket: HTTP/1.1 with JSON bodies. Both the daemon and the command line import these shapes.
+ *
+ * | request | answer |
+ * |---|---|
+ * | `GET /v1/status` | StatusReport |
+ * | `GET /v1/desired` | TableDump: what is wanted in the kernel |
+ * | `GET /v1/diff` | DiffReport: fresh list of the kernel against what is wanted |
+ * | `GET /v1/workloads` | WorkloadReport[] |
+ * | `GET /v1/workloads/NAMESPACE/NAME` | WorkloadReport, or 404 |
+ * | `POST /v1/workloads` | AttachRequest in, WorkloadReport out when it is applied |
+ * | `DELETE /v1/workloads/NAMESPACE/NAME` | 204 when it is gone, 404 if there was none |
+ * | `POST /v1/reload` | 204 when the configuration was read again, 400 with why not |
+ * | `GET /v1/debug/record?seconds=N` | JSON lines (application/x-ndjson), see daemon/record |
+ *
+ * Errors are `{ "error": { "code", "message" } }` with status 400 (bad request), 404, 409 (conflict), 503 (etcd or a pass failed) or 500.
+ */
+export interface ApiError {
+  readonly error: { readonly code: string; readonly message: string }
+}
+
+/** One object of one table that the kernel refused, or a clash of two owners. */
+export interface FailureReport {
+  readonly table: string
+  readonly key: string
+  readonly reason: string
+}
+
+/** One peer, as status shows it; computed when asked, never remembered. */
+export interface PeerReport {
+  readonly node: string
+  readonly underlay: readonly string[]
+  readonly family: 4 | 6
+  /** `direct`, `vxlan` or `none`. */
+  readonly mode: string
+  /** The tunnel device, where there is one. */
+  readonly tunnel?: string
+  readonly nextHop?: string
+  readonly mtuBytes?: number
+  readonly blocks: number
+  /** RFC 3339; absent if it was never seen alive by this daemon. */
+  readonly lastSeen?: string
+  readonly isAlive: boolean
+  readonly isReachable: boolean
+  /** Why not reachable, or what is waited for. */
+  readonly reason?: string
+}
+
+/** What `margay status` shows. */
+export interface StatusReport {
+  readonly node: string
+  readonly version: string
+  readonly mode: { readonly configured: string; readonly pools: string; readonly isDifferent: boolean }
+  readonly isReady: boolean
+  /** Why not ready, in words; empty when ready. */
+  readonly notReady: readonly string[]
+  readonly store: { readonly endpoints: readonly string[]; readonly isConnected: boolean; readonly reason?: string; readonly isFromSavedView: boolean }
+  readonly revision: number
+  readonly appliedRevision: number
+  readonly addresses: readonly string[]
+  readonly tunnelAddresses: readonly string[]
+  readonly mtuBytes: number
+  readonly peers: readonly PeerReport[]
+  readonly workloads: number
+  readonly failures: readonly FailureReport[]
+  /** Kernel objects of ours that somebody changed or removed and that were put right, since the start. */
+  readonly repairs: number
+  readonly warnings: readonly string[]
+}
+
+/** Objects by table and key, as JSON. */
+export type TableDump = Readonly<Record<string, Readonly<Record<string, unknown>>>>
+
+/** What is wanted and not there, there and not wanted, or different. */
+export interface DiffReport {
+  readonly differences: readonly { readonly table: string; readonly key: string; readonly want?: unknown; readonly have?: unknown }[]
+}
+
+/** Attaches a network namespace as a workload of this host. Exactly one of `netns` and `pid`. */
+export interface AttachRequest {
+  readonly name: string
+  readonly namespace: string
+  readonly netns?: string
+  readonly pid?: number
+  /** Requested addresses; without, one of each family that has a pool. */
+  readonly ips?: readonly string[]
+  readonly labels?: Readonly<Record<string, string>>
+  /** Names of the pools to take automatic addresses from. */
+  readonly pools?: readonly string[]
+}
+
+/** A workload of this host. */
+export interface WorkloadReport {
+  readonly name: string
+  readonly namespace: string
+  readonly orchestrator: string
+  readonly addresses: readonly string[]
+  readonly interface: string
+  readonly labels: Readonly<Record<string, string>>
+  /** The path under which its network namespace was given, where this host attached it. */
+  readonly netns?: string
+  /** `up`, or why not. */
+  readonly state: string
+}
