@@ -33,14 +33,13 @@ export interface Config {
     readonly keyFile: string
     readonly username: string
     readonly passwordFile: string
-    readonly embedded: {
-      readonly enabled: boolean
-      /** Addresses on which the embedded etcd serves clients, port 23790; anything but loopback needs the TLS files below. */
-      readonly listen: readonly string[]
-      readonly certFile: string
-      readonly keyFile: string
-      readonly clientCaFile: string
-    }
+    /** This host runs the etcd itself (`margay-etcd.service`). Explicit: a forgotten key must not make a private island. */
+    readonly embedded: boolean
+    /** IP addresses on which the embedded etcd serves clients, port 23790; anything but loopback needs the three TLS files below. */
+    readonly embeddedListen: readonly string[]
+    readonly embeddedCertFile: string
+    readonly embeddedKeyFile: string
+    readonly embeddedClientCaFile: string
   }
   readonly networking: { readonly enabled: boolean }
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' }
