@@ -1,0 +1,37 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { TableTypes } from '../kernel/objects.ts'
+import type { KernelTable } from '../kernel/table.ts'
+
+/** What we know to be in the kernel of one table, and which keys may differ from what is wanted. */
+export class Mirror<V extends TableTypes[keyof TableTypes]> {
+  readonly table: KernelTable<V>
+  readonly entries = new Map<string, V>()
+  readonly dirty = new Set<string>()
+  /** The kernel must be listed before the next comparison. */
+  isStale = true
+
+  constructor(table: KernelTable<V>) {
+    this.table = table
+  }
+
+  /** Takes a fresh list for what is in the kernel; every key of it and of what is wanted that differs is dirty. Gives how many known ones changed. */
+  replace(listed: ReadonlyMap<string, V>, desired: ReadonlyMap<string, V>): number {
+    const drifted = [...this.entries.keys()].filter(
+      (key) => desired.has(key) && !this.isSame(this.entries.get(key), listed.get(key)),
+    ).length
+    this.entries.clear()
+    for (const [key, value] of listed) {
+      this.entries.set(key, value)
+      if (!desired.has(key)) this.dirty.add(key)
+    }
+    for (const [key, value] of desired) if (!this.isSame(value, listed.get(key))) this.dirty.add(key)
+    this.isStale = false
+    return drifted
+  }
+
+  /** Whether the kernel holds what is wanted (both may be absent). */
+  isSame(desired: V | undefined, actual: V | undefined): boolean {
+    if (desired === undefined || actual === undefined) return desired === actual
+    return this.table.matches?.(desired, actual) ?? isDeepStrictEqual(desired, actual)
+  }
+}
