@@ -1,0 +1,38 @@
+import { createServer, type Server, type ServerResponse } from 'node:http'
+
+/** What the two health questions are answered from; read at each request. */
+export interface HealthSource {
+  /** Why the daemon is not alive; empty when it is. */
+  notAlive(): readonly string[]
+  /** Why the host is not ready; empty when it is. */
+  notReady(): readonly string[]
+}
+
+/** Serves `GET /liveness` and `GET /readiness`: 200, or 503 with the reasons, one a line. Resolves when it listens. */
+export async function serveHealth(source: HealthSource, host: string, port: number): Promise<Server> {
+  const server = createServer((request, response) => {
+    const path = request.url?.split('?', 1)[0]
+    if (request.method !== 'GET' && request.method !== 'HEAD') answer(response, 405, 'only GET is served here')
+    else if (path === '/liveness') answerHealth(response, 'live', source.notAlive())
+    else if (path === '/readiness') answerHealth(response, 'ready', source.notReady())
+    else answer(response, 404, 'there is /liveness and /readiness')
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  return server
+}
+
+function answerHealth(response: ServerResponse, good: string, reasons: readonly string[]): void {
+  if (reasons.length === 0) answer(response, 200, good)
+  else answer(response, 503, reasons.join('\n'))
+}
+
+function answer(response: ServerResponse, status: number, body: string): void {
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' })
+  response.end(`${body}\n`)
+}
