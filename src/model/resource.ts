@@ -12,6 +12,8 @@ export interface Metadata {
   readonly creationTimestamp?: string | undefined
   /** The store's mod revision as a decimal string; never stored. */
   readonly resourceVersion?: string | undefined
+  /** Set by Kubernetes only; a resource that has it is on its way out. */
+  readonly deletionTimestamp?: string | undefined
 }
 
 /** One resource: members that this version does not know are kept wherever they stand. */

@@ -54,7 +54,12 @@ export interface StatusReport {
   readonly isReady: boolean
   /** Why not ready, in words; empty when ready. */
   readonly notReady: readonly string[]
-  readonly store: { readonly endpoints: readonly string[]; readonly isConnected: boolean; readonly reason?: string; readonly isFromSavedView: boolean }
+  readonly store: {
+    readonly endpoints: readonly string[]
+    readonly isConnected: boolean
+    readonly reason?: string
+    readonly isFromSavedView: boolean
+  }
   readonly revision: number
   readonly appliedRevision: number
   readonly addresses: readonly string[]

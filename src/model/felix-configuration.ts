@@ -1,0 +1,179 @@
+import * as z from 'zod'
+import { PROGRAM_CLUSTER_ROUTES } from './bgp-configuration.ts'
+import {
+  type DeepReadonly,
+  durationField,
+  emptyIsKept,
+  integerField,
+  interfaceAddressField,
+  ipv4Field,
+  ipv6Field,
+  portRangeField,
+  selectorField,
+} from './fields.ts'
+import type { Resource } from './resource.ts'
+
+const flag = z.boolean().optional()
+const text = z.string().optional()
+const duration = durationField.optional()
+const integer = z.number().int().optional()
+const port = integerField(1, 65_535).optional()
+const mtu = integerField(0, 65_535).optional()
+const priority = integerField(1, 2_147_483_646).optional()
+const severity = text
+const acceptReturn = z.enum(['Accept', 'Return', 'ACCEPT', 'RETURN']).optional()
+const dropReject = z.enum(['Drop', 'Reject', 'DROP', 'REJECT']).optional()
+const failsafePorts = emptyIsKept(
+  z.array(z.object({ protocol: z.string().optional(), port: integerField(0, 65_535), net: interfaceAddressField.optional() })),
+).optional()
+const tableRange = z.object({ min: z.number().int(), max: z.number().int() })
+
+/** What decides routes, tunnels and addresses. */
+const network = {
+  ipv6Support: flag,
+  ipForwarding: z.enum(['Enabled', 'Disabled']).optional(),
+  interfacePrefix: text,
+  interfaceExclude: text,
+  deviceRouteProtocol: integer,
+  deviceRouteSourceAddress: ipv4Field.optional(),
+  deviceRouteSourceAddressIPv6: ipv6Field.optional(),
+  removeExternalRoutes: flag,
+  routeSource: z.enum(['CalicoIPAM', 'WorkloadIPs']).optional(),
+  routeTableRanges: z.array(tableRange).optional(),
+  routeTableRange: tableRange.optional(),
+  routeSyncDisabled: flag,
+  programClusterRoutes: z.enum(PROGRAM_CLUSTER_ROUTES).optional(),
+  ipv4NormalRoutePriority: priority,
+  ipv6NormalRoutePriority: priority,
+  ipv4ElevatedRoutePriority: priority,
+  ipv6ElevatedRoutePriority: priority,
+  ipipEnabled: flag,
+  vxlanEnabled: flag,
+  ipipMTU: mtu,
+  vxlanMTU: mtu,
+  vxlanMTUV6: mtu,
+  mtuIfacePattern: text,
+  vxlanPort: port,
+  vxlanVNI: integerField(1, 16_777_215).optional(),
+  allowVXLANPacketsFromWorkloads: flag,
+  allowIPIPPacketsFromWorkloads: flag,
+  externalNodesList: emptyIsKept(z.array(interfaceAddressField)).optional(),
+  natPortRange: portRangeField.optional(),
+  natOutgoingAddress: ipv4Field.optional(),
+  natOutgoingExclusions: z.enum(['IPPoolsOnly', 'IPPoolsAndHostIPs']).optional(),
+  iptablesNATOutgoingInterfaceFilter: text,
+  floatingIPs: z.enum(['Enabled', 'Disabled']).optional(),
+  localSubnetL2Reachability: z.enum(['Disabled', 'PodsAndLoadBalancers']).optional(),
+  localSubnetL2ReachabilityRefreshInterval: duration,
+  serviceLoopPrevention: z.enum(['Drop', 'Reject', 'Disabled']).optional(),
+  requireMTUFile: flag,
+  wireguardEnabled: flag,
+  wireguardEnabledV6: flag,
+  wireguardListeningPort: port,
+  wireguardListeningPortV6: port,
+  wireguardRoutingRulePriority: integerField(1, 32_765).optional(),
+  wireguardInterfaceName: text,
+  wireguardInterfaceNameV6: text,
+  wireguardMTU: mtu,
+  wireguardMTUV6: mtu,
+  wireguardKeepAlive: duration,
+  wireguardHostEncryptionEnabled: flag,
+  wireguardThreadingEnabled: flag,
+}
+
+/** What decides how packets are filtered. */
+const filtering = {
+  chainInsertMode: text,
+  defaultEndpointToHostAction: z.enum(['Drop', 'Return', 'Accept', 'DROP', 'RETURN', 'ACCEPT']).optional(),
+  iptablesFilterAllowAction: acceptReturn,
+  nftablesFilterAllowAction: acceptReturn,
+  iptablesMangleAllowAction: acceptReturn,
+  nftablesMangleAllowAction: acceptReturn,
+  iptablesFilterDenyAction: dropReject,
+  nftablesFilterDenyAction: dropReject,
+  iptablesBackend: text,
+  nftablesMode: z.enum(['Enabled', 'Disabled', 'Auto']).optional(),
+  nftablesFlowTableOffload: z.enum(['All', 'Disabled']).optional(),
+  iptablesMarkMask: integerField(0, 0xffff_ffff).optional(),
+  nftablesMarkMask: integerField(0, 0xffff_ffff).optional(),
+  failsafeInboundHostPorts: failsafePorts,
+  failsafeOutboundHostPorts: failsafePorts,
+  disableConntrackInvalidCheck: flag,
+  workloadSourceSpoofing: z.enum(['Disabled', 'Any']).optional(),
+  maxIpsetSize: integer,
+  logPrefix: text,
+  logActionRateLimit: z.union([z.string(), z.number()]).optional(),
+  logActionRateLimitBurst: integer,
+  xdpEnabled: flag,
+  genericXDPEnabled: flag,
+  policySyncPathPrefix: text,
+  kubeNodePortRanges: emptyIsKept(z.array(portRangeField)).optional(),
+  metadataAddr: text,
+  metadataPort: integer,
+  openstackRegion: text,
+}
+
+/** What decides how the agent runs and what it tells. */
+const running = {
+  nodeSelector: selectorField.optional(),
+  routeRefreshInterval: duration,
+  interfaceRefreshInterval: duration,
+  iptablesRefreshInterval: duration,
+  nftablesRefreshInterval: duration,
+  iptablesPostWriteCheckInterval: duration,
+  iptablesLockProbeInterval: duration,
+  iptablesLockFilePath: text,
+  iptablesLockTimeout: duration,
+  ipsetsRefreshInterval: duration,
+  xdpRefreshInterval: duration,
+  netlinkTimeout: duration,
+  logFilePath: text,
+  logSeverityFile: severity,
+  logSeverityScreen: severity,
+  logSeveritySys: severity,
+  logDebugFilenameRegex: text,
+  reportingInterval: duration,
+  reportingTTL: duration,
+  endpointReportingEnabled: flag,
+  endpointReportingDelay: duration,
+  endpointStatusPathPrefix: text,
+  healthEnabled: flag,
+  healthHost: text,
+  healthPort: port,
+  healthTimeoutOverrides: z.array(z.object({ name: z.string(), timeout: durationField })).optional(),
+  prometheusMetricsEnabled: flag,
+  prometheusMetricsHost: text,
+  prometheusMetricsPort: port,
+  prometheusGoMetricsEnabled: flag,
+  prometheusProcessMetricsEnabled: flag,
+  prometheusWireGuardMetricsEnabled: flag,
+  prometheusMetricsCAFile: text,
+  prometheusMetricsCertFile: text,
+  prometheusMetricsKeyFile: text,
+  prometheusMetricsClientAuth: text,
+  usageReportingEnabled: flag,
+  usageReportingInitialDelay: duration,
+  usageReportingInterval: duration,
+  dataplaneDriver: text,
+  dataplaneWatchdogTimeout: duration,
+  featureDetectOverride: text,
+  featureGates: text,
+  useInternalDataplaneDriver: flag,
+  debugHost: text,
+  debugPort: integer,
+  debugMemoryProfilePath: text,
+  debugDisableLogDropping: flag,
+  debugSimulateCalcGraphHangAfter: duration,
+  debugSimulateDataplaneHangAfter: duration,
+  debugSimulateDataplaneApplyDelay: duration,
+  sidecarAccelerationEnabled: flag,
+  awsSrcDstCheck: z.enum(['DoNothing', 'Enable', 'Disable']).optional(),
+}
+
+/** The spec of FelixConfiguration `default`, `node.<name>` or one with a nodeSelector: how each host's agent works. */
+export const felixConfigurationSpecSchema = z.object({ ...network, ...filtering, ...running })
+
+export type FelixConfigurationSpec = DeepReadonly<z.infer<typeof felixConfigurationSpecSchema>>
+
+/** Settings of the hosts' agents. Calico's names; docs/resources.md says which ones this version acts on. */
+export type FelixConfiguration = Resource<'FelixConfiguration', FelixConfigurationSpec>

@@ -1,0 +1,98 @@
+import * as z from 'zod'
+import { describeError, ValidationError } from '../errors.ts'
+import { parseAsNumber } from '../net/as-number.ts'
+import { parseCidr, parseInterfaceAddress } from '../net/cidr.ts'
+import { familyOf, type Ip, parseIp } from '../net/ip.ts'
+import { parseMac } from '../net/mac.ts'
+import { parsePortRange, parseProtocol } from '../net/port.ts'
+import { parseDuration } from './duration.ts'
+import { parseSelector } from './selector-parse.ts'
+
+/** A value all of whose members, however deep, are read-only. */
+export type DeepReadonly<T> = T extends string | number | boolean | bigint | undefined
+  ? T
+  : T extends readonly (infer Item)[]
+    ? readonly DeepReadonly<Item>[]
+    : { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
+
+/** A string field that is kept as the parser gives it, in canonical form; what the parser throws becomes the field's issue. */
+export function parsedText<T>(parse: (text: string) => T) {
+  return z.string().transform((text, context): T => {
+    try {
+      return parse(text)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: describeError(error), input: text })
+      return z.NEVER
+    }
+  })
+}
+
+/** A string field that is kept as it was given; the check throws where it is wrong. */
+export function checkedText(check: (text: string) => unknown) {
+  return parsedText((text) => {
+    check(text)
+    return text
+  })
+}
+
+/** A value field of Go's (`omitempty` without a pointer): 0 and false are the same as absent and are not written. */
+export function zeroIsAbsent<S extends z.ZodType>(schema: S): S {
+  return schema.meta({ zero: 'omit' })
+}
+
+/** A pointer field of Go's: an empty list means something else than none and is written. */
+export function emptyIsKept<S extends z.ZodType>(schema: S): S {
+  return schema.meta({ empty: 'keep' })
+}
+
+/** An integer between two bounds, both allowed. */
+export function integerField(low: number, high: number) {
+  const message = `must be an integer from ${low} to ${high}`
+  return z
+    .number({ error: (issue) => `${message}, not ${JSON.stringify(issue.input)}` })
+    .refine((value) => Number.isInteger(value) && value >= low && value <= high, {
+      error: (issue) => `${message}, not ${String(issue.input)}`,
+    })
+}
+
+export const ipField = parsedText(parseIp)
+export const ipv4Field = parsedText((text) => parseIpOf(4, text))
+export const ipv6Field = parsedText((text) => parseIpOf(6, text))
+export const macField = parsedText(parseMac)
+/** A prefix without host bits. */
+export const cidrField = parsedText(parseCidr)
+/** An address with or without the prefix length of its subnet; host bits are kept. */
+export const interfaceAddressField = parsedText(parseInterfaceAddress)
+export const selectorField = checkedText((text) => parseSelector(text, 1024))
+/** A Go duration such as `1m30s`, kept as it was given. */
+export const durationField = checkedText(parseDuration)
+/** A JSON number, or a string in asplain or asdot; kept as a number. */
+export const asNumberField = z.union([z.number(), z.string()]).transform((given, context) => {
+  try {
+    return parseAsNumber(String(given))
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: describeError(error), input: given })
+    return z.NEVER
+  }
+})
+/** A protocol's name as Calico writes it, or its number; a number in a string is allowed. */
+export const protocolField = numberOrText(parseProtocol)
+/** A port, or a range `low:high`. */
+export const portRangeField = numberOrText(parsePortRange)
+
+/** A field that is a number or a string, kept as it was given if the parser takes its text. */
+export function numberOrText(check: (text: string) => unknown) {
+  return z.union([z.number(), z.string()]).superRefine((given, context) => {
+    try {
+      check(String(given))
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: describeError(error), input: given })
+    }
+  })
+}
+
+function parseIpOf(family: 4 | 6, text: string): Ip {
+  const ip = parseIp(text)
+  if (familyOf(ip) !== family) throw new ValidationError(`not an IPv${family} address: ${JSON.stringify(text)}`)
+  return ip
+}

@@ -1,0 +1,17 @@
+import * as z from 'zod'
+import { type DeepReadonly, integerField, zeroIsAbsent } from './fields.ts'
+import type { Resource } from './resource.ts'
+
+/** The spec of IPAMConfiguration `default`. With etcd it decides nothing: allocation reads `/calico/ipam/v2/config` (ipam-config.ts). */
+export const ipamConfigurationSpecSchema = z.object({
+  strictAffinity: z.boolean().optional(),
+  autoAllocateBlocks: z.boolean().optional(),
+  maxBlocksPerHost: zeroIsAbsent(integerField(0, 1_000_000)).optional(),
+  kubeVirtVMAddressPersistence: z.enum(['Enabled', 'Disabled']).optional(),
+  ipCooldownSeconds: zeroIsAbsent(integerField(0, 1200)).optional(),
+})
+
+export type IPAMConfigurationSpec = DeepReadonly<z.infer<typeof ipamConfigurationSpecSchema>>
+
+/** Calico's resource of the same name as the record that counts; kept for its clients. */
+export type IPAMConfiguration = Resource<'IPAMConfiguration', IPAMConfigurationSpec>

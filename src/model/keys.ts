@@ -1,0 +1,107 @@
+import { type Cidr, parseCidr } from '../net/cidr.ts'
+import { familyOf } from '../net/ip.ts'
+import type { ModelKind, ResourceKind } from './kinds.ts'
+import { PLURALS } from './plurals.ts'
+
+/** Where Calico's resources stand. */
+export const RESOURCES_PREFIX = '/calico/resources/v3/projectcalico.org/'
+/** Where the records of address management stand. */
+export const IPAM_PREFIX = '/calico/ipam/v2/'
+export const BLOCKS_PREFIX = `${IPAM_PREFIX}assignment/`
+export const HANDLES_PREFIX = `${IPAM_PREFIX}handle/`
+export const IPAM_CONFIG_KEY = `${IPAM_PREFIX}config`
+/** Where our own records stand. */
+export const MARGAY_PREFIX = '/margay/v1/'
+export const LIVE_PREFIX = `${MARGAY_PREFIX}live/`
+
+/** The prefixes that a host follows; each holds whole kinds. */
+export const FOLLOWED_PREFIXES: readonly string[] = [RESOURCES_PREFIX, BLOCKS_PREFIX, LIVE_PREFIX]
+
+/** The key of a resource; names stand in it as they are. */
+export function resourceKey(kind: ResourceKind, name: string, namespace?: string): string {
+  return `${resourcePrefix(kind, namespace)}${name}`
+}
+
+/** What all keys of a kind (of one namespace, if given) begin with. */
+export function resourcePrefix(kind: ResourceKind, namespace?: string): string {
+  return `${RESOURCES_PREFIX}${PLURALS[kind]}/${namespace === undefined ? '' : `${namespace}/`}`
+}
+
+/** The key of a block: `/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26`. */
+export function blockKey(cidr: Cidr): string {
+  return `${BLOCKS_PREFIX}ipv${familyOf(cidr)}/block/${cidrInKey(cidr)}`
+}
+
+/** What the keys of all affinities of a host, of both families, begin with. */
+export function affinitiesPrefix(host: string): string {
+  return `${IPAM_PREFIX}host/${host}/`
+}
+
+/** The key of a host's claim of a block. */
+export function affinityKey(host: string, cidr: Cidr): string {
+  return `${affinitiesPrefix(host)}ipv${familyOf(cidr)}/block/${cidrInKey(cidr)}`
+}
+
+/** The key of a handle; its id stands in it as it is. */
+export function handleKey(handleId: string): string {
+  return `${HANDLES_PREFIX}${handleId}`
+}
+
+/** The key under which a running daemon says that it lives. */
+export function liveKey(node: string): string {
+  return `${LIVE_PREFIX}${node}`
+}
+
+/** The block of an affinity's key, or undefined if the key is something else. */
+export function parseAffinityKey(key: string): { readonly host: string; readonly cidr: Cidr } | undefined {
+  const match = /^\/calico\/ipam\/v2\/host\/([^/]+)\/ipv[46]\/block\/([^/]+)$/.exec(key)
+  const cidr = cidrFromKey(match?.[2] ?? '')
+  return match?.[1] === undefined || cidr === undefined ? undefined : { host: match[1], cidr }
+}
+
+/** The handle's id of a handle's key, or undefined if the key is something else. */
+export function parseHandleKey(key: string): string | undefined {
+  return key.startsWith(HANDLES_PREFIX) ? key.slice(HANDLES_PREFIX.length) : undefined
+}
+
+/** Which followed object a key holds (its id as store/view.ts says), or undefined for a key that nobody follows. */
+export function parseKey(key: string): { readonly kind: ModelKind; readonly id: string } | undefined {
+  if (key.startsWith(RESOURCES_PREFIX)) return parseResourceKey(key.slice(RESOURCES_PREFIX.length))
+  if (key.startsWith(LIVE_PREFIX)) return { kind: 'Live', id: key.slice(LIVE_PREFIX.length) }
+  const block = /^\/calico\/ipam\/v2\/assignment\/ipv[46]\/block\/([^/]+)$/.exec(key)?.[1]
+  const cidr = block === undefined ? undefined : cidrFromKey(block)
+  return cidr === undefined ? undefined : { kind: 'IPAMBlock', id: cidr }
+}
+
+/** Escapes a name for the keys that want it (status keys, profile names in old records): `%` first, then `/`. */
+export function escapeName(name: string): string {
+  return name.replaceAll('%', '%25').replaceAll('/', '%2f')
+}
+
+/** Undoes escapeName, in the reverse order. */
+export function unescapeName(name: string): string {
+  return name.replaceAll('%2f', '/').replaceAll('%25', '%')
+}
+
+function parseResourceKey(rest: string): { readonly kind: ModelKind; readonly id: string } | undefined {
+  const [plural, ...names] = rest.split('/')
+  const kind = KINDS_BY_PLURAL.get(plural ?? '')
+  if (kind === undefined || names.includes('') || names.length !== (kind === 'WorkloadEndpoint' ? 2 : 1)) return undefined
+  return { kind, id: names.join('/') }
+}
+
+const KINDS_BY_PLURAL: ReadonlyMap<string, ResourceKind> = new Map(
+  Object.entries(PLURALS).map(([kind, plural]) => [plural, kind as ResourceKind]),
+)
+
+function cidrInKey(cidr: Cidr): string {
+  return cidr.replace('/', '-')
+}
+
+function cidrFromKey(text: string): Cidr | undefined {
+  try {
+    return parseCidr(text.replace(/-(?=\d+$)/, '/'))
+  } catch {
+    return undefined
+  }
+}
