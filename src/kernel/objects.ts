@@ -116,6 +116,8 @@ export interface NftChain {
   readonly name: string
   readonly hook?: NftHook
   readonly rules: readonly NftRule[]
+  /** Only in what was read from the kernel, in place of its rules: the hash of each rule's body, empty for a rule that is not ours. */
+  readonly ruleHashes?: readonly string[]
 }
 
 /** Where a base chain is called (nft(8), base chains). The policy is always accept: what must be dropped is dropped by a rule. */
