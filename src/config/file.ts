@@ -1,0 +1,87 @@
+import { getNodeValue, type Node, type ParseError, type ParseErrorCode, parseTree, printParseErrorCode } from 'jsonc-parser'
+import { quote } from './formats.ts'
+import { isGroup, SETTINGS, settingAt } from './schema.ts'
+import { didYouMean, suggest } from './suggest.ts'
+
+/** One value as it was given, with the place where a person finds it. */
+export interface Given {
+  readonly path: string
+  readonly raw: unknown
+  /** `/etc/margay/config.json:5:3`, `MARGAY_MODE` or `--mode`. */
+  readonly source: string
+}
+
+/** What is wrong at one place. */
+export interface Wrong {
+  readonly source: string
+  /** The key, or empty where the fault has none. */
+  readonly path: string
+  readonly message: string
+}
+
+/** What one source gave: values that are still to be checked, and what is wrong with the source itself. */
+export interface Layer {
+  readonly given: readonly Given[]
+  readonly wrong: readonly Wrong[]
+}
+
+/** Reads a configuration file: JSON with comments and trailing commas. Faults carry line and column, counted from 1. */
+export function readFileLayer(file: string, text: string): Layer {
+  const errors: ParseError[] = []
+  const root = parseTree(text, errors, { allowTrailingComma: true, allowEmptyContent: true })
+  const at = (offset: number) => `${file}:${position(text, offset)}`
+  if (errors.length > 0)
+    return { given: [], wrong: errors.slice(0, 5).map((error) => ({ source: at(error.offset), path: '', message: describe(error) })) }
+  if (root === undefined) return { given: [], wrong: [] }
+  if (root.type !== 'object') return { given: [], wrong: [{ source: at(root.offset), path: '', message: 'not a JSON object, give { … }' }] }
+  const layer = { given: [] as Given[], wrong: [] as Wrong[] }
+  walk(root, '', at, layer)
+  return layer
+}
+
+type Collected = { readonly given: Given[]; readonly wrong: Wrong[] }
+
+function walk(node: Node, parent: string, at: (offset: number) => string, into: Collected): void {
+  const seen = new Map<string, number>()
+  for (const property of node.children ?? []) {
+    const [key, value] = property.children ?? []
+    if (key === undefined || value === undefined) continue
+    const name = String(key.value)
+    const path = parent === '' ? name : `${parent}.${name}`
+    const source = at(key.offset)
+    const first = seen.get(name)
+    seen.set(name, key.offset)
+    if (first !== undefined)
+      into.wrong.push({ source, path, message: `given twice, first at ${at(first).replace(/^.*?:(?=\d+:\d+$)/, 'line ')}` })
+    else if (settingAt(path)) into.given.push({ path, raw: getNodeValue(value), source })
+    else if (!isGroup(path)) into.wrong.push({ source, path, message: `unknown key${nearest(path, parent)}` })
+    else if (value.type !== 'object')
+      into.wrong.push({ source, path, message: `${quote(getNodeValue(value))} is not a group of keys, give { … }` })
+    else walk(value, path, at, into)
+  }
+}
+
+/** Among the keys of the same group first; a key in the wrong group is found by its last name. */
+function nearest(path: string, parent: string): string {
+  const known = new Set(SETTINGS.flatMap(({ path: each }) => each.split('.').map((_, i, parts) => parts.slice(0, i + 1).join('.'))))
+  const siblings = [...known].filter((each) => each.slice(0, Math.max(0, each.lastIndexOf('.'))) === parent)
+  const name = path.slice(parent === '' ? 0 : parent.length + 1)
+  const sibling = suggest(
+    name,
+    siblings.map((each) => each.slice(each.lastIndexOf('.') + 1)),
+  )
+  if (sibling !== undefined) return `, did you mean ${parent === '' ? sibling : `${parent}.${sibling}`}`
+  const elsewhere = [...known].find((each) => each.endsWith(`.${name}`))
+  return elsewhere === undefined ? didYouMean(path, known) : `, did you mean ${elsewhere}`
+}
+
+function position(text: string, offset: number): string {
+  const before = text.slice(0, offset)
+  return `${before.split('\n').length}:${offset - before.lastIndexOf('\n')}`
+}
+
+/** `ColonExpected` becomes `not JSON: colon expected`. */
+function describe(error: ParseError): string {
+  const words = printParseErrorCode(error.error as ParseErrorCode).replace(/(?<=[a-z])(?=[A-Z])/g, ' ')
+  return `not JSON: ${words.toLowerCase()}`
+}
