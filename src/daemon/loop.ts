@@ -1,0 +1,179 @@
+import { performance } from 'node:perf_hooks'
+import { describeError } from '../errors.ts'
+import type { TableName } from '../kernel/objects.ts'
+import type { Kernel, KernelEvent } from '../kernel/table.ts'
+import type { Logger } from '../log.ts'
+import type { Merger } from '../reconcile/merge.ts'
+import type { Reconciler } from '../reconcile/reconciler.ts'
+import type { Change, View } from '../store/view.ts'
+import { pause, Wake } from './wake.ts'
+
+/** What the loop asks of whoever knows the host's facts and the planners. */
+export interface Planning {
+  /** Reads what may have changed outside the store; true when everything must be planned again. */
+  refresh(signal: AbortSignal): Promise<boolean>
+  /** Plans the groups that the changes touch (all of them with `isFull`) and adds what may have changed to `dirty`. */
+  plan(view: View, changes: readonly Change[], isFull: boolean, dirty: Map<TableName, Set<string>>): Promise<void>
+  /** A pass is over: everything of this revision was tried. */
+  report(view: View, timing: PassTiming): void
+}
+
+/** How long a pass took, in milliseconds, and how long what it applied had waited since the follower noticed it. */
+export interface PassTiming {
+  readonly passMs: number
+  readonly sinceNoticeMs: number
+  readonly changes: number
+}
+
+/** A step of the follower: the view it shows now and what is different from the step before. */
+export interface Step {
+  readonly view: View
+  readonly changes: readonly Change[]
+}
+
+/** The kernel is listed anew this often, whatever events said. Milliseconds. */
+const RELIST_MS = 3_600_000
+/** Without any event a pass runs this often, so that the watchdog is fed by passes and nothing else. Milliseconds. */
+const HEARTBEAT_MS = 5000
+
+/**
+ * The one loop: waits for a level, takes the follower's step and the kernel's events, plans, reconciles, reports.
+ * One pass runs at a time; what comes meanwhile costs one more.
+ */
+export class PassLoop {
+  readonly #kernel: Kernel
+  readonly #planning: Planning
+  readonly #merger: Merger
+  readonly #reconciler: Reconciler
+  readonly #log: Logger
+  readonly #wake = new Wake()
+  readonly #events: KernelEvent[] = []
+  #arrived: { readonly step: Step; readonly atMs: number } | undefined
+  #view: View | undefined
+  #mustRefresh = true
+  #mustPlanAll = true
+  #lastDoneMs = performance.now()
+  #lastFailure: string | undefined
+
+  constructor(parts: { kernel: Kernel; planning: Planning; merger: Merger; reconciler: Reconciler; log: Logger }) {
+    this.#kernel = parts.kernel
+    this.#planning = parts.planning
+    this.#merger = parts.merger
+    this.#reconciler = parts.reconciler
+    this.#log = parts.log
+  }
+
+  /** Milliseconds since a pass was last completed. */
+  get idleMs(): number {
+    return performance.now() - this.#lastDoneMs
+  }
+
+  /** Why the last pass could not be completed; undefined when it was. */
+  get failure(): string | undefined {
+    return this.#lastFailure
+  }
+
+  /** Local facts may have changed: they are read again in the next pass. */
+  refresh(): void {
+    this.#mustRefresh = true
+    this.#wake.set()
+  }
+
+  /** Something that is due by now is looked at again. */
+  poke(): void {
+    this.#wake.set()
+  }
+
+  /** Runs until the signal aborts. Nothing touches the kernel before the first step. */
+  async run(steps: AsyncIterator<Step>, signal: AbortSignal): Promise<void> {
+    void this.#collectEvents(signal)
+    this.#pull(steps, signal)
+    let listedMs = performance.now()
+    while (!signal.aborted) {
+      await this.#wake.wait(signal, this.#waitMs())
+      if (signal.aborted) return
+      if (performance.now() - listedMs > RELIST_MS) {
+        this.#reconciler.distrust()
+        listedMs = performance.now()
+      }
+      try {
+        await this.#pass(steps, signal)
+        this.#lastFailure = undefined
+      } catch (error) {
+        if (signal.aborted) return
+        const reason = describeError(error)
+        if (reason !== this.#lastFailure) this.#log.error({ err: error }, 'pass failed, trying again')
+        this.#lastFailure = reason
+        this.#wake.set()
+        await pause(1000, signal)
+      }
+    }
+  }
+
+  #pull(steps: AsyncIterator<Step>, signal: AbortSignal): void {
+    steps.next().then(
+      (result) => {
+        if (result.done) return
+        this.#arrived = { step: result.value, atMs: performance.now() }
+        this.#wake.set()
+      },
+      (error: unknown) => {
+        if (!signal.aborted) this.#log.error({ err: error }, 'the follower of the store ended')
+      },
+    )
+  }
+
+  async #collectEvents(signal: AbortSignal): Promise<void> {
+    try {
+      for await (const event of this.#kernel.events(signal)) {
+        this.#events.push(event)
+        this.#wake.set()
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#log.error({ err: error }, 'kernel events ended')
+    }
+  }
+
+  async #pass(steps: AsyncIterator<Step>, signal: AbortSignal): Promise<void> {
+    const startMs = performance.now()
+    const arrived = this.#arrived
+    const view = arrived?.step.view ?? this.#view
+    for (const event of this.#events.splice(0)) {
+      this.#reconciler.notice(event, this.#merger.tables)
+      if (event.type !== 'changed') this.#mustRefresh = true
+    }
+    if (view !== undefined) await this.#planAndApply(view, arrived?.step.changes ?? [], signal)
+    this.#lastDoneMs = performance.now()
+    if (view !== undefined) {
+      const sinceNoticeMs = arrived === undefined ? 0 : this.#lastDoneMs - arrived.atMs
+      this.#planning.report(view, { passMs: this.#lastDoneMs - startMs, sinceNoticeMs, changes: arrived?.step.changes.length ?? 0 })
+    }
+    if (arrived === undefined) return
+    this.#arrived = undefined
+    this.#view = view
+    this.#pull(steps, signal)
+  }
+
+  async #planAndApply(view: View, changes: readonly Change[], signal: AbortSignal): Promise<void> {
+    if (this.#mustRefresh) {
+      // Cleared first: what changes while the facts are read must cause another look.
+      this.#mustRefresh = false
+      try {
+        if (await this.#planning.refresh(signal)) this.#mustPlanAll = true
+      } catch (error) {
+        this.#mustRefresh = true
+        throw error
+      }
+    }
+    const dirty = new Map<TableName, Set<string>>()
+    await this.#planning.plan(view, changes, this.#mustPlanAll, dirty)
+    this.#mustPlanAll = false
+    this.#reconciler.want(dirty)
+    await this.#reconciler.pass(this.#merger.tables, signal)
+  }
+
+  #waitMs(): number {
+    const due = this.#reconciler.nextDueMs()
+    return due === undefined ? HEARTBEAT_MS : Math.max(10, Math.min(HEARTBEAT_MS, due - performance.now()))
+  }
+}
