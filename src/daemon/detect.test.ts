@@ -89,7 +89,7 @@ const refused = [
     given: { interfaces: [anInterface('eth0', ['192.0.2.10/24'], { isUp: false })] },
     want: /no interface that is up has a global address/,
   },
-  { name: 'a bad pattern is named', given: { method: 'interface=eth(' }, want: /not a regular expression for interface names: "eth\("/ },
+  { name: 'a bad pattern is named', given: { method: 'interface=eth(' }, want: /"eth\(" is not a regular expression/ },
 ]
 for (const { name, given, want } of refused) test(name, () => assert.throws(() => detect(given), want))
 

@@ -41,11 +41,6 @@ export function detectAddress(input: DetectInput): Candidate | undefined {
   )
 }
 
-/** Where a `can-reach` method points to, as an address; undefined for the other methods. A name must be resolved first. */
-export function reachTarget(method: string): string | undefined {
-  return method.startsWith('can-reach=') ? method.slice('can-reach='.length) : undefined
-}
-
 /** Every address of this family that an interface has for the world outside, in the kernel's order. */
 export function candidatesOf(interfaces: readonly Interface[], family: Family): readonly Candidate[] {
   return interfaces
@@ -75,37 +70,20 @@ function choose(input: DetectInput): Candidate | undefined {
 
 function fittingCandidates({ config, interfaces, family, sourceTo }: DetectInput): readonly Candidate[] {
   const all = candidatesOf(interfaces, family)
-  const [name = '', value = ''] = splitMethod(config.method)
-  switch (name) {
+  const usual = all.filter(({ link }) => !NEVER_UNDERLAY.test(link))
+  const method = parseDetectionMethod(config.method)
+  switch (method.method) {
     case 'interface':
-      return patternsOf(value).flatMap((pattern) => all.filter(({ link }) => pattern.test(link)))
+      return method.patterns.flatMap((pattern) => all.filter(({ link }) => pattern.test(link)))
+    case 'skip-interface':
+      return usual.filter(({ link }) => !method.patterns.some((pattern) => pattern.test(link)))
     case 'cidr':
-      return all.filter(({ address }) => value.split(',').some((cidr) => cidrContains(parseCidr(cidr.trim()), ipOf(address))))
+      return all.filter(({ address }) => method.cidrs.some((cidr) => cidrContains(cidr, ipOf(address))))
     case 'can-reach':
       return all.filter(({ address }) => ipOf(address) === sourceTo)
-    case 'skip-interface': {
-      const skipped = patternsOf(value)
-      return all.filter(({ link }) => !NEVER_UNDERLAY.test(link) && !skipped.some((pattern) => pattern.test(link)))
-    }
-    default:
-      return all.filter(({ link }) => !NEVER_UNDERLAY.test(link))
+    case 'first-found':
+      return usual
   }
-}
-
-/** An interface pattern is a regular expression that matches anywhere, as Calico's does; each of a comma list. */
-function patternsOf(value: string): readonly RegExp[] {
-  return value.split(',').map((text) => {
-    try {
-      return new RegExp(text.trim())
-    } catch (cause) {
-      throw new ValidationError(`not a regular expression for interface names: ${JSON.stringify(text.trim())} (${describeError(cause)})`)
-    }
-  })
-}
-
-function splitMethod(method: string): readonly string[] {
-  const at = method.indexOf('=')
-  return at < 0 ? [method] : [method.slice(0, at), method.slice(at + 1)]
 }
 
 /** The first address of each interface: several addresses on one interface are no ambiguity, the kernel's first is its primary. */
