@@ -1,5 +1,6 @@
+import { parseDetectionMethod } from '../config/detection.ts'
 import type { AddressConfig } from '../config.ts'
-import { describeError, ValidationError } from '../errors.ts'
+import { ValidationError } from '../errors.ts'
 import type { Interface } from '../kernel/table.ts'
 import { cidrContains, type InterfaceAddress, ipOf, parseCidr, parseInterfaceAddress } from '../net/cidr.ts'
 import { type Family, familyOf, parseIp } from '../net/ip.ts'
