@@ -92,6 +92,16 @@ export class MessageWriter {
     this.buffer.writeUInt32LE(value >>> 0, this.attribute(type, 4))
   }
 
+  /** In network order. */
+  u32be(type: number, value: number): void {
+    this.buffer.writeUInt32BE(value >>> 0, this.attribute(type, 4))
+  }
+
+  /** In network order. */
+  u64be(type: number, value: bigint): void {
+    this.buffer.writeBigUInt64BE(value, this.attribute(type, 8))
+  }
+
   bytesOf(type: number, value: Uint8Array): void {
     this.buffer.set(value, this.attribute(type, value.length))
   }
@@ -187,6 +197,17 @@ export function readAttributes(payload: Buffer, offset = 0): Attributes {
     at += (length + 3) & ~3
   }
   return attributes
+}
+
+/** Calls back with each attribute in order, for lists whose items have one type. The values are views. */
+export function eachAttribute(payload: Buffer, visit: (value: Buffer, type: number) => void): void {
+  let at = 0
+  while (at + 4 <= payload.length) {
+    const length = payload.readUInt16LE(at)
+    if (length < 4 || at + length > payload.length) return
+    visit(payload.subarray(at + 4, at + length), payload.readUInt16LE(at + 2) & NLA_TYPE_MASK)
+    at += (length + 3) & ~3
+  }
 }
 
 /** An attribute that holds attributes; empty where it is absent. */
