@@ -31,16 +31,20 @@ const UNPACKED = {
 
 const OLDEST_NODE = [20, 19]
 
-/** Does all that is missing and says so; a second call takes well under a second and needs no network. */
-export async function setUp() {
+/**
+ * Does all that is missing and says so; a second call takes well under a second and needs no network.
+ * `isBuildNeeded: false` goes on when dist/ cannot be built, and gives why.
+ */
+export async function setUp({ isBuildNeeded = true } = {}) {
   checkMachine()
   const say = (text) => process.stdout.write(`set-up: ${text}\n`)
-  await withLock('setup', async () => {
+  return withLock('setup', async () => {
     await installPackages(say)
     await unpackPackages(say)
     await installModules(say)
     await buildNative(say)
-    await buildDist(say)
+    if (isBuildNeeded) return buildDist(say)
+    return buildDist(say).catch((error) => error.message)
   })
 }
 

@@ -24,13 +24,14 @@ const { values: options, positionals: patterns } = parseArgs({
 })
 
 async function main() {
-  await setUp()
+  const fault = await setUp({ isBuildNeeded: false })
   for (const name of await sweepDead()) process.stdout.write(`swept what an earlier run left: ${name}\n`)
   const matches = (name) => patterns.length === 0 || patterns.some((pattern) => new RegExp(pattern).test(name))
   const files = findTests().filter((file) => matches(file.path))
   const checks = CHECKS.filter((check) => matches(check.name))
   if (files.length + checks.length === 0) fail(`no test file matches ${patterns.join(' ') || 'src test bench scripts'}`)
   for (const check of checks) await runCheck(check)
+  if (fault !== undefined) count({ path: 'build', passed: 0, failed: patterns.length === 0 ? 1 : 0, skipped: 0, output: fault, ms: 0 })
   await bundleHere(
     files.map((file) => file.path),
     bundles,
@@ -152,9 +153,8 @@ function count({ path, passed, failed, skipped, output, ms }) {
   totals.skipped += skipped
   totals.times.push({ path, ms })
   process.stdout.write(`${failed > 0 ? 'FAIL' : 'ok  '} ${path} ${passed}/${passed + failed} ${Math.round(ms)} ms\n`)
-  if (failed === 0) return
-  totals.failures.push(path)
-  process.stdout.write(`${output.replace(/^/gm, '  | ')}\n`)
+  if (failed > 0) totals.failures.push(path)
+  if (failed > 0 || path === 'build') process.stdout.write(`${output.replace(/^/gm, '  | ')}\n`)
 }
 
 function report() {
