@@ -1,0 +1,245 @@
+import { type Cidr, ipOf, lengthOf } from '../../net/cidr.ts'
+import { addressBits, type Family, familyOf, type Ip, ipToBytes } from '../../net/ip.ts'
+import { MessageWriter } from '../netlink/message.ts'
+import type { NftMatch, NftRule, NftVerdict } from '../objects.ts'
+import * as nft from './protocol.ts'
+
+/** A match on addresses: one prefix or a set. */
+type AddressMatch = Extract<NftMatch, { readonly on: 'saddr' | 'daddr' }>
+
+/**
+ * The kernel's expressions for a rule: what stands in NFTA_RULE_EXPRESSIONS. The same rule gives the same bytes, so their hash
+ * names the rule.
+ */
+export function encodeRule(rule: NftRule): Buffer {
+  const writer = new MessageWriter(512)
+  let checkedFamily: Family | undefined
+  for (const match of rule.matches) {
+    if (match.on === 'family' && !match.negate) checkedFamily = match.value
+    if (match.on === 'saddr' || match.on === 'daddr') {
+      const family = addressFamily(match)
+      // An inet table sees both families: without this check the bytes of the other family's header would be compared.
+      if (family !== checkedFamily) writeFamily(writer, family, false)
+      checkedFamily = family
+    }
+    writeMatch(writer, match)
+  }
+  if (rule.isCounted) writeCounter(writer)
+  writeVerdict(writer, rule.verdict)
+  return Buffer.from(writer.bytes())
+}
+
+function writeMatch(writer: MessageWriter, match: NftMatch): void {
+  const isNegated = match.negate === true
+  switch (match.on) {
+    case 'iifname':
+    case 'oifname':
+      writeMeta(writer, nft.META_KEY[match.on])
+      writeCompare(writer, isNegated, interfaceName(match.value))
+      break
+    case 'family':
+      writeFamily(writer, match.value, isNegated)
+      break
+    case 'protocol':
+      writeMeta(writer, nft.META_KEY.l4proto)
+      writeCompare(writer, isNegated, Buffer.of(match.value))
+      break
+    case 'sport':
+    case 'dport':
+      writePayload(writer, nft.PAYLOAD_BASE.transport, match.on === 'sport' ? 0 : 2, 2)
+      writeCompare(writer, isNegated, Buffer.of(match.value >> 8, match.value & 255))
+      break
+    case 'saddr':
+    case 'daddr':
+      writeAddress(writer, match, isNegated)
+      break
+    case 'ct-state':
+      writeState(writer, match.value, isNegated)
+      break
+    case 'saddr-type':
+    case 'daddr-type':
+      writeFib(writer, match.on === 'saddr-type' ? nft.FIB_FLAG.saddr : nft.FIB_FLAG.daddr)
+      writeCompare(writer, isNegated, hostU32(nft.ADDRESS_TYPE_LOCAL))
+      break
+    case 'mark':
+      writeMeta(writer, nft.META_KEY.mark)
+      writeMask(writer, hostU32(match.mask))
+      writeCompare(writer, isNegated, hostU32(match.value))
+      break
+  }
+}
+
+function writeVerdict(writer: MessageWriter, verdict: NftVerdict): void {
+  switch (verdict.do) {
+    case 'notrack':
+      writeExpression(writer, 'notrack', () => {})
+      break
+    case 'masquerade':
+      writeMasquerade(writer, verdict)
+      break
+    case 'jump':
+    case 'goto':
+      writeVerdictCode(writer, nft.VERDICT_CODE[verdict.do], verdict.chain)
+      break
+    default:
+      writeVerdictCode(writer, nft.VERDICT_CODE[verdict.do])
+      break
+  }
+}
+
+function addressFamily(match: AddressMatch): Family {
+  return 'set' in match ? match.family : familyOf(match.value)
+}
+
+function writeAddress(writer: MessageWriter, match: AddressMatch, isNegated: boolean): void {
+  const family = addressFamily(match)
+  const offsets = family === 4 ? { saddr: 12, daddr: 16 } : { saddr: 8, daddr: 24 } // RFC 791, 3.1; RFC 8200, 3
+  writePayload(writer, nft.PAYLOAD_BASE.network, offsets[match.on], addressBits(family) / 8)
+  if ('set' in match) {
+    writeLookup(writer, match.set, isNegated)
+    return
+  }
+  const { ip, length } = splitPrefix(match.value)
+  if (length < addressBits(family)) writeMask(writer, prefixMask(family, length))
+  writeCompare(writer, isNegated, ipToBytes(ip))
+}
+
+function splitPrefix(value: Cidr | Ip): { readonly ip: Ip; readonly length: number } {
+  if (!value.includes('/')) return { ip: value as Ip, length: addressBits(familyOf(value)) }
+  return { ip: ipOf(value as Cidr), length: lengthOf(value as Cidr) }
+}
+
+function prefixMask(family: Family, length: number): Buffer {
+  return Buffer.from(Array.from({ length: addressBits(family) / 8 }, (_, i) => 0xff00 >> Math.min(8, Math.max(0, length - 8 * i))))
+}
+
+/** IFNAMSIZ bytes padded with zeros; with a trailing `*` only the bytes before it, which compares a prefix. */
+function interfaceName(value: string): Buffer {
+  if (value.endsWith('*')) return Buffer.from(value.slice(0, -1))
+  const name = Buffer.alloc(16)
+  name.write(value, 0, 15)
+  return name
+}
+
+type CtState = keyof typeof nft.CT_STATE_BITS
+
+function writeState(writer: MessageWriter, states: readonly CtState[], isNegated: boolean): void {
+  const bits = states.reduce((sum, state) => sum | nft.CT_STATE_BITS[state], 0)
+  writeExpression(writer, 'ct', () => {
+    writer.u32be(nft.CT.key, nft.CT_KEY_STATE)
+    writer.u32be(nft.CT.destination, nft.REGISTER.first)
+  })
+  writeMask(writer, hostU32(bits))
+  // "Any of these" is "some bit is left".
+  writeCompare(writer, !isNegated, hostU32(0))
+}
+
+function writeFamily(writer: MessageWriter, family: Family, isNegated: boolean): void {
+  writeMeta(writer, nft.META_KEY.nfproto)
+  writeCompare(writer, isNegated, Buffer.of(family === 4 ? nft.NFPROTO.ipv4 : nft.NFPROTO.ipv6))
+}
+
+function writeMeta(writer: MessageWriter, key: number): void {
+  writeExpression(writer, 'meta', () => {
+    writer.u32be(nft.META.key, key)
+    writer.u32be(nft.META.destination, nft.REGISTER.first)
+  })
+}
+
+function writePayload(writer: MessageWriter, base: number, offset: number, length: number): void {
+  writeExpression(writer, 'payload', () => {
+    writer.u32be(nft.PAYLOAD.destination, nft.REGISTER.first)
+    writer.u32be(nft.PAYLOAD.base, base)
+    writer.u32be(nft.PAYLOAD.offset, offset)
+    writer.u32be(nft.PAYLOAD.length, length)
+  })
+}
+
+function writeCompare(writer: MessageWriter, isNegated: boolean, value: Uint8Array): void {
+  writeExpression(writer, 'cmp', () => {
+    writer.u32be(nft.COMPARE.source, nft.REGISTER.first)
+    writer.u32be(nft.COMPARE.operator, isNegated ? nft.COMPARE_OPERATOR.notEqual : nft.COMPARE_OPERATOR.equal)
+    writer.nested(nft.COMPARE.value, () => writer.bytesOf(nft.DATA.value, value))
+  })
+}
+
+function writeMask(writer: MessageWriter, mask: Uint8Array): void {
+  writeExpression(writer, 'bitwise', () => {
+    writer.u32be(nft.BITWISE.source, nft.REGISTER.first)
+    writer.u32be(nft.BITWISE.destination, nft.REGISTER.first)
+    writer.u32be(nft.BITWISE.length, mask.length)
+    writer.nested(nft.BITWISE.mask, () => writer.bytesOf(nft.DATA.value, mask))
+    writer.nested(nft.BITWISE.xor, () => writer.bytesOf(nft.DATA.value, new Uint8Array(mask.length)))
+  })
+}
+
+function writeLookup(writer: MessageWriter, set: string, isNegated: boolean): void {
+  writeExpression(writer, 'lookup', () => {
+    writer.text(nft.LOOKUP.set, set)
+    writer.u32be(nft.LOOKUP.source, nft.REGISTER.first)
+    if (isNegated) writer.u32be(nft.LOOKUP.flags, nft.LOOKUP_INVERTED)
+  })
+}
+
+function writeFib(writer: MessageWriter, flag: number): void {
+  writeExpression(writer, 'fib', () => {
+    writer.u32be(nft.FIB.flags, flag)
+    writer.u32be(nft.FIB.result, nft.FIB_RESULT_ADDRESS_TYPE)
+    writer.u32be(nft.FIB.destination, nft.REGISTER.first)
+  })
+}
+
+function writeMasquerade(writer: MessageWriter, verdict: Extract<NftVerdict, { readonly do: 'masquerade' }>): void {
+  const { ports } = verdict
+  if (ports) {
+    writeImmediate(writer, nft.REGISTER.first, Buffer.of(ports[0] >> 8, ports[0] & 255))
+    writeImmediate(writer, nft.REGISTER.second, Buffer.of(ports[1] >> 8, ports[1] & 255))
+  }
+  const flags = (verdict.isRandom ? nft.NAT_FLAG.randomFully : 0) | (ports ? nft.NAT_FLAG.ports : 0)
+  writeExpression(writer, 'masq', () => {
+    if (flags !== 0) writer.u32be(nft.MASQUERADE.flags, flags)
+    if (!ports) return
+    writer.u32be(nft.MASQUERADE.portMinimum, nft.REGISTER.first)
+    writer.u32be(nft.MASQUERADE.portMaximum, nft.REGISTER.second)
+  })
+}
+
+function writeImmediate(writer: MessageWriter, register: number, value: Uint8Array): void {
+  writeExpression(writer, 'immediate', () => {
+    writer.u32be(nft.IMMEDIATE.register, register)
+    writer.nested(nft.IMMEDIATE.value, () => writer.bytesOf(nft.DATA.value, value))
+  })
+}
+
+function writeVerdictCode(writer: MessageWriter, code: number, chain?: string): void {
+  writeExpression(writer, 'immediate', () => {
+    writer.u32be(nft.IMMEDIATE.register, nft.REGISTER.verdict)
+    writer.nested(nft.IMMEDIATE.value, () =>
+      writer.nested(nft.DATA.verdict, () => {
+        writer.u32be(nft.VERDICT.code, code)
+        if (chain !== undefined) writer.text(nft.VERDICT.chain, chain)
+      }),
+    )
+  })
+}
+
+function writeCounter(writer: MessageWriter): void {
+  writeExpression(writer, 'counter', () => {
+    writer.u64be(nft.COUNTER.bytes, 0n)
+    writer.u64be(nft.COUNTER.packets, 0n)
+  })
+}
+
+function writeExpression(writer: MessageWriter, name: string, attributes: () => void): void {
+  writer.nested(nft.LIST_ELEMENT, () => {
+    writer.text(nft.EXPRESSION.name, name)
+    writer.nested(nft.EXPRESSION.attributes, attributes)
+  })
+}
+
+/** Marks, conntrack state and address types are compared as the CPU keeps them: x86-64 and arm64 are little-endian. */
+function hostU32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4)
+  bytes.writeUInt32LE(value >>> 0)
+  return bytes
+}

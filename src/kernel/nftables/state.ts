@@ -1,0 +1,97 @@
+import type { NftChain, NftHook, NftObject, NftRule, NftSet } from '../objects.ts'
+import type { ElementType } from './elements.ts'
+import { encodeRule } from './expressions.ts'
+import { hashRule } from './hash.ts'
+
+/** A rule that is in the kernel: its body's hash (empty: not of our writing), and its handle as far as it was read. */
+export interface KnownRule {
+  readonly hash: string
+  readonly handle: bigint | undefined
+}
+
+/** A chain that is in the kernel. */
+export interface KnownChain {
+  readonly hook: NftHook | undefined
+  readonly isAccepting: boolean
+  readonly rules: readonly KnownRule[]
+}
+
+/** A set that is in the kernel; without `type` it is one that we never make. */
+export interface KnownSet {
+  readonly type: ElementType | undefined
+  readonly elements: ReadonlySet<string>
+}
+
+/** What is in the kernel under the name of our table at one generation of its rule set. */
+export interface Known {
+  readonly generation: number
+  readonly exists: boolean
+  /** Somebody switched the table off: everything is there and nothing is in force. */
+  readonly isDormant: boolean
+  readonly chains: Map<string, KnownChain>
+  readonly sets: Map<string, KnownSet>
+}
+
+/** A rule as it is written: its expressions, and their hash. */
+export interface EncodedRule {
+  readonly expressions: Buffer
+  readonly hash: string
+}
+
+/** Encodes rules and remembers them by identity: planners give the same object again when nothing changed. */
+export function createRuleEncoder(): (rule: NftRule) => EncodedRule {
+  const memory = new WeakMap<NftRule, EncodedRule>()
+  return (rule) => {
+    const known = memory.get(rule)
+    if (known) return known
+    const expressions = encodeRule(rule)
+    const encoded = { expressions, hash: hashRule(expressions) }
+    memory.set(rule, encoded)
+    return encoded
+  }
+}
+
+/** What was read, as the objects that a table lists: rules are not translated back, their hashes stand for them. */
+export function listKnown(known: Known): Map<string, NftObject> {
+  const objects = new Map<string, NftObject>()
+  // Nothing of a dormant table is in force, so nothing is "there": everything is put again, which wakes it up.
+  if (known.isDormant) return objects
+  for (const [name, set] of known.sets) objects.set(`set ${name}`, listSet(name, set))
+  for (const [name, chain] of known.chains) objects.set(`chain ${name}`, listChain(name, chain))
+  return objects
+}
+
+function listSet(name: string, set: KnownSet): NftSet {
+  const { family = 4, isInterval = false } = set.type ?? {}
+  return { kind: 'set', name, family, isInterval, elements: set.type ? set.elements : new Set(['of another type']) }
+}
+
+function listChain(name: string, chain: KnownChain): NftChain {
+  const ruleHashes = chain.rules.map(({ hash }) => hash)
+  // A base chain that drops by policy is somebody else's doing: no hash fits it, so that it is put again.
+  const read = { kind: 'chain', name, rules: [], ruleHashes: chain.isAccepting ? ruleHashes : ['policy drop', ...ruleHashes] } as const
+  return chain.hook ? { ...read, hook: chain.hook } : read
+}
+
+/** Whether what was read, or was put earlier, is what is wanted. */
+export function isSameObject(desired: NftObject, actual: NftObject, encode: (rule: NftRule) => EncodedRule): boolean {
+  if (desired === actual) return true
+  if (desired.kind === 'set') return actual.kind === 'set' && isSameSet(desired, actual)
+  return actual.kind === 'chain' && isSameChain(desired, actual, encode)
+}
+
+function isSameSet(a: NftSet, b: NftSet): boolean {
+  if (a.name !== b.name || a.family !== b.family || a.isInterval !== b.isInterval) return false
+  return a.elements === b.elements || (a.elements.size === b.elements.size && [...a.elements].every((element) => b.elements.has(element)))
+}
+
+function isSameChain(a: NftChain, b: NftChain, encode: (rule: NftRule) => EncodedRule): boolean {
+  if (a.name !== b.name || !isSameHook(a.hook, b.hook)) return false
+  const [x, y] = [a, b].map((chain) => chain.ruleHashes ?? chain.rules.map((rule) => encode(rule).hash))
+  return x?.length === y?.length && x?.every((hash, i) => hash === y?.[i]) === true
+}
+
+/** Whether two chains are called at the same place, or both are not base chains. */
+export function isSameHook(a: NftHook | undefined, b: NftHook | undefined): boolean {
+  return a?.type === b?.type && a?.hook === b?.hook && a?.priority === b?.priority
+}

@@ -1,0 +1,196 @@
+import { KernelError } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import { failureError, NETLINK_NETFILTER, type NetlinkAnswer, NetlinkSocket } from '../netlink/socket.ts'
+import type { NftObject } from '../objects.ts'
+import type { Delta, Failures, KernelEvent, KernelTable } from '../table.ts'
+import { NftBatch } from './batch.ts'
+import { applyDelta, type DeltaContext, needsHandles, writePuts, writeRemoves } from './delta.ts'
+import * as nft from './protocol.ts'
+import { readGeneration, readKnown, readRules, type Source } from './read.ts'
+import { createRuleEncoder, isSameObject, type Known, listKnown } from './state.ts'
+import { watchRuleset } from './watch.ts'
+
+/** How often a transaction is begun anew because others keep changing the rule set. */
+const MAX_ATTEMPTS = 20
+const ENOENT = 2
+const ERESTART = 85
+
+export interface NftablesOptions {
+  /** A path or an open descriptor of the network namespace; else the caller's. */
+  readonly netns?: string | number
+  readonly log: Logger
+  /** How often the generation is compared when no notification comes. */
+  readonly pollMs?: number
+}
+
+/**
+ * The table `inet margay`. It remembers what is in it at which generation of the rule set, so that a commit writes only what differs;
+ * the kernel refuses the commit when the memory is out of date, and then the table is read again.
+ */
+export class NftablesTable implements KernelTable<NftObject> {
+  private readonly source: Source
+  private readonly options: NftablesOptions
+  private readonly encode = createRuleEncoder()
+  private known: Known | undefined
+  private lastWork: Promise<unknown> = Promise.resolve()
+
+  constructor(options: NftablesOptions) {
+    this.options = options
+    // A transaction is one send: 64 MiB are about two million addresses.
+    const socket = new NetlinkSocket(NETLINK_NETFILTER, { netns: options.netns, sendBufferBytes: 64 << 20, receiveBufferBytes: 16 << 20 })
+    this.source = { socket, table: nft.OUR_TABLE }
+  }
+
+  /** The port id of the writing socket: notifications that carry it are of our own changes. */
+  get portId(): number {
+    return this.source.socket.portId
+  }
+
+  /** Sets with their elements, chains with the hashes of their rules. Sets and chains by others in our table are ours too: they go. */
+  list(signal: AbortSignal): Promise<ReadonlyMap<string, NftObject>> {
+    return this.exclusive(async () => {
+      this.known = await readKnown(this.source, signal)
+      return listKnown(this.known)
+    })
+  }
+
+  /** Two transactions, puts then removes. What is refused is left out and the rest of its transaction is sent again. */
+  commit(delta: Delta<NftObject>, signal: AbortSignal): Promise<Failures> {
+    return this.exclusive(async () => {
+      const failures = new Map<string, KernelError>()
+      await this.transact('put', delta.put, failures, signal)
+      await this.transact('remove', delta.remove, failures, signal)
+      return failures
+    })
+  }
+
+  matches(desired: NftObject, actual: NftObject): boolean {
+    return isSameObject(desired, actual, this.encode)
+  }
+
+  /** Yields `stale` when anybody else changed our table, until it was listed again. */
+  events(signal: AbortSignal): AsyncIterable<KernelEvent> {
+    return watchRuleset(this, this.options, signal)
+  }
+
+  /** Whether nobody but us has changed the rule set since the table was last read; true before the first reading. */
+  isCurrent(): Promise<boolean> {
+    return this.exclusive(async () => this.known === undefined || readGeneration(this.source.socket) === this.known.generation)
+  }
+
+  /** Takes note of a generation in which others changed other tables only. */
+  skipGeneration(generation: number): void {
+    if (this.known && nextGeneration(this.known.generation) === generation) this.known = { ...this.known, generation }
+  }
+
+  /** Deletes the table with all that is in it. Absent is success. */
+  cleanup(): Promise<void> {
+    return this.exclusive(async () => {
+      const batch = new NftBatch(() => this.source.socket.nextSequence(), 0)
+      batch.add('', nft.MESSAGE.delTable, 0, (writer) => writer.text(nft.TABLE.name, this.source.table))
+      const [failure] = this.source.socket.request(batch.finish()).failures
+      this.known = undefined
+      if (failure && failure.errno !== ENOENT) throw failureError(`delete the table inet ${this.source.table}`, failure)
+    })
+  }
+
+  close(): void {
+    this.source.socket.close()
+  }
+
+  private async transact(
+    kind: 'put' | 'remove',
+    objects: ReadonlyMap<string, NftObject>,
+    failures: Map<string, KernelError>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const pending = new Map(objects)
+    for (let attempt = 1; pending.size > 0; attempt++) {
+      const known = await this.readForWriting(kind, pending, signal)
+      const context = { table: this.source.table, known, encode: this.encode }
+      const batch = new NftBatch(() => this.source.socket.nextSequence(), known.generation)
+      if (kind === 'put') writePuts(batch, context, pending)
+      else writeRemoves(batch, context, pending)
+      const outcome = batch.size === 0 ? DONE : this.send(kind, batch)
+      if (outcome.isDone) return this.remember(kind, context, pending, batch.size)
+      if (outcome.isOutdated) this.known = undefined
+      if (outcome.isOutdated && attempt < MAX_ATTEMPTS) continue
+      refuse(pending, outcome.errors, failures)
+    }
+  }
+
+  /** What is there, with the handles of rules that stand between what is to change. */
+  private async readForWriting(kind: string, pending: ReadonlyMap<string, NftObject>, signal: AbortSignal): Promise<Known> {
+    this.known ??= await readKnown(this.source, signal)
+    const { known } = this
+    if (kind === 'remove') return known
+    for (const object of pending.values()) {
+      const chain = known.chains.get(object.name)
+      if (!chain || !needsHandles({ table: this.source.table, known, encode: this.encode }, object)) continue
+      known.chains.set(object.name, { ...chain, rules: await readRules(this.source, object.name, signal) })
+    }
+    return known
+  }
+
+  private send(kind: string, batch: NftBatch): Outcome {
+    const started = performance.now()
+    const answer = this.source.socket.request(batch.finish())
+    const outcome = judge(answer, batch, `${kind} in the table inet ${this.source.table}`)
+    const ms = Math.round((performance.now() - started) * 1000) / 1000
+    this.options.log.debug({ table: 'policy', count: batch.size, ms }, outcome.isDone ? 'ruleset committed' : 'ruleset refused')
+    return outcome
+  }
+
+  private remember(kind: string, context: DeltaContext, objects: ReadonlyMap<string, NftObject>, changes: number): void {
+    const [puts, removes] = kind === 'put' ? [objects, NOTHING] : [NOTHING, objects]
+    const known = applyDelta(context, puts, removes)
+    this.known = changes === 0 ? known : { ...known, generation: nextGeneration(known.generation) }
+  }
+
+  /** One after the other: between reading and writing nothing of ours may come. */
+  private exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.lastWork.then(work)
+    this.lastWork = result.catch(() => {})
+    return result
+  }
+}
+
+/** What became of one batch; `errors` by the key of the object, under the empty key what concerns all of them. */
+interface Outcome {
+  readonly isDone: boolean
+  /** Somebody else changed the rule set since it was read. */
+  readonly isOutdated: boolean
+  readonly errors: ReadonlyMap<string, KernelError>
+}
+
+const DONE: Outcome = { isDone: true, isOutdated: false, errors: new Map() }
+const NOTHING: ReadonlyMap<string, NftObject> = new Map()
+
+function judge(answer: NetlinkAnswer, batch: NftBatch, what: string): Outcome {
+  if (answer.failures.length === 0 && answer.acknowledged.size > 0 && !answer.isOverrun) return DONE
+  const errors = new Map<string, KernelError>()
+  for (const failure of answer.failures) {
+    const key = batch.ownerOf(failure.sequence)
+    // Of several errors of one object the first is the cause: a set that is not made makes its elements fail too.
+    if (!errors.has(key)) errors.set(key, failureError(`${what}${key === '' ? '' : ` ${JSON.stringify(key)}`}`, failure))
+  }
+  if (errors.size === 0) errors.set('', new KernelError(`could not ${what}: the kernel's answer was lost`))
+  const isLost = answer.isOverrun || answer.failures.length === 0
+  return { isDone: false, isOutdated: isLost || answer.failures.some(({ errno }) => errno === ERESTART), errors }
+}
+
+/** Takes what was refused out of what is pending; all of it, where the refusal is not of one object. */
+function refuse(pending: Map<string, NftObject>, errors: ReadonlyMap<string, KernelError>, failures: Map<string, KernelError>): void {
+  const named = [...errors].filter(([key]) => key !== '')
+  const whole = errors.get('')
+  const refused = named.length > 0 || whole === undefined ? named : [...pending.keys()].map((key) => [key, whole] as const)
+  for (const [key, error] of refused) {
+    failures.set(key, error)
+    pending.delete(key)
+  }
+}
+
+/** The kernel leaves out 0, which means "any" in a batch. */
+function nextGeneration(generation: number): number {
+  return generation === 0xffff_ffff ? 1 : generation + 1
+}
