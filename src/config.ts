@@ -1,6 +1,7 @@
 /**
  * The configuration: what the daemon and the command line both need of it. The rules are in src/config/.
  */
+export { CONFIG_ENV, isSwitch } from './config/flags.ts'
 export {
   ConfigError,
   type ConfigSources,
@@ -10,5 +11,8 @@ export {
   load,
   loadConfig,
   readConfigFile,
+  readSetting,
 } from './config/load.ts'
+export { SETTINGS, type Setting } from './config/schema.ts'
+export { didYouMean, suggest } from './config/suggest.ts'
 export { type AddressConfig, type Config, MODES, type Mode, type PoolConfig } from './config/types.ts'

@@ -71,6 +71,25 @@ export function load(sources: ConfigSources): LoadedConfig {
   return { config: finish(store.getProperties(), node.name), sources: found }
 }
 
+/**
+ * One text of the configuration, without a check of the rest: `margay status` must work beside a file that is being edited.
+ *
+ * @throws {ConfigError} when this key's own value is bad
+ */
+export function readSetting(path: string, sources: ConfigSources): string {
+  const setting = settingAt(path)
+  if (setting === undefined) throw new ConfigError([{ source: 'default', path, message: 'unknown key' }])
+  const file = sources.file ? readFileLayer(sources.file.path, sources.file.text).given : []
+  const texts = [...readEnvLayer(sources.env ?? {}).given, ...flagLayer(sources.flags ?? new Map()).given]
+  const given = [...file, ...texts].filter((each) => each.path === path).pop()
+  if (given === undefined) return String(setting.default)
+  try {
+    return String(setting.parser.parse(given.raw, file.includes(given) ? 'file' : 'text'))
+  } catch (cause) {
+    throw new ConfigError([{ source: given.source, path, message: cause instanceof Error ? cause.message : String(cause) }])
+  }
+}
+
 /** What the daemon has besides its configuration. */
 export interface LoadOptions {
   readonly argv: readonly string[]
@@ -129,5 +148,5 @@ function showWrong({ source, path, message }: Wrong): string {
 }
 
 function toIssue(wrong: Wrong): Issue {
-  return { path: wrong.path, message: [wrong.source, wrong.message].join(': ') }
+  return { path: wrong.path, message: wrong.message }
 }

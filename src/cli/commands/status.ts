@@ -1,0 +1,123 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Command } from 'commander'
+import { describeError, MargayError } from '../../errors.ts'
+import type { FailureReport, PeerReport, StatusReport } from '../../model/own/api.ts'
+import { apiFor } from '../api.ts'
+import type { ApiClient } from '../client.ts'
+import type { AddCommand, Context } from '../context.ts'
+import { formatAge, joinOrDash, renderFacts, renderJson, renderTable } from '../format.ts'
+import { addApiOptions, addOutputOption, parseCount } from '../options.ts'
+
+const EXAMPLES = `
+Examples:
+  margay status
+  margay status --wait 60
+  margay status -o json | jq '.peers[] | select(.isReachable | not)'
+
+Exit code 0 when the daemon answered, with --wait only when it is ready.`
+
+/** `margay status`. */
+export const addStatusCommand: AddCommand = (parent, context) => {
+  const status = parent.command('status').description('show this host, its peers and what went wrong')
+  define(status, context)
+}
+
+/** `margay node status`, as calicoctl has it. */
+export const addNodeCommand: AddCommand = (parent, context) => {
+  const node = parent.command('node').description('commands about this host')
+  define(node.command('status').description('the same as "margay status"'), context)
+}
+
+function define(command: Command, context: Context): void {
+  addOutputOption(addApiOptions(command), ['text', 'json'])
+    .option('--wait [seconds]', 'wait until the host is ready', parseCount(1, 86_400))
+    .addHelpText('after', EXAMPLES)
+    .action(async () => {
+      const { output, wait } = command.opts<{ output: string; wait?: number | true }>()
+      const api = apiFor(command, context)
+      const report = wait === undefined ? await ask(api) : await waitUntilReady(api, wait === true ? 30 : wait, context.signal)
+      context.out(output === 'json' ? renderJson(report) : renderStatus(report, context.now()))
+      if (wait !== undefined && !report.isReady) throw new MargayError('not-ready', `not ready in time: ${report.notReady.join('; ')}`)
+    })
+}
+
+function ask(api: ApiClient): Promise<StatusReport> {
+  return api.call<StatusReport>({ path: '/v1/status' })
+}
+
+/** Asks until the daemon is ready; a daemon that is not running yet is waited for too. Gives the last answer. */
+async function waitUntilReady(api: ApiClient, seconds: number, signal: AbortSignal): Promise<StatusReport> {
+  const deadline = performance.now() + seconds * 1000
+  for (;;) {
+    const report = await ask(api).catch((error: unknown) => {
+      if (!(error instanceof MargayError) || error.code !== 'daemon-away' || performance.now() >= deadline) throw error
+      return undefined
+    })
+    if (report?.isReady || (report !== undefined && performance.now() >= deadline)) return report
+    await delay(250, undefined, { signal }).catch((cause: unknown) => {
+      throw new MargayError('interrupted', `interrupted while waiting: ${describeError(cause)}`)
+    })
+  }
+}
+
+/** Status for a person. */
+export function renderStatus(report: StatusReport, now: Date): string {
+  const parts = [renderFacts(factsOf(report)), renderPeers(report.peers, now)]
+  if (report.failures.length > 0) parts.push(renderFailures(report.failures))
+  if (report.warnings.length > 0) parts.push(`Warnings:\n${report.warnings.map((warning) => `  ${warning}\n`).join('')}`)
+  return parts.join('\n')
+}
+
+function factsOf(report: StatusReport): readonly (readonly [string, string])[] {
+  const { mode, store } = report
+  return [
+    ['Node', `${report.node} (margay ${report.version})`],
+    ['Ready', report.isReady ? 'yes' : `no: ${report.notReady.join('\n')}`],
+    ['Mode', mode.isDifferent ? `${mode.pools} (the configuration says ${mode.configured}; the pools win)` : mode.pools],
+    ['Etcd', `${storeState(store)} (${store.endpoints.join(', ')})`],
+    ['Revision', revisionState(report)],
+    ['Addresses', joinOrDash(report.addresses)],
+    ['Tunnel', joinOrDash(report.tunnelAddresses)],
+    ['MTU', String(report.mtuBytes)],
+    ['Workloads', String(report.workloads)],
+    ['Repairs', String(report.repairs)],
+  ]
+}
+
+function storeState({ isConnected, reason, isFromSavedView }: StatusReport['store']): string {
+  const saved = isFromSavedView ? ', working from the saved view' : ''
+  return isConnected ? `connected${saved}` : `not connected: ${reason ?? 'no reason known'}${saved}`
+}
+
+function revisionState({ revision, appliedRevision }: StatusReport): string {
+  return revision === appliedRevision ? `${revision}, applied` : `${revision}, applied up to ${appliedRevision}`
+}
+
+function renderPeers(peers: readonly PeerReport[], now: Date): string {
+  if (peers.length === 0) return 'No peers.\n'
+  const header = ['PEER', 'FAMILY', 'MODE', 'TUNNEL', 'NEXT HOP', 'MTU', 'BLOCKS', 'LAST SEEN', 'STATE']
+  return renderTable(
+    header,
+    peers.map((peer) => [
+      peer.node,
+      `IPv${peer.family}`,
+      peer.mode,
+      peer.tunnel ?? '-',
+      peer.nextHop ?? '-',
+      peer.mtuBytes === undefined ? '-' : String(peer.mtuBytes),
+      String(peer.blocks),
+      peer.isAlive ? 'now' : peer.lastSeen === undefined ? 'never' : formatAge(new Date(peer.lastSeen), now),
+      peerState(peer),
+    ]),
+  )
+}
+
+function peerState({ isReachable, isAlive, reason }: PeerReport): string {
+  const state = isReachable ? (isAlive ? 'reachable' : 'routed, but not alive') : 'not reachable'
+  return reason === undefined ? state : `${state}: ${reason}`
+}
+
+function renderFailures(failures: readonly FailureReport[]): string {
+  const rows = failures.map(({ table, key, reason }) => [table, key, reason])
+  return `Failures:\n${renderTable(['TABLE', 'KEY', 'REASON'], rows)}`
+}

@@ -1,0 +1,46 @@
+import type { Command } from 'commander'
+import type { Config } from '../config.ts'
+import { MargayError } from '../errors.ts'
+import type { Store } from '../store/store.ts'
+
+/** 0 done, 1 failed, 2 wrong usage, 3 done in part. */
+export type ExitCode = 0 | 1 | 2 | 3
+
+/** All that a command may touch of the world, so that tests can give it another one. */
+export interface Context {
+  /** Writes to standard output, as it is. */
+  out(text: string): void
+  /** Writes to standard error, as it is. */
+  err(text: string): void
+  readonly stdin: () => Promise<string>
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly hostname: string
+  readonly now: () => Date
+  readonly uuid: () => string
+  readonly openStore: (config: Config) => Promise<Store>
+  readonly version: string
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal
+}
+
+/** What a command reports when it ends without an error. */
+export interface Outcome {
+  code: ExitCode
+}
+
+/** What a command's file gives: adds itself to the program. */
+export type AddCommand = (parent: Command, context: Context, outcome: Outcome) => void
+
+/** The command line is not what the command takes: exit code 2. */
+export class UsageError extends MargayError {
+  constructor(message: string) {
+    super('usage', message)
+  }
+}
+
+/** Several things were asked for and some failed, each of which was reported: exit code 3. */
+export class PartialError extends MargayError {
+  constructor(message: string) {
+    super('partial', message)
+  }
+}

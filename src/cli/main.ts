@@ -1,0 +1,24 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { text } from 'node:stream/consumers'
+import { runCli } from './program.ts'
+
+const interrupted = new AbortController()
+process.once('SIGINT', () => interrupted.abort(new Error('interrupted')))
+process.once('SIGTERM', () => interrupted.abort(new Error('terminated')))
+// `margay get nodes | head -1` closes our output early: no fault of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  out: (written) => void process.stdout.write(written),
+  err: (written) => void process.stderr.write(written),
+  stdin: () => text(process.stdin),
+  env: process.env,
+  hostname: hostname(),
+  now: () => new Date(),
+  uuid: () => randomUUID(),
+  // Imported late: gRPC alone takes longer to load than `margay status` takes to answer.
+  openStore: async (config) => (await import('./open-store.ts')).openStore(config),
+  version: process.env.MARGAY_VERSION ?? 'unknown',
+  signal: interrupted.signal,
+})

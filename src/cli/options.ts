@@ -1,0 +1,140 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import {
+  CONFIG_ENV,
+  type Config,
+  type ConfigSources,
+  DEFAULT_CONFIG_FILE,
+  isSwitch,
+  type LoadedConfig,
+  load,
+  readConfigFile,
+  readSetting,
+  SETTINGS,
+  type Setting,
+} from '../config.ts'
+import { type Context, UsageError } from './context.ts'
+
+/** The keys by which a client reaches etcd. */
+const CLIENT_KEYS = [
+  'etcd.endpoints',
+  'etcd.caFile',
+  'etcd.certFile',
+  'etcd.keyFile',
+  'etcd.username',
+  'etcd.passwordFile',
+  'etcd.embedded',
+]
+
+/** Adds `--config` and a flag for every key. */
+export function addConfigOptions(command: Command): Command {
+  return addKeyOptions(command, SETTINGS)
+}
+
+/** Adds `--config` and the flags of the keys by which etcd is reached. */
+export function addStoreOptions(command: Command): Command {
+  return addKeyOptions(
+    command,
+    SETTINGS.filter((setting) => CLIENT_KEYS.includes(setting.path)),
+  )
+}
+
+/** Adds `--config` and `--api-socket`. */
+export function addApiOptions(command: Command): Command {
+  return addKeyOptions(
+    command,
+    SETTINGS.filter((setting) => setting.path === 'api.socket'),
+  )
+}
+
+function addKeyOptions(command: Command, settings: readonly Setting[]): Command {
+  const group = 'Configuration (these win over the environment, which wins over the file):'
+  command.addOption(new Option('--config <file>', `configuration file; else $${CONFIG_ENV}, else ${DEFAULT_CONFIG_FILE}`).helpGroup(group))
+  for (const setting of settings) {
+    const { flag, doc } = setting
+    const shown = isSwitch(setting) ? `${flag} [true|false]` : `${flag} <value>`
+    const option = new Option(shown, doc.split(/(?<=\.) /)[0]?.replace(/\.$/, '')).helpGroup(group)
+    command.addOption(isSwitch(setting) ? option.preset('true') : option)
+  }
+  return command
+}
+
+/** The whole configuration as this command was told it. */
+export function loadFor(command: Command, context: Context): LoadedConfig {
+  return load(sourcesOf(command, context))
+}
+
+/** The path of the daemon's socket, although the rest of the configuration may be wrong. */
+export function socketFor(command: Command, context: Context): string {
+  return readSetting('api.socket', { ...sourcesOf(command, context), wrong: [] })
+}
+
+/** The configuration by which etcd is reached. */
+export function storeConfigFor(command: Command, context: Context): Config {
+  return loadFor(command, context).config
+}
+
+function sourcesOf(command: Command, context: Context): ConfigSources {
+  const values = command.opts<Record<string, unknown>>()
+  const flags = new Map<string, string>()
+  for (const setting of SETTINGS) {
+    const value = values[new Option(setting.flag).attributeName()]
+    if (value !== undefined) flags.set(setting.path, String(value))
+  }
+  const named = typeof values['config'] === 'string' ? values['config'] : context.env[CONFIG_ENV]
+  return { ...readConfigFile(named), env: context.env, flags, hostname: context.hostname }
+}
+
+/** Adds `-o`; the first format is the default. */
+export function addOutputOption(command: Command, formats: readonly string[]): Command {
+  const option = new Option('-o, --output <format>', 'output format').choices(formats)
+  return command.addOption(option.default(formats[0]))
+}
+
+/** Adds `-n`. */
+export function addNamespaceOption(command: Command): Command {
+  return command.option('-n, --namespace <namespace>', 'namespace of namespaced kinds', parseName, 'default')
+}
+
+/** Collects an option that may be given several times. */
+export function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value]
+}
+
+/** A whole number in a range, for an option. */
+export function parseCount(low: number, high: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+    if (value >= low && value <= high) return value
+    throw new InvalidArgumentError(`Give a whole number from ${low} to ${high}.`)
+  }
+}
+
+/** A name as resources have it: it becomes a part of paths and keys, so nothing else may get there. */
+export function parseName(text: string): string {
+  if (isName(text)) return text
+  throw new InvalidArgumentError('Give lower-case letters, digits, "-" and ".", beginning and ending with a letter or digit.')
+}
+
+/** Checks names that are arguments. */
+export function checkNames(names: readonly string[]): void {
+  const wrong = names.find((name) => !isName(name))
+  if (wrong === undefined) return
+  throw new UsageError(`${JSON.stringify(wrong)} is not a name, give lower-case letters, digits, "-" and "."`)
+}
+
+function isName(text: string): boolean {
+  return text.length <= 253 && /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(text)
+}
+
+/** Splits `key=value` labels; a key once only. */
+export function parseLabels(texts: readonly string[]): Readonly<Record<string, string>> {
+  const labels = new Map<string, string>()
+  for (const text of texts) {
+    const at = text.indexOf('=')
+    if (at < 1) throw new UsageError(`--label ${JSON.stringify(text)} is not a label, give key=value`)
+    const key = text.slice(0, at)
+    if (labels.has(key)) throw new UsageError(`--label ${JSON.stringify(key)} is given twice`)
+    labels.set(key, text.slice(at + 1))
+  }
+  return Object.fromEntries(labels)
+}
