@@ -80,30 +80,36 @@ export class MessageWriter {
   }
 
   u16(type: number, value: number): void {
-    this.buffer.writeUInt16LE(value, this.attribute(type, 2))
+    const at = this.attribute(type, 2)
+    this.buffer.writeUInt16LE(value, at)
   }
 
   /** In network order. */
   u16be(type: number, value: number): void {
-    this.buffer.writeUInt16BE(value, this.attribute(type, 2))
+    const at = this.attribute(type, 2)
+    this.buffer.writeUInt16BE(value, at)
   }
 
   u32(type: number, value: number): void {
-    this.buffer.writeUInt32LE(value >>> 0, this.attribute(type, 4))
+    const at = this.attribute(type, 4)
+    this.buffer.writeUInt32LE(value >>> 0, at)
   }
 
   /** In network order. */
   u32be(type: number, value: number): void {
-    this.buffer.writeUInt32BE(value >>> 0, this.attribute(type, 4))
+    const at = this.attribute(type, 4)
+    this.buffer.writeUInt32BE(value >>> 0, at)
   }
 
   /** In network order. */
   u64be(type: number, value: bigint): void {
-    this.buffer.writeBigUInt64BE(value, this.attribute(type, 8))
+    const at = this.attribute(type, 8)
+    this.buffer.writeBigUInt64BE(value, at)
   }
 
   bytesOf(type: number, value: Uint8Array): void {
-    this.buffer.set(value, this.attribute(type, value.length))
+    const at = this.attribute(type, value.length)
+    this.buffer.set(value, at)
   }
 
   /** Text with its terminating zero. */
@@ -130,7 +136,7 @@ export class MessageWriter {
     return { buffer: this.buffer, at }
   }
 
-  /** Writes an attribute's header, zeroes its padding, gives where its payload goes. */
+  /** Writes an attribute's header, zeroes its padding, gives where its payload goes. Call it before naming `buffer`: it may be another one after. */
   private attribute(type: number, size: number): number {
     const padded = (size + 3) & ~3
     this.reserve(4 + padded)
