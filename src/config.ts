@@ -14,5 +14,4 @@ export {
   readSetting,
 } from './config/load.ts'
 export { SETTINGS, type Setting } from './config/schema.ts'
-export { didYouMean, suggest } from './config/suggest.ts'
 export { type AddressConfig, type Config, MODES, type Mode, type PoolConfig } from './config/types.ts'

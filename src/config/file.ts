@@ -1,7 +1,7 @@
 import { getNodeValue, type Node, type ParseError, type ParseErrorCode, parseTree, printParseErrorCode } from 'jsonc-parser'
+import { didYouMean, nearest } from '../model/issues.ts'
 import { quote } from './formats.ts'
 import { isGroup, SETTINGS, settingAt } from './schema.ts'
-import { didYouMean, suggest } from './suggest.ts'
 
 /** One value as it was given, with the place where a person finds it. */
 export interface Given {
@@ -54,7 +54,7 @@ function walk(node: Node, parent: string, at: (offset: number) => string, into: 
     if (first !== undefined)
       into.wrong.push({ source, path, message: `given twice, first at ${at(first).replace(/^.*?:(?=\d+:\d+$)/, 'line ')}` })
     else if (settingAt(path)) into.given.push({ path, raw: getNodeValue(value), source })
-    else if (!isGroup(path)) into.wrong.push({ source, path, message: `unknown key${nearest(path, parent)}` })
+    else if (!isGroup(path)) into.wrong.push({ source, path, message: `unknown key${meant(path, parent)}` })
     else if (value.type !== 'object')
       into.wrong.push({ source, path, message: `${quote(getNodeValue(value))} is not a group of keys, give { … }` })
     else walk(value, path, at, into)
@@ -62,18 +62,21 @@ function walk(node: Node, parent: string, at: (offset: number) => string, into: 
 }
 
 /** Among the keys of the same group first; a key in the wrong group is found by its last name. */
-function nearest(path: string, parent: string): string {
-  const known = new Set(SETTINGS.flatMap(({ path: each }) => each.split('.').map((_, i, parts) => parts.slice(0, i + 1).join('.'))))
-  const siblings = [...known].filter((each) => each.slice(0, Math.max(0, each.lastIndexOf('.'))) === parent)
+function meant(path: string, parent: string): string {
   const name = path.slice(parent === '' ? 0 : parent.length + 1)
-  const sibling = suggest(
-    name,
-    siblings.map((each) => each.slice(each.lastIndexOf('.') + 1)),
+  const full = (last: string) => (parent === '' ? last : `${parent}.${last}`)
+  const siblings = PATHS.filter((each) => each === full(each.slice(each.lastIndexOf('.') + 1))).map((each) =>
+    each.slice(each.lastIndexOf('.') + 1),
   )
-  if (sibling !== undefined) return `, did you mean ${parent === '' ? sibling : `${parent}.${sibling}`}`
-  const elsewhere = [...known].find((each) => each.endsWith(`.${name}`))
-  return elsewhere === undefined ? didYouMean(path, known) : `, did you mean ${elsewhere}`
+  const sibling = nearest(name, siblings)
+  const found = sibling === undefined ? PATHS.find((each) => each.endsWith(`.${name}`)) : full(sibling)
+  return found === undefined ? didYouMean(path, PATHS) : `: did you mean ${quote(found)}?`
 }
+
+/** Keys and groups of keys. */
+const PATHS: readonly string[] = [
+  ...new Set(SETTINGS.flatMap(({ path }) => path.split('.').map((_, i, parts) => parts.slice(0, i + 1).join('.')))),
+]
 
 function position(text: string, offset: number): string {
   const before = text.slice(0, offset)

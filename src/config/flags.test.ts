@@ -22,12 +22,12 @@ test('flags take values behind a blank or an equals sign, and switches none', ()
 })
 
 const bad: readonly (readonly [argv: readonly string[], fault: string])[] = [
-  [['--mdoe', 'vxlan'], '--mdoe: unknown flag, did you mean --mode'],
+  [['--mdoe', 'vxlan'], '--mdoe: unknown flag: did you mean "--mode"?'],
   [['--mode'], '--mode: needs a value'],
   [['--mode', '--etcd-embedded'], '--mode: needs a value'],
   [['--mode', 'vxlan', '--mode=direct'], '--mode: given twice'],
   [['--etcd-embedded', 'false'], 'false: unexpected argument "false", a switch takes its value as in --etcd-embedded=false'],
-  [['--clean'], '--clean: unknown flag, did you mean --cleanup'],
+  [['--clean'], '--clean: unknown flag: did you mean "--cleanup"?'],
   [['--config', '/nowhere/c.json'], "/nowhere/c.json: the file cannot be read: ENOENT: no such file or directory, open '/nowhere/c.json'"],
 ]
 for (const [argv, fault] of bad) {

@@ -1,7 +1,7 @@
+import { didYouMean } from '../model/issues.ts'
 import type { Layer } from './file.ts'
 import { quote } from './formats.ts'
 import { SETTINGS, type Setting } from './schema.ts'
-import { didYouMean } from './suggest.ts'
 
 /** The environment variable that names the configuration file. */
 export const CONFIG_ENV = 'MARGAY_CONFIG'
@@ -18,7 +18,7 @@ export function readEnvLayer(env: Readonly<Record<string, string | undefined>>):
     if (raw === undefined || !name.startsWith('MARGAY_') || OTHER_ENV.test(name)) continue
     const setting = byName.get(name)
     if (setting) given.push({ path: setting.path, raw, source: name })
-    else wrong.push({ source: name, path: '', message: `unknown variable${didYouMean(name, byName.keys())}` })
+    else wrong.push({ source: name, path: '', message: `unknown variable${didYouMean(name, [...byName.keys()])}` })
   }
   return { given, wrong }
 }

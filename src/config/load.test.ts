@@ -48,9 +48,9 @@ test('an empty file is no fault, and neither is a dotted label key', () => {
 
 /** Each file beside a valid etcd, and the one fault that is found. */
 const files: readonly (readonly [file: string, fault: string])[] = [
-  ['"mdoe": "vxlan"', 'c.json:1:2: mdoe: unknown key, did you mean mode'],
-  ['"health": {"prot": 1}', 'c.json:1:13: health.prot: unknown key, did you mean health.port'],
-  ['"caFile": "/a"', 'c.json:1:2: caFile: unknown key, did you mean etcd.caFile'],
+  ['"mdoe": "vxlan"', 'c.json:1:2: mdoe: unknown key: did you mean "mode"?'],
+  ['"health": {"prot": 1}', 'c.json:1:13: health.prot: unknown key: did you mean "health.port"?'],
+  ['"caFile": "/a"', 'c.json:1:2: caFile: unknown key: did you mean "etcd.caFile"?'],
   ['"zzzzzz": 1', 'c.json:1:2: zzzzzz: unknown key'],
   ['"__proto__": {"a": 1}', 'c.json:1:2: __proto__: unknown key'],
   ['"mode": "vxlan", "mode": "direct"', 'c.json:1:19: mode: given twice, first at line 1:2'],
@@ -227,8 +227,8 @@ test('all faults of all sources are found together', () => {
     hostname: 'my_host',
   })
   assert.equal(faults, [
-    '/etc/margay/config.json:3:5: etcd.endpoint: unknown key, did you mean etcd.endpoints',
-    'MARGAY_ETCD_ENDPOINT: unknown variable, did you mean MARGAY_ETCD_ENDPOINTS',
+    '/etc/margay/config.json:3:5: etcd.endpoint: unknown key: did you mean "etcd.endpoints"?',
+    'MARGAY_ETCD_ENDPOINT: unknown variable: did you mean "MARGAY_ETCD_ENDPOINTS"?',
     '/etc/margay/config.json:4:5: etcd.keyFile: 5 is not text, give it in double quotes',
     'MARGAY_HEALTH_PORT: health.port: "80x" is not a port, give a whole number from 1 to 65535',
     'MARGAY_HEALTH_ENABLED: health.enabled: "" is not a switch, give true or false',
