@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import type { Issue } from '../errors.ts'
 import {
   asNumberField,
   cidrField,
@@ -50,3 +51,66 @@ export type BGPConfigurationSpec = DeepReadonly<z.infer<typeof bgpConfigurationS
 
 /** BGP of the whole cluster, or of one host. */
 export type BGPConfiguration = Resource<'BGPConfiguration', BGPConfigurationSpec>
+
+/** What is wrong with a BGPConfiguration beyond the shape of its fields. */
+export function checkBgpConfiguration(configuration: BGPConfiguration): readonly Issue[] {
+  return [...checkScope(configuration), ...checkCommunities(configuration.spec)]
+}
+
+/** That a per-host or cluster-wide configuration is called `default` or `node.<name>`. */
+export function checkScopedName(name: string): readonly Issue[] {
+  if (name === 'default' || (name.startsWith('node.') && name.length > 'node.'.length)) return []
+  return [{ path: 'metadata.name', message: `${JSON.stringify(name)}: a configuration of this kind is called "default" or "node.<name>"` }]
+}
+
+const DEFAULT_ONLY = [
+  'nodeToNodeMeshEnabled',
+  'asNumber',
+  'serviceClusterIPs',
+  'serviceExternalIPs',
+  'serviceLoadBalancerIPs',
+  'serviceLoadBalancerAggregation',
+  'nodeMeshPassword',
+  'nodeMeshMaxRestartTime',
+  'localWorkloadPeeringIPV4',
+  'localWorkloadPeeringIPV6',
+] as const
+
+function checkScope({ metadata, spec }: BGPConfiguration): readonly Issue[] {
+  const issues = [...checkScopedName(metadata.name)]
+  for (const field of metadata.name.startsWith('node.') ? DEFAULT_ONLY : []) {
+    if (spec[field] !== undefined) issues.push({ path: `spec.${field}`, message: 'is for the configuration "default" only' })
+  }
+  const isMeshOff = spec.nodeToNodeMeshEnabled === false
+  for (const field of ['nodeMeshPassword', 'nodeMeshMaxRestartTime'] as const) {
+    if (isMeshOff && spec[field] !== undefined) issues.push({ path: `spec.${field}`, message: 'needs nodeToNodeMeshEnabled true' })
+  }
+  return issues
+}
+
+function checkCommunities(spec: BGPConfigurationSpec): readonly Issue[] {
+  const issues: Issue[] = []
+  const names = new Set((spec.communities ?? []).map((community) => community.name))
+  const rule = '(two parts of 16 bits, 64512:100, or three of 32 bits, 64512:100:1)'
+  for (const [index, { value }] of (spec.communities ?? []).entries()) {
+    const path = `spec.communities[${index}].value`
+    if (!isCommunity(value ?? '')) issues.push({ path, message: `${JSON.stringify(value ?? '')} is not a community ${rule}` })
+  }
+  if (names.size > 0 && (spec.prefixAdvertisements ?? []).length === 0) {
+    issues.push({ path: 'spec.communities', message: 'needs prefixAdvertisements that use them' })
+  }
+  for (const [index, advertisement] of (spec.prefixAdvertisements ?? []).entries()) {
+    for (const community of advertisement.communities ?? []) {
+      if (names.has(community) || isCommunity(community)) continue
+      const path = `spec.prefixAdvertisements[${index}].communities`
+      issues.push({ path, message: `${JSON.stringify(community)} is neither in spec.communities nor a community ${rule}` })
+    }
+  }
+  return issues
+}
+
+function isCommunity(text: string): boolean {
+  const parts = text.split(':')
+  const limit = parts.length === 2 ? 0xffff : parts.length === 3 ? 0xffff_ffff : -1
+  return parts.every((part) => /^\d{1,10}$/.test(part) && Number(part) <= limit)
+}

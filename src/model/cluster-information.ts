@@ -1,5 +1,7 @@
 import * as z from 'zod'
+import type { Issue } from '../errors.ts'
 import type { DeepReadonly } from './fields.ts'
+import { checkOnlyDefault } from './metadata.ts'
 import type { Resource } from './resource.ts'
 
 /** The spec of ClusterInformation `default`. `calicoVersion` is Calico's own and never written by us. */
@@ -15,3 +17,8 @@ export type ClusterInformationSpec = DeepReadonly<z.infer<typeof clusterInformat
 
 /** Which cluster this etcd holds, and whether its users may write. */
 export type ClusterInformation = Resource<'ClusterInformation', ClusterInformationSpec>
+
+/** What is wrong with a ClusterInformation beyond the shape of its fields. */
+export function checkClusterInformation(info: ClusterInformation): readonly Issue[] {
+  return checkOnlyDefault(info)
+}

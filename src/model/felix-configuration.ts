@@ -1,5 +1,6 @@
 import * as z from 'zod'
-import { PROGRAM_CLUSTER_ROUTES } from './bgp-configuration.ts'
+import type { Issue } from '../errors.ts'
+import { LOG_SEVERITIES, PROGRAM_CLUSTER_ROUTES } from './bgp-configuration.ts'
 import {
   type DeepReadonly,
   durationField,
@@ -10,6 +11,7 @@ import {
   ipv6Field,
   portRangeField,
   selectorField,
+  wordField,
 } from './fields.ts'
 import type { Resource } from './resource.ts'
 
@@ -20,9 +22,9 @@ const integer = z.number().int().optional()
 const port = integerField(1, 65_535).optional()
 const mtu = integerField(0, 65_535).optional()
 const priority = integerField(1, 2_147_483_646).optional()
-const severity = text
-const acceptReturn = z.enum(['Accept', 'Return', 'ACCEPT', 'RETURN']).optional()
-const dropReject = z.enum(['Drop', 'Reject', 'DROP', 'REJECT']).optional()
+const severity = wordField([...LOG_SEVERITIES, 'None']).optional()
+const acceptReturn = wordField(['Accept', 'Return']).optional()
+const dropReject = wordField(['Drop', 'Reject']).optional()
 const failsafePorts = emptyIsKept(
   z.array(z.object({ protocol: z.string().optional(), port: integerField(0, 65_535), net: interfaceAddressField.optional() })),
 ).optional()
@@ -83,15 +85,15 @@ const network = {
 
 /** What decides how packets are filtered. */
 const filtering = {
-  chainInsertMode: text,
-  defaultEndpointToHostAction: z.enum(['Drop', 'Return', 'Accept', 'DROP', 'RETURN', 'ACCEPT']).optional(),
+  chainInsertMode: wordField(['insert', 'append']).optional(),
+  defaultEndpointToHostAction: wordField(['Drop', 'Return', 'Accept']).optional(),
   iptablesFilterAllowAction: acceptReturn,
   nftablesFilterAllowAction: acceptReturn,
   iptablesMangleAllowAction: acceptReturn,
   nftablesMangleAllowAction: acceptReturn,
   iptablesFilterDenyAction: dropReject,
   nftablesFilterDenyAction: dropReject,
-  iptablesBackend: text,
+  iptablesBackend: wordField(['legacy', 'nft', 'auto']).optional(),
   nftablesMode: z.enum(['Enabled', 'Disabled', 'Auto']).optional(),
   nftablesFlowTableOffload: z.enum(['All', 'Disabled']).optional(),
   iptablesMarkMask: integerField(0, 0xffff_ffff).optional(),
@@ -177,3 +179,39 @@ export type FelixConfigurationSpec = DeepReadonly<z.infer<typeof felixConfigurat
 
 /** Settings of the hosts' agents. Calico's names; docs/resources.md says which ones this version acts on. */
 export type FelixConfiguration = Resource<'FelixConfiguration', FelixConfigurationSpec>
+
+/** What is wrong with a FelixConfiguration beyond the shape of its fields. */
+export function checkFelixConfiguration({ metadata, spec }: FelixConfiguration): readonly Issue[] {
+  const issues: Issue[] = []
+  const isFixed = metadata.name === 'default' || metadata.name.startsWith('node.')
+  if (isFixed && spec.nodeSelector !== undefined) {
+    issues.push({
+      path: 'spec.nodeSelector',
+      message: `can't be in ${JSON.stringify(metadata.name)}, whose name already says for which hosts it is`,
+    })
+  }
+  const ranges = [...(spec.routeTableRanges ?? []), ...(spec.routeTableRange === undefined ? [] : [spec.routeTableRange])]
+  if (spec.routeTableRanges !== undefined && spec.routeTableRange !== undefined) {
+    issues.push({ path: 'spec.routeTableRange', message: 'is the old form of routeTableRanges: give one of the two' })
+  }
+  for (const { min, max } of ranges) {
+    if (min >= 1 && max <= 0xffff_ffff && min <= max && (max < 253 || min > 255)) continue
+    issues.push({
+      path: 'spec.routeTableRanges',
+      message: `${min} to ${max} is no range of routing tables (1 or more, without 253 to 255)`,
+    })
+  }
+  if (ranges.reduce((sum, { min, max }) => sum + max - min + 1, 0) > 65_535) {
+    issues.push({ path: 'spec.routeTableRanges', message: 'names more than 65535 tables' })
+  }
+  return [...issues, ...checkFailsafes(spec)]
+}
+
+function checkFailsafes(spec: FelixConfigurationSpec): readonly Issue[] {
+  return (['failsafeInboundHostPorts', 'failsafeOutboundHostPorts'] as const).flatMap((field) =>
+    (spec[field] ?? []).flatMap(({ protocol = 'tcp' }, index) => {
+      if (['tcp', 'udp', 'sctp'].includes(protocol.toLowerCase())) return []
+      return [{ path: `spec.${field}[${index}].protocol`, message: `${JSON.stringify(protocol)} is not one of tcp, udp, sctp` }]
+    }),
+  )
+}

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { describeError, ValidationError } from '../errors.ts'
 import { parseAsNumber } from '../net/as-number.ts'
 import { parseCidr, parseInterfaceAddress } from '../net/cidr.ts'
-import { familyOf, type Ip, parseIp } from '../net/ip.ts'
+import { type Family, familyOf, type Ip, parseIp } from '../net/ip.ts'
 import { parseMac } from '../net/mac.ts'
 import { parsePortRange, parseProtocol } from '../net/port.ts'
 import { parseDuration } from './duration.ts'
@@ -91,7 +91,25 @@ export function numberOrText(check: (text: string) => unknown) {
   })
 }
 
-function parseIpOf(family: 4 | 6, text: string): Ip {
+/** An interface's address of one family. */
+export function interfaceAddressOf(family: Family) {
+  return parsedText((text) => {
+    const address = parseInterfaceAddress(text)
+    if (familyOf(address) !== family) throw new ValidationError(`not an IPv${family} address: ${JSON.stringify(text)}`)
+    return address
+  })
+}
+
+/** One of some words, in any case, kept as it was given. */
+export function wordField(words: readonly string[]) {
+  return checkedText((text) => {
+    if (!words.some((word) => word.toLowerCase() === text.toLowerCase())) {
+      throw new ValidationError(`${JSON.stringify(text)} is not one of ${words.join(', ')}`)
+    }
+  })
+}
+
+function parseIpOf(family: Family, text: string): Ip {
   const ip = parseIp(text)
   if (familyOf(ip) !== family) throw new ValidationError(`not an IPv${family} address: ${JSON.stringify(text)}`)
   return ip

@@ -1,4 +1,6 @@
 import * as z from 'zod'
+import type { Issue } from '../errors.ts'
+import { cidrsOverlap, lengthOf, parseCidr } from '../net/cidr.ts'
 import { type Family, familyOf } from '../net/ip.ts'
 import { cidrField, type DeepReadonly, selectorField, zeroIsAbsent } from './fields.ts'
 import type { Resource } from './resource.ts'
@@ -49,4 +51,77 @@ export function isUsable(pool: IPPool): boolean {
 export function allowsUse(pool: IPPool, use: 'Workload' | 'Tunnel' | 'LoadBalancer'): boolean {
   const uses = pool.spec.allowedUses ?? []
   return (uses.length === 0 ? ['Workload', 'Tunnel'] : uses).includes(use)
+}
+
+/** The spec with Calico's defaults. */
+export function defaultIPPoolSpec(spec: IPPoolSpec): IPPoolSpec {
+  const allowedUses = spec.allowedUses ?? []
+  return {
+    ...spec,
+    vxlanMode: spec.vxlanMode ?? 'Never',
+    ipipMode: spec.ipipMode ?? 'Never',
+    blockSize: spec.blockSize ?? defaultBlockSize(familyOf(spec.cidr)),
+    nodeSelector: spec.nodeSelector ?? 'all()',
+    allowedUses: allowedUses.length === 0 ? ['Workload', 'Tunnel'] : allowedUses,
+    assignmentMode: spec.assignmentMode ?? 'Automatic',
+  }
+}
+
+/** What is wrong with a pool by itself; pools.ts compares it with others. */
+export function checkIPPool(pool: IPPool): readonly Issue[] {
+  return [...checkCidr(pool), ...checkEncapsulation(pool.spec), ...checkUses(pool.spec)]
+}
+
+const LINK_LOCAL = ['169.254.0.0/16', 'fe80::/10'].map(parseCidr)
+
+function checkCidr(pool: IPPool): readonly Issue[] {
+  const { cidr, disabled } = pool.spec
+  const issues: Issue[] = []
+  for (const range of LINK_LOCAL) {
+    if (cidrsOverlap(cidr, range)) issues.push({ path: 'spec.cidr', message: `${cidr} overlaps the link-local range ${range}` })
+  }
+  const blockSize = blockSizeOf(pool)
+  const [low, high] = familyOf(cidr) === 4 ? [20, 32] : [116, 128]
+  if (blockSize < low || blockSize > high) {
+    issues.push({ path: 'spec.blockSize', message: `${blockSize} is out of range: ${low} to ${high} for IPv${familyOf(cidr)}` })
+  } else if (lengthOf(cidr) > blockSize && disabled !== true) {
+    issues.push({
+      path: 'spec.cidr',
+      message: `${cidr} is smaller than one block: a prefix length of ${blockSize} or less, or a larger blockSize`,
+    })
+  }
+  return issues
+}
+
+function checkEncapsulation(spec: IPPoolSpec): readonly Issue[] {
+  const isIpip = (spec.ipipMode ?? 'Never') !== 'Never'
+  const isVxlan = (spec.vxlanMode ?? 'Never') !== 'Never'
+  const issues: Issue[] = []
+  if (isIpip && familyOf(spec.cidr) === 6)
+    issues.push({ path: 'spec.ipipMode', message: `${show(spec.ipipMode)} on an IPv6 pool: IPIP carries IPv4 only` })
+  if (isIpip && isVxlan) {
+    issues.push({
+      path: 'spec.ipipMode',
+      message: `${show(spec.ipipMode)} beside vxlanMode ${show(spec.vxlanMode)}: one of them must be "Never"`,
+    })
+  }
+  return issues
+}
+
+function checkUses(spec: IPPoolSpec): readonly Issue[] {
+  const uses = spec.allowedUses ?? []
+  const path = 'spec.allowedUses'
+  if (new Set(uses).size !== uses.length) return [{ path, message: 'names a use twice' }]
+  if (!uses.includes('LoadBalancer')) return []
+  const isPlain = (spec.ipipMode ?? 'Never') === 'Never' && (spec.vxlanMode ?? 'Never') === 'Never'
+  const issues: Issue[] = []
+  if (uses.length > 1) issues.push({ path, message: 'LoadBalancer stands alone, not with Workload or Tunnel' })
+  if (!isPlain) issues.push({ path, message: 'LoadBalancer needs ipipMode and vxlanMode "Never"' })
+  if (spec.disableBGPExport === true) issues.push({ path, message: 'LoadBalancer needs disableBGPExport false' })
+  if ((spec.nodeSelector ?? 'all()') !== 'all()') issues.push({ path, message: 'LoadBalancer needs nodeSelector "all()"' })
+  return issues
+}
+
+function show(value: string | undefined): string {
+  return JSON.stringify(value)
 }

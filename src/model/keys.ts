@@ -1,7 +1,6 @@
 import { type Cidr, parseCidr } from '../net/cidr.ts'
 import { familyOf } from '../net/ip.ts'
-import type { ModelKind, ResourceKind } from './kinds.ts'
-import { PLURALS } from './plurals.ts'
+import { kindInfo, type ModelKind, RESOURCE_KINDS, type ResourceKind } from './kinds.ts'
 
 /** Where Calico's resources stand. */
 export const RESOURCES_PREFIX = '/calico/resources/v3/projectcalico.org/'
@@ -24,7 +23,7 @@ export function resourceKey(kind: ResourceKind, name: string, namespace?: string
 
 /** What all keys of a kind (of one namespace, if given) begin with. */
 export function resourcePrefix(kind: ResourceKind, namespace?: string): string {
-  return `${RESOURCES_PREFIX}${PLURALS[kind]}/${namespace === undefined ? '' : `${namespace}/`}`
+  return `${RESOURCES_PREFIX}${kindInfo(kind).plural}/${namespace === undefined ? '' : `${namespace}/`}`
 }
 
 /** The key of a block: `/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26`. */
@@ -86,13 +85,11 @@ export function unescapeName(name: string): string {
 function parseResourceKey(rest: string): { readonly kind: ModelKind; readonly id: string } | undefined {
   const [plural, ...names] = rest.split('/')
   const kind = KINDS_BY_PLURAL.get(plural ?? '')
-  if (kind === undefined || names.includes('') || names.length !== (kind === 'WorkloadEndpoint' ? 2 : 1)) return undefined
+  if (kind === undefined || names.includes('') || names.length !== (kindInfo(kind).isNamespaced ? 2 : 1)) return undefined
   return { kind, id: names.join('/') }
 }
 
-const KINDS_BY_PLURAL: ReadonlyMap<string, ResourceKind> = new Map(
-  Object.entries(PLURALS).map(([kind, plural]) => [plural, kind as ResourceKind]),
-)
+const KINDS_BY_PLURAL: ReadonlyMap<string, ResourceKind> = new Map(RESOURCE_KINDS.map((kind) => [kindInfo(kind).plural, kind]))
 
 function cidrInKey(cidr: Cidr): string {
   return cidr.replace('/', '-')

@@ -1,5 +1,7 @@
 import * as z from 'zod'
+import type { Issue } from '../errors.ts'
 import { cidrField, type DeepReadonly, durationField, selectorField, zeroIsAbsent } from './fields.ts'
+import { checkLabels, checkOnlyDefault, isSubdomain } from './metadata.ts'
 import type { Resource } from './resource.ts'
 
 const enabled = z.enum(['Enabled', 'Disabled'])
@@ -51,3 +53,18 @@ export type KubeControllersConfigurationSpec = DeepReadonly<z.infer<typeof kubeC
 
 /** Says whether each host makes a host endpoint for itself. */
 export type KubeControllersConfiguration = Resource<'KubeControllersConfiguration', KubeControllersConfigurationSpec>
+
+/** What is wrong with a KubeControllersConfiguration beyond the shape of its fields. */
+export function checkKubeControllersConfiguration(configuration: KubeControllersConfiguration): readonly Issue[] {
+  const templates = configuration.spec.controllers.node?.hostEndpoint?.templates ?? []
+  const faults = templates.flatMap((template, index) => {
+    const path = `spec.controllers.node.hostEndpoint.templates[${index}]`
+    return [
+      ...checkLabels(template.labels, `${path}.labels`),
+      ...(template.generateName === undefined || isSubdomain(template.generateName)
+        ? []
+        : [{ path: `${path}.generateName`, message: `${JSON.stringify(template.generateName)} can't be part of a name` }]),
+    ]
+  })
+  return [...checkOnlyDefault(configuration), ...faults]
+}

@@ -1,5 +1,16 @@
 import * as z from 'zod'
-import { asNumberField, cidrField, type DeepReadonly, interfaceAddressField, ipField, ipv4Field, ipv6Field, macField } from './fields.ts'
+import type { Issue } from '../errors.ts'
+import {
+  asNumberField,
+  cidrField,
+  type DeepReadonly,
+  interfaceAddressField,
+  interfaceAddressOf,
+  ipField,
+  ipv4Field,
+  ipv6Field,
+  macField,
+} from './fields.ts'
 import type { Resource } from './resource.ts'
 
 /** The spec of a Node: who this host is, and what its daemon found or took for it. */
@@ -7,8 +18,8 @@ export const nodeSpecSchema = z.object({
   bgp: z
     .object({
       asNumber: asNumberField.optional(),
-      ipv4Address: interfaceAddressField.optional(),
-      ipv6Address: interfaceAddressField.optional(),
+      ipv4Address: interfaceAddressOf(4).optional(),
+      ipv6Address: interfaceAddressOf(6).optional(),
       ipv4IPIPTunnelAddr: ipv4Field.optional(),
       routeReflectorClusterID: ipv4Field.optional(),
     })
@@ -37,3 +48,10 @@ export type NodeStatus = DeepReadonly<z.infer<typeof nodeStatusSchema>>
 
 /** One host of the network. */
 export type Node = Resource<'Node', NodeSpec, NodeStatus>
+
+/** What is wrong with a Node beyond the shape of its fields. */
+export function checkNode(node: Node): readonly Issue[] {
+  const { bgp } = node.spec
+  if (bgp === undefined || Object.values(bgp).some((value) => value !== undefined)) return []
+  return [{ path: 'spec.bgp', message: 'is empty: leave it out, or give an address' }]
+}

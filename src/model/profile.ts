@@ -1,5 +1,7 @@
 import * as z from 'zod'
+import type { Issue } from '../errors.ts'
 import type { DeepReadonly } from './fields.ts'
+import { checkLabels } from './metadata.ts'
 import type { Resource } from './resource.ts'
 
 /** A policy rule, so far kept as it stands: only its action is read. */
@@ -16,3 +18,13 @@ export type ProfileSpec = DeepReadonly<z.infer<typeof profileSpecSchema>>
 
 /** Rules and labels of the endpoints that name it. A namespace is the profile `kns.<name>`. */
 export type Profile = Resource<'Profile', ProfileSpec>
+
+/** Calico's built-in profile: shown by its clients, never stored. */
+export const DEFAULT_ALLOW_PROFILE = 'projectcalico-default-allow'
+
+/** What is wrong with a Profile beyond the shape of its fields. */
+export function checkProfile(profile: Profile): readonly Issue[] {
+  const issues = checkLabels(profile.spec.labelsToApply, 'spec.labelsToApply')
+  if (profile.metadata.name !== DEFAULT_ALLOW_PROFILE) return issues
+  return [...issues, { path: 'metadata.name', message: `${DEFAULT_ALLOW_PROFILE} is built in and can't be written` }]
+}

@@ -1,4 +1,7 @@
 import * as z from 'zod'
+import { describeError, type Issue } from '../errors.ts'
+import { ipOf, lengthOf } from '../net/cidr.ts'
+import { addressBits, familyOf } from '../net/ip.ts'
 import {
   type DeepReadonly,
   integerField,
@@ -11,6 +14,7 @@ import {
   zeroIsAbsent,
 } from './fields.ts'
 import type { Resource } from './resource.ts'
+import { workloadEndpointName } from './workload-endpoint-name.ts'
 
 const quantity = z.union([z.number(), z.string()]).optional()
 
@@ -68,3 +72,67 @@ export type WorkloadEndpointSpec = DeepReadonly<z.infer<typeof workloadEndpointS
 
 /** One interface of one workload, on the host `spec.node`. */
 export type WorkloadEndpoint = Resource<'WorkloadEndpoint', WorkloadEndpointSpec>
+
+/** What is wrong with a WorkloadEndpoint beyond the shape of its fields. */
+export function checkWorkloadEndpoint(endpoint: WorkloadEndpoint): readonly Issue[] {
+  const { spec } = endpoint
+  return [
+    ...checkIdentity(endpoint),
+    ...checkInterface(spec.interfaceName),
+    ...checkNetworks(spec),
+    ...checkNats(spec),
+    ...checkPorts(spec),
+  ]
+}
+
+/** Name of an interface of the host: up to 15 characters, as the kernel has it. */
+const INTERFACE_NAME = /^[a-zA-Z0-9_.-]{1,15}$/
+/** A port's name (RFC 6335, section 5.1, in lower case). */
+const PORT_NAME = /^(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$/
+
+function checkIdentity(endpoint: WorkloadEndpoint): readonly Issue[] {
+  try {
+    const name = workloadEndpointName(endpoint.spec)
+    if (endpoint.metadata.name === name) return []
+    const message = `${JSON.stringify(endpoint.metadata.name)} does not fit the spec: the name is ${JSON.stringify(name)}`
+    return [{ path: 'metadata.name', message }]
+  } catch (error) {
+    return [{ path: 'spec', message: describeError(error) }]
+  }
+}
+
+function checkInterface(name: string | undefined): readonly Issue[] {
+  const path = 'spec.interfaceName'
+  if (name === undefined) return [{ path, message: 'is required (the name of the interface on the host)' }]
+  if (INTERFACE_NAME.test(name)) return []
+  return [{ path, message: `${JSON.stringify(name)} is not an interface (1 to 15 letters, digits, "_", "." and "-")` }]
+}
+
+function checkNetworks(spec: WorkloadEndpointSpec): readonly Issue[] {
+  return (spec.ipNetworks ?? []).flatMap((network, index) => {
+    const length = addressBits(familyOf(network))
+    if (lengthOf(network) === length) return []
+    return [{ path: `spec.ipNetworks[${index}]`, message: `${network} is more than one address: write ${ipOf(network)}/${length}` }]
+  })
+}
+
+function checkNats(spec: WorkloadEndpointSpec): readonly Issue[] {
+  const own = new Set((spec.ipNetworks ?? []).map(ipOf))
+  return (spec.ipNATs ?? []).flatMap(({ internalIP, externalIP }, index) => {
+    const issues: Issue[] = []
+    const path = `spec.ipNATs[${index}]`
+    if (familyOf(internalIP) !== familyOf(externalIP)) {
+      issues.push({ path, message: `${internalIP} and ${externalIP} are of different IP versions` })
+    }
+    if (!own.has(internalIP)) issues.push({ path: `${path}.internalIP`, message: `${internalIP} is not in ipNetworks` })
+    return issues
+  })
+}
+
+function checkPorts(spec: WorkloadEndpointSpec): readonly Issue[] {
+  return (spec.ports ?? []).flatMap(({ name }, index) => {
+    if (name === undefined || PORT_NAME.test(name)) return []
+    const rule = 'up to 15 lower-case letters, digits and inner "-", at least one letter'
+    return [{ path: `spec.ports[${index}].name`, message: `${JSON.stringify(name)} is not a port name (${rule})` }]
+  })
+}

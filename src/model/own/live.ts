@@ -1,4 +1,6 @@
+import * as z from 'zod'
 import type { Cidr } from '../../net/cidr.ts'
+import { cidrField } from '../fields.ts'
 
 /** How the packets of a pool can arrive at a host, as far as that host has built the receiving side. */
 export type Receive = 'direct' | 'vxlan'
@@ -18,4 +20,21 @@ export interface LiveRecord {
   readonly addresses: readonly string[]
   /** By pool, the mode whose receiving side stands: a sender moves its routes to a mode when the peer shows it here. */
   readonly receives: Readonly<Record<Cidr, readonly Receive[]>>
+}
+
+/** The record as a later version may write it: what this one does not know is left out. */
+export const liveRecordSchema = z.object({
+  node: z.string(),
+  instance: z.string(),
+  version: z.string(),
+  startedAt: z.string(),
+  addresses: z.array(z.string()),
+  receives: z.record(
+    cidrField,
+    z.array(z.string()).transform((given) => given.filter(isReceive)),
+  ),
+})
+
+function isReceive(given: string): given is Receive {
+  return given === 'direct' || given === 'vxlan'
 }

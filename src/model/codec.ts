@@ -1,0 +1,109 @@
+import * as z from 'zod'
+import { type Issue, ValidationError } from '../errors.ts'
+import { decodeBlock } from './ipam-block-codec.ts'
+import { describeFault, describeIssues, showPath } from './issues.ts'
+import { parseJson, stringifyJson } from './json.ts'
+import { parseKey } from './keys.ts'
+import {
+  type AnyResource,
+  kindInfo,
+  type ModelKind,
+  type ModelTypes,
+  RESOURCE_KINDS,
+  type ResourceKind,
+  type ResourceTypes,
+} from './kinds.ts'
+import { metadataSchema } from './metadata.ts'
+import { type LiveRecord, liveRecordSchema } from './own/live.ts'
+import { API_VERSION } from './resource.ts'
+import { asGoWrites, isObject, type JsonObject, withoutAbsent, withUnknown } from './shape.ts'
+
+/** One followed object with its kind and id (as in store/view.ts). */
+export type DecodedEntry = {
+  readonly [K in ModelKind]: { readonly kind: K; readonly id: string; readonly value: ModelTypes[K] }
+}[ModelKind]
+
+/**
+ * What a key of the store holds, or undefined for a key that nobody follows.
+ * A resource gets the key's mod revision as its resourceVersion; members that this version does not know are kept.
+ *
+ * @throws {ValidationError} with every issue, if the value is not what its key says
+ */
+export function decodeEntry(key: string, value: string, modRevision: number): DecodedEntry | undefined {
+  const parsed = parseKey(key)
+  if (parsed === undefined) return undefined
+  const { kind, id } = parsed
+  if (kind === 'IPAMBlock') return { kind, id, value: decodeBlock(value) }
+  if (kind === 'Live') return { kind, id, value: decodeLive(value) }
+  return { kind, id, value: decodeResource(kind, value, modRevision) } as DecodedEntry
+}
+
+/**
+ * A resource as it stands in the store.
+ *
+ * @throws {ValidationError} with every issue
+ */
+export function decodeResource<K extends ResourceKind>(kind: K, value: string, modRevision: number): ResourceTypes[K] {
+  const raw = parseJson(value)
+  const read = readResource(kind, isObject(raw) ? raw : {})
+  if (read.issues.length > 0 || read.resource === undefined) {
+    throw new ValidationError(`not a ${kind}: ${describeIssues(read.issues)}`, read.issues)
+  }
+  return { ...read.resource, metadata: { ...read.resource.metadata, resourceVersion: String(modRevision) } }
+}
+
+/** A resource of which every field has its shape, or every issue. Unknown members are kept; defaults and cross-field rules are not looked at. */
+export function readResource<K extends ResourceKind>(
+  kind: K,
+  raw: JsonObject,
+): { readonly resource?: ResourceTypes[K]; readonly issues: readonly Issue[] } {
+  const schema = resourceSchema(kind)
+  const cleaned = withoutAbsent(schema, { ...raw, spec: raw['spec'] ?? {} })
+  const result = schema.safeParse(cleaned, { reportInput: true })
+  if (!result.success) {
+    return { issues: result.error.issues.map((fault) => ({ path: showPath(fault.path), message: describeFault(fault) })) }
+  }
+  const value = withUnknown(schema, cleaned, result.data, true) as JsonObject
+  return { resource: { ...value, apiVersion: API_VERSION, kind } as unknown as ResourceTypes[K], issues: [] }
+}
+
+/** The JSON text of a resource as Calico's writers make it: members in Go's order, none that Go leaves out, no resourceVersion. */
+export function encodeResource(resource: AnyResource): string {
+  const { resourceVersion: _, ...metadata } = resource.metadata
+  return stringifyJson(asGoWrites(resourceSchema(resource.kind), { ...resource, metadata }))
+}
+
+/** `given` with the members of `stored` that this version does not know, so that an update does not strip them. */
+export function mergeUnknown<R extends AnyResource>(stored: R, given: R): R {
+  return withUnknown(resourceSchema(given.kind), stored, given, false) as R
+}
+
+/** The value of `/margay/v1/live/<node>`. */
+export function encodeLive(record: LiveRecord): string {
+  return JSON.stringify(record)
+}
+
+/**
+ * What a host says of itself.
+ *
+ * @throws {ValidationError} with every issue
+ */
+export function decodeLive(value: string): LiveRecord {
+  const result = liveRecordSchema.safeParse(parseJson(value), { reportInput: true })
+  if (result.success) return result.data
+  const issues = result.error.issues.map((fault) => ({ path: showPath(fault.path), message: describeFault(fault) }))
+  throw new ValidationError(`not a live record: ${describeIssues(issues)}`, issues)
+}
+
+/** The whole of a resource of this kind in Go's order. */
+export function resourceSchema(kind: ResourceKind): z.ZodObject {
+  return SCHEMAS[kind]
+}
+
+const SCHEMAS = Object.fromEntries(
+  RESOURCE_KINDS.map((kind) => {
+    const { specSchema: spec, statusSchema } = kindInfo(kind)
+    const text = z.string().optional()
+    return [kind, z.object({ kind: text, apiVersion: text, metadata: metadataSchema, spec, status: statusSchema.optional() })]
+  }),
+) as unknown as Readonly<Record<ResourceKind, z.ZodObject>>

@@ -1,0 +1,84 @@
+import type * as z from 'zod'
+import type { Issue } from '../errors.ts'
+
+/** A field path as people write it: `spec.ports[0].port`. */
+export function showPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`
+    return text === '' ? String(part) : `${text}.${String(part)}`
+  }, '')
+}
+
+/** What is wrong with a value in a person's words: the value as given, and what would be right. */
+export function describeFault(fault: z.core.$ZodIssue): string {
+  switch (fault.code) {
+    case 'invalid_type':
+      return fault.input === undefined
+        ? `is required (${withArticle(fault.expected)})`
+        : `must be ${withArticle(fault.expected)}, not ${show(fault.input)}`
+    case 'invalid_value':
+      return `${show(fault.input)} is not one of ${fault.values.join(', ')}${didYouMean(String(fault.input), fault.values.map(String))}`
+    case 'invalid_union':
+      return fault.input === undefined ? 'is required (a number or a string)' : `must be a number or a string, not ${show(fault.input)}`
+    case 'too_big':
+      return `has more than ${fault.maximum} items`
+    default:
+      return fault.message
+  }
+}
+
+/** `: did you mean "X"?` with the candidate that is nearest to what was given, or nothing if none is near. */
+export function didYouMean(given: string, candidates: readonly string[]): string {
+  const near = nearest(given, candidates)
+  return near === undefined ? '' : `: did you mean ${JSON.stringify(near)}?`
+}
+
+/** The candidate that differs from the text by the fewest edits (case counts least), if by no more than a third of its letters. */
+export function nearest(text: string, candidates: readonly string[]): string | undefined {
+  const lower = text.slice(0, 100).toLowerCase()
+  const ranked = candidates
+    .map((name) => ({ name, distance: editDistance(lower, name.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance)
+  const best = ranked[0]
+  return best && best.distance <= Math.max(1, Math.floor(Math.max(best.name.length, lower.length) / 3)) ? best.name : undefined
+}
+
+/** One line for a list of issues: each with its path. */
+export function describeIssues(issues: readonly Issue[]): string {
+  return issues.map((issue) => (issue.path === '' ? issue.message : `${issue.path}: ${issue.message}`)).join('; ')
+}
+
+const NAMES: Readonly<Record<string, string>> = {
+  string: 'a string',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object of strings',
+}
+
+function withArticle(type: string): string {
+  return NAMES[type] ?? type
+}
+
+function show(value: unknown): string {
+  const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value))
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text
+}
+
+/** Insertions, deletions, replacements and swaps of neighbours (optimal string alignment). */
+function editDistance(a: string, b: string): number {
+  let [older, old]: number[][] = [[], Array.from({ length: b.length + 1 }, (_, j) => j)]
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const isSame = a[i - 1] === b[j - 1]
+      const swapped =
+        i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? (older?.[j - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY
+      row.push(Math.min((old?.[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (old?.[j - 1] ?? 0) + (isSame ? 0 : 1), swapped))
+    }
+    ;[older, old] = [old ?? [], row]
+  }
+  return old?.[b.length] ?? 0
+}

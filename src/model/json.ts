@@ -1,0 +1,31 @@
+import { parse, stringify } from 'lossless-json'
+import { ValidationError } from '../errors.ts'
+
+/**
+ * Parses JSON so that no digit is lost: an integer that a JavaScript number can't hold becomes a bigint.
+ *
+ * @throws {ValidationError} saying where the text is not JSON
+ */
+export function parseJson(text: string): unknown {
+  try {
+    // The common case: nothing that could be too long, and the built-in parser is 20 times as fast.
+    return LONG_NUMBER.test(text) ? parse(text, undefined, parseNumber) : JSON.parse(text)
+  } catch (cause) {
+    throw new ValidationError('the value is not JSON', [], { cause })
+  }
+}
+
+/** Writes compact JSON as Go's encoder does, which escapes `<`, `>` and `&` in strings. Members that are undefined are left out. */
+export function stringifyJson(value: unknown): string {
+  const text = stringify(value)
+  if (text === undefined) throw new ValidationError('nothing to write as JSON')
+  return text.replace(/[<>&\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+/** Only a text with so many digits in a row can hold an integer that a number can't. */
+const LONG_NUMBER = /\d{16}/
+
+function parseNumber(text: string): number | bigint {
+  const value = Number(text)
+  return Number.isInteger(value) && !Number.isSafeInteger(value) && /^-?\d+$/.test(text) ? BigInt(text) : value
+}

@@ -1,0 +1,138 @@
+import * as z from 'zod'
+
+/** A JSON object as it was read. */
+export type JsonObject = Readonly<Record<string, unknown>>
+
+/** A member of a document that its schema does not have. */
+export interface UnknownMember {
+  readonly path: readonly PropertyKey[]
+  /** The members that the schema has at this place. */
+  readonly known: readonly string[]
+}
+
+/** Whether the value is an object with members: no array, no null. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * The value without the members that mean "absent" to Go's decoder: null, and an empty string where a member is optional.
+ * Members that the schema does not know stay as they are.
+ */
+export function withoutAbsent(schema: z.core.$ZodType, value: unknown): unknown {
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodArray && Array.isArray(value)) return value.map((item) => withoutAbsent(inner.element, item))
+  if (!(inner instanceof z.ZodObject) || !isObject(value)) return value
+  const result: Record<string, unknown> = {}
+  for (const [name, member] of Object.entries(value)) {
+    const known = shapeOf(inner)[name]
+    if (known && (member === null || (member === '' && known instanceof z.ZodOptional))) continue
+    define(result, name, known ? withoutAbsent(known, member) : member)
+  }
+  return result
+}
+
+/** Every member that the schema does not have, however deep. */
+export function findUnknown(schema: z.core.$ZodType, value: unknown, path: readonly PropertyKey[] = []): readonly UnknownMember[] {
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodArray && Array.isArray(value)) {
+    return value.flatMap((item, index) => findUnknown(inner.element, item, [...path, index]))
+  }
+  if (!(inner instanceof z.ZodObject) || !isObject(value)) return []
+  return Object.entries(value).flatMap(([name, member]) => {
+    const known = shapeOf(inner)[name]
+    if (known) return findUnknown(known, member, [...path, name])
+    return inner.def.catchall === undefined ? [{ path: [...path, name], known: Object.keys(shapeOf(inner)) }] : []
+  })
+}
+
+/**
+ * `into` with the members of `from` that the schema does not have. Items of lists belong together by their place (`isSame`:
+ * both are one value, before and after parsing), else where all that the schema knows of them is equal.
+ */
+export function withUnknown(schema: z.core.$ZodType, from: unknown, into: unknown, isSame: boolean): unknown {
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodArray && Array.isArray(from) && Array.isArray(into)) {
+    const partner = isSame ? (index: number) => from[index] : partners(inner.element, from, into)
+    return into.map((item, index) => withUnknown(inner.element, partner(index), item, isSame))
+  }
+  if (!(inner instanceof z.ZodObject) || !isObject(from) || !isObject(into)) return into
+  const result: Record<string, unknown> = {}
+  for (const [name, member] of Object.entries(into)) {
+    const known = shapeOf(inner)[name]
+    define(result, name, known ? withUnknown(known, from[name], member, isSame) : member)
+  }
+  for (const [name, member] of Object.entries(from)) {
+    if (!shapeOf(inner)[name] && !Object.hasOwn(into, name)) define(result, name, member)
+  }
+  return result
+}
+
+/** The value as Go writes it: members in the schema's order, then unknown ones; none that Go's `omitempty` leaves out. */
+export function asGoWrites(schema: z.core.$ZodType, value: unknown): unknown {
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodArray && Array.isArray(value)) return value.map((item) => asGoWrites(inner.element, item))
+  if (inner instanceof z.ZodRecord && isObject(value)) {
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b))))
+  }
+  if (!(inner instanceof z.ZodObject) || !isObject(value)) return value
+  const result: Record<string, unknown> = {}
+  for (const [name, known] of Object.entries(inner.def.shape)) {
+    const member = value[name]
+    if (!isOmitted(known, member)) define(result, name, asGoWrites(known, member))
+  }
+  for (const [name, member] of Object.entries(value)) {
+    if (!shapeOf(inner)[name] && member !== undefined) define(result, name, member)
+  }
+  return result
+}
+
+function isOmitted(schema: z.core.$ZodType, value: unknown): boolean {
+  if (value === undefined || value === null) return true
+  if (!(schema instanceof z.ZodOptional)) return false
+  const inner = unwrap(schema)
+  const meta = z.globalRegistry.get(inner)
+  if (value === '') return true
+  if (value === false || value === 0) return meta?.['zero'] === 'omit'
+  if (Array.isArray(value)) return value.length === 0 && meta?.['empty'] !== 'keep'
+  return inner instanceof z.ZodRecord && isObject(value) && Object.keys(value).length === 0
+}
+
+function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
+  if (schema instanceof z.ZodOptional) return unwrap(schema.def.innerType)
+  if (schema instanceof z.ZodPipe) return unwrap(schema.def.in)
+  return schema
+}
+
+function shapeOf(schema: z.ZodObject): Readonly<Record<string, z.core.$ZodType | undefined>> {
+  return schema.def.shape
+}
+
+/** `__proto__` is a member like any other here; plain assignment would set the prototype. */
+function define(target: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== '__proto__') target[name] = value
+  else Object.defineProperty(target, name, { value, enumerable: true, writable: true, configurable: true })
+}
+
+/** For each item of `into` one item of `from`, each at most once, of which all that the schema knows is equal. */
+function partners(schema: z.core.$ZodType, from: readonly unknown[], into: readonly unknown[]): (index: number) => unknown {
+  const byKnown = new Map<string, unknown[]>()
+  for (const item of from) {
+    const known = showKnown(schema, item)
+    byKnown.set(known, [...(byKnown.get(known) ?? []), item])
+  }
+  const found = into.map((item) => byKnown.get(showKnown(schema, item))?.shift())
+  return (index) => found[index]
+}
+
+function showKnown(schema: z.core.$ZodType, value: unknown): string {
+  return JSON.stringify([onlyKnown(schema, value)], (_, member: unknown) => (typeof member === 'bigint' ? String(member) : member))
+}
+
+function onlyKnown(schema: z.core.$ZodType, value: unknown): unknown {
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodArray && Array.isArray(value)) return value.map((item) => onlyKnown(inner.element, item))
+  if (!(inner instanceof z.ZodObject) || !isObject(value)) return value
+  const names = Object.keys(shapeOf(inner)).filter((name) => value[name] !== undefined)
+  return Object.fromEntries(names.map((name) => [name, onlyKnown(shapeOf(inner)[name] ?? inner, value[name])]))
+}
