@@ -38,14 +38,21 @@ export interface CommitResult {
   readonly current: ReadonlyMap<string, Entry | undefined>
 }
 
-/** The oldest revision that can still be watched is above the one asked for: list again. */
+/** The oldest revision that can still be had is above the one asked for, or the store's history is another one: list again. */
 export class CompactedError extends Error {
   readonly revision: number
-  constructor(revision: number) {
-    super(`revision was compacted, the oldest is ${revision}`)
+  constructor(revision: number, message = `revision was compacted, the oldest is ${revision}`) {
+    super(message)
     this.name = 'CompactedError'
     this.revision = revision
   }
+}
+
+/** Whether the store answers, as far as calls and watches have seen. */
+export interface Connection {
+  readonly isConnected: boolean
+  /** Why not, naming each endpoint and its cause. */
+  readonly reason?: string
 }
 
 /** A key-value store with revisions, as etcd v3 is one; every call fails within 5 s when the store is away. */
@@ -55,17 +62,24 @@ export interface Store {
   list(prefix: string, options: { readonly pageSize?: number; readonly revision?: number }, signal: AbortSignal): AsyncIterable<Page>
   /** All compares hold: all writes are done as one revision; else none. A lost reply is resolved by reading back. */
   commit(compares: readonly Compare[], writes: readonly Write[], signal: AbortSignal): Promise<CommitResult>
-  /** From this revision on, until aborted; survives lost connections and members. Throws CompactedError. */
+  /**
+   * From this revision on (0: from the next one), in order, each change once. Ends when aborted; survives lost connections and
+   * members, a store without quorum and old tokens. Throws CompactedError, and StoreError where the user may not watch.
+   */
   watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<WatchBatch>
-  /** A lease of this many seconds that is kept alive until `revoke` or until `lost` (the store let it expire) is called. */
+  /** A lease of this many seconds that is kept alive until it is revoked, or lost because the store let it expire. The signal ends the request only. */
   lease(ttlSeconds: number, signal: AbortSignal): Promise<Lease>
+  /** Calls back with what is now and at every change, until aborted. */
+  onConnection?(listener: (connection: Connection) => void, signal: AbortSignal): void
+  /** Ends calls, watches and the keeping alive of leases; leases end by themselves. */
   close(): void
 }
 
 /** A lease that is kept alive in the background. */
 export interface Lease {
   readonly id: bigint
-  /** Resolves when the store no longer knows the lease, never before. */
+  /** Resolves when the store no longer knows the lease, never before, and not after `revoke`. */
   readonly lost: Promise<void>
+  /** Ends it and removes its keys. */
   revoke(): Promise<void>
 }

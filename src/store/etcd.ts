@@ -1,0 +1,222 @@
+import type { MessageInitShape } from '@bufbuild/protobuf'
+import { StoreError } from '../errors.ts'
+import { Backoff, sleep } from './backoff.ts'
+import { ConnectionState } from './connection-state.ts'
+import { EtcdClient, type EtcdOptions, InterruptedError } from './etcd-client.ts'
+import { isServiceError } from './etcd-error.ts'
+import { nextKey, prefixEnd, toBytes, toEntry } from './etcd-keys.ts'
+import { grantLease } from './etcd-lease.ts'
+import { watchPrefix } from './etcd-watch.ts'
+import {
+  Compare_CompareResult,
+  Compare_CompareTarget,
+  KV,
+  type RangeRequestSchema,
+  type RangeResponse,
+  type TxnRequestSchema,
+  type TxnResponse,
+} from './generated/rpc_pb.js'
+import {
+  type CommitResult,
+  CompactedError,
+  type Compare,
+  type Connection,
+  type Entry,
+  type Lease,
+  type Page,
+  type Store,
+  type WatchBatch,
+  type Write,
+} from './store.ts'
+import { checkTransaction } from './transaction.ts'
+
+const PAGE_SIZE = 500
+
+/**
+ * Opens etcd as a store. Nothing is sent yet: whether etcd can be reached shows at the first call.
+ *
+ * @throws {ValidationError} if an endpoint is not a URL
+ * @throws {StoreError} if the TLS files cannot be used
+ */
+export function openEtcd(options: EtcdOptions): EtcdStore {
+  return new EtcdStore(options)
+}
+
+/** The store over etcd v3's gRPC API. */
+export class EtcdStore implements Store {
+  readonly #client: EtcdClient
+  readonly #state = new ConnectionState()
+
+  constructor(options: EtcdOptions) {
+    this.#client = new EtcdClient(options)
+  }
+
+  async get(key: string, signal: AbortSignal): Promise<Entry | undefined> {
+    const reply = await this.#range({ key: toBytes(key) }, signal)
+    return reply.kvs[0] && toEntry(reply.kvs[0])
+  }
+
+  async *list(
+    prefix: string,
+    options: { readonly pageSize?: number; readonly revision?: number },
+    signal: AbortSignal,
+  ): AsyncGenerator<Page> {
+    const rangeEnd = prefixEnd(prefix)
+    const limit = BigInt(options.pageSize ?? PAGE_SIZE)
+    let revision = options.revision ?? 0
+    let key = toBytes(prefix)
+    for (;;) {
+      const reply = await this.#range({ key, rangeEnd, limit, revision: BigInt(revision) }, signal)
+      if (revision === 0) revision = revisionOf(reply)
+      const entries = reply.kvs.map(toEntry)
+      yield { revision, entries }
+      const last = entries.at(-1)
+      if (!reply.more || !last) return
+      key = nextKey(last.key)
+    }
+  }
+
+  async commit(compares: readonly Compare[], writes: readonly Write[], signal: AbortSignal): Promise<CommitResult> {
+    checkTransaction(compares, writes)
+    const request = toTxn(compares, writes)
+    const deadline = Date.now() + this.#client.timeoutMs
+    const backoff = new Backoff(50, 500)
+    let isUnsure = false
+    for (;;) {
+      try {
+        const reply = await this.#call(() => this.#client.call(KV.method.txn, request, { signal, deadline, isRepeatable: false }))
+        const result = toResult(reply, compares)
+        if (result.isDone || !isUnsure) return result
+        return await this.#resolve(result, compares, writes, signal)
+      } catch (error) {
+        if (!(error instanceof InterruptedError) || Date.now() > deadline - 600) throw error
+        // It is asked for again: if it was done, its compares fail now, and what stands there is ours.
+        isUnsure = true
+        await sleep(backoff.next(), signal)
+      }
+    }
+  }
+
+  watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncGenerator<WatchBatch> {
+    const ends = AbortSignal.any([signal, this.#client.closed])
+    return watchPrefix(
+      { client: this.#client, state: this.#state, newestRevision: (within) => this.#newestRevision(within) },
+      prefix,
+      fromRevision,
+      ends,
+    )
+  }
+
+  lease(ttlSeconds: number, signal: AbortSignal): Promise<Lease> {
+    return grantLease({ client: this.#client, newestRevision: (within) => this.#newestRevision(within) }, ttlSeconds, signal)
+  }
+
+  onConnection(listener: (connection: Connection) => void, signal: AbortSignal): void {
+    this.#state.listen(listener, signal)
+  }
+
+  /** Forgets the history before this revision. For tests and for keepers of an etcd that does not compact by itself. */
+  async compact(revision: number, signal: AbortSignal): Promise<void> {
+    await this.#client.call(KV.method.compact, { revision: BigInt(revision) }, { signal, isRepeatable: true })
+  }
+
+  close(): void {
+    this.#client.close()
+  }
+
+  async #range(request: MessageInitShape<typeof RangeRequestSchema>, signal: AbortSignal): Promise<RangeResponse> {
+    try {
+      return await this.#call(() => this.#client.call(KV.method.range, request, { signal, isRepeatable: true }))
+    } catch (error) {
+      const isCompacted = error instanceof Error && isServiceError(error.cause) && /has been compacted/.test(error.cause.details)
+      throw isCompacted ? new CompactedError(Number(request.revision ?? 0n) + 1) : error
+    }
+  }
+
+  async #newestRevision(signal: AbortSignal): Promise<number> {
+    return revisionOf(await this.#range({ key: toBytes('/margay'), countOnly: true }, signal))
+  }
+
+  /** Makes a call and tells the connection's state. */
+  async #call<T>(make: () => Promise<T>): Promise<T> {
+    try {
+      const reply = await make()
+      this.#state.clear('calls')
+      return reply
+    } catch (error) {
+      if (error instanceof StoreError && (error.isTransient || isConnectionCode(error.code))) this.#state.report('calls', error.message)
+      throw error
+    }
+  }
+
+  /** An earlier try of this transaction may have been done: it was if all that it writes stands there, written at once. */
+  async #resolve(result: CommitResult, compares: readonly Compare[], writes: readonly Write[], signal: AbortSignal): Promise<CommitResult> {
+    const found = new Map<string, Entry | undefined>()
+    for (const write of writes) {
+      const key = 'put' in write ? write.put : write.remove
+      found.set(key, result.current.has(key) ? result.current.get(key) : await this.get(key, signal))
+    }
+    const revision = ownRevision(found, compares, writes)
+    return revision === undefined ? result : { ...result, isDone: true, revision: revision || result.revision }
+  }
+}
+
+/** The revision in which all these writes were done, 0 if they only remove, or undefined if what stands there is not theirs. */
+function ownRevision(
+  found: ReadonlyMap<string, Entry | undefined>,
+  compares: readonly Compare[],
+  writes: readonly Write[],
+): number | undefined {
+  const before = new Map(compares.map(({ key, modRevision }) => [key, modRevision]))
+  let revision = 0
+  for (const write of writes) {
+    const entry = found.get('put' in write ? write.put : write.remove)
+    if ('remove' in write) {
+      if (entry) return undefined
+      continue
+    }
+    if (!entry || entry.value !== write.value || entry.lease !== (write.lease ?? 0n)) return undefined
+    if (entry.modRevision <= (before.get(write.put) ?? 0) || (revision !== 0 && entry.modRevision !== revision)) return undefined
+    revision = entry.modRevision
+  }
+  return revision
+}
+
+function toTxn(compares: readonly Compare[], writes: readonly Write[]): MessageInitShape<typeof TxnRequestSchema> {
+  return {
+    compare: compares.map(({ key, modRevision }) => ({
+      result: Compare_CompareResult.Equal,
+      target: Compare_CompareTarget.Mod,
+      key: toBytes(key),
+      targetUnion: { case: 'modRevision', value: BigInt(modRevision) },
+    })),
+    success: writes.map((write) => ({ request: toOperation(write) })),
+    failure: compares.map(({ key }) => ({ request: { case: 'requestRange', value: { key: toBytes(key) } } })),
+  }
+}
+
+function toOperation(write: Write) {
+  if ('remove' in write) return { case: 'requestDeleteRange' as const, value: { key: toBytes(write.remove) } }
+  return { case: 'requestPut' as const, value: { key: toBytes(write.put), value: toBytes(write.value), lease: write.lease ?? 0n } }
+}
+
+function toResult(reply: TxnResponse, compares: readonly Compare[]): CommitResult {
+  const revision = Number(reply.header?.revision ?? 0n)
+  if (reply.succeeded) return { isDone: true, revision, current: new Map() }
+  const current = new Map<string, Entry | undefined>()
+  for (const [i, { key }] of compares.entries()) {
+    const response = reply.responses[i]?.response
+    const kv = response?.case === 'responseRange' ? response.value.kvs[0] : undefined
+    current.set(key, kv && toEntry(kv))
+  }
+  return { isDone: false, revision, current }
+}
+
+/** Codes that mean that this host cannot work with etcd at all, not that one request was wrong. */
+function isConnectionCode(code: string): boolean {
+  return code === 'store-tls' || code === 'store-auth'
+}
+
+function revisionOf(reply: RangeResponse): number {
+  return Number(reply.header?.revision ?? 0n)
+}
