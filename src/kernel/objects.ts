@@ -8,6 +8,9 @@ export const ROUTE_PROTOCOL = 77
 /** The main routing table (rtnetlink(7), RT_TABLE_MAIN). */
 export const MAIN_TABLE = 254
 
+/** Policy routing rules with a priority from the first to the last are ours. */
+export const RULE_PRIORITIES = { first: 13_100, last: 13_199 } as const
+
 /** A VXLAN device (RFC 7348) without learning: every peer's entries are written by us. */
 export interface VxlanLink {
   readonly kind: 'vxlan'
@@ -22,6 +25,8 @@ export interface VxlanLink {
   readonly local: Ip
   /** The name of the interface that holds `local`. */
   readonly uplink: string
+  /** Only in what was read from the kernel: what is not as it must be beyond the fields above (`is down`, `learns addresses`). */
+  readonly faults?: readonly string[]
 }
 
 /** A pair of which one end stays with the host and the other is a workload's interface in a network namespace of its own. */
@@ -31,6 +36,8 @@ export interface VethLink {
   readonly mtuBytes: number
   readonly mac: Mac
   readonly peer: VethPeer
+  /** Only in what was read from the kernel: what is not as it must be beyond the fields above (`is down`, `peer: mtu is 1500`). */
+  readonly faults?: readonly string[]
 }
 
 /** The workload's end, with all that is configured inside its network namespace. */
@@ -41,7 +48,10 @@ export interface VethPeer {
   readonly mac?: Mac
   /** Its own addresses, /32 and /128. */
   readonly addresses: readonly InterfaceAddress[]
-  /** One default gateway a family: reached on the link, then default routes through it. */
+  /**
+   * One default gateway a family: reached on the link, then default routes through it. Each gets a permanent neighbour entry with the
+   * host end's MAC: a host without a default route of its own does not answer for 169.254.1.1 by proxy ARP.
+   */
   readonly gateways: readonly Ip[]
 }
 
@@ -80,10 +90,10 @@ export interface Rule {
 export interface Route {
   readonly table: number
   readonly destination: Cidr
-  /** 0 is "none given"; the kernel makes it 1024 for IPv6. */
+  /** 0 is "none given"; the kernel makes it 1024 for IPv6, so there the two are one and the same route. */
   readonly metric: number
-  readonly type: 'unicast' | 'blackhole' | 'throw'
-  /** Absent for blackhole and throw. */
+  readonly type: 'unicast' | 'blackhole' | 'throw' | 'unreachable' | 'prohibit'
+  /** Absent for all but unicast. */
   readonly link?: string
   readonly nextHop?: Ip
   /** The next hop is on this link although no address of the link says so. */
@@ -211,7 +221,7 @@ export const keyOf: { readonly [T in TableName]: (value: TableTypes[T]) => strin
   neighbours: (neighbour) => `${neighbour.link} ${neighbour.ip}`,
   fdb: (entry) => `${entry.link} ${entry.mac}`,
   rules: (rule) => `${rule.family} ${rule.priority}`,
-  routes: (route) => `${route.table} ${route.destination} ${route.metric}`,
+  routes: (route) => `${route.table} ${route.destination} ${route.metric === 1024 && route.destination.includes(':') ? 0 : route.metric}`,
 }
 
 /** The whole state that we want in the kernel, or a part of it that one planner's group contributed: values by table. */
