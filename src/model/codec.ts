@@ -18,6 +18,16 @@ import { type LiveRecord, liveRecordSchema } from './own/live.ts'
 import { API_VERSION } from './resource.ts'
 import { asGoWrites, isObject, type JsonObject, withoutAbsent, withUnknown } from './shape.ts'
 
+export { decodeBlock, encodeBlock } from './ipam-block-codec.ts'
+export {
+  decodeAffinity,
+  decodeHandle,
+  decodeIpamConfig,
+  encodeAffinity,
+  encodeHandle,
+  encodeIpamConfig,
+} from './ipam-record-codec.ts'
+
 /** One followed object with its kind and id (as in store/view.ts). */
 export type DecodedEntry = {
   readonly [K in ModelKind]: { readonly kind: K; readonly id: string; readonly value: ModelTypes[K] }
