@@ -171,7 +171,10 @@ export type NftMatch =
 export type NftVerdict =
   | { readonly do: 'accept' | 'drop' | 'return' | 'notrack' }
   | { readonly do: 'jump' | 'goto'; readonly chain: string }
+  /** The source becomes the address of the interface that the packet leaves by. Ports need a `protocol` match. */
   | { readonly do: 'masquerade'; readonly isRandom: boolean; readonly ports?: readonly [number, number] }
+  /** The source becomes this address; needs a match that settles the family. */
+  | { readonly do: 'snat'; readonly address: Ip; readonly isRandom: boolean; readonly ports?: readonly [number, number] }
 
 /** A set or a chain of the table `inet margay`. */
 export type NftObject = NftSet | NftChain

@@ -77,6 +77,9 @@ function writeVerdict(writer: MessageWriter, verdict: NftVerdict): void {
     case 'masquerade':
       writeMasquerade(writer, verdict)
       break
+    case 'snat':
+      writeSourceNat(writer, verdict, verdict.address)
+      break
     case 'jump':
     case 'goto':
       writeVerdictCode(writer, nft.VERDICT_CODE[verdict.do], verdict.chain)
@@ -189,19 +192,44 @@ function writeFib(writer: MessageWriter, flag: number): void {
   })
 }
 
-function writeMasquerade(writer: MessageWriter, verdict: Extract<NftVerdict, { readonly do: 'masquerade' }>): void {
-  const { ports } = verdict
-  if (ports) {
-    writeImmediate(writer, nft.REGISTER.first, Buffer.of(ports[0] >> 8, ports[0] & 255))
-    writeImmediate(writer, nft.REGISTER.second, Buffer.of(ports[1] >> 8, ports[1] & 255))
-  }
-  const flags = (verdict.isRandom ? nft.NAT_FLAG.randomFully : 0) | (ports ? nft.NAT_FLAG.ports : 0)
+function writeMasquerade(writer: MessageWriter, { isRandom, ports }: Translation): void {
+  if (ports) writePorts(writer, ports)
+  const flags = natFlags(isRandom, ports)
   writeExpression(writer, 'masq', () => {
     if (flags !== 0) writer.u32be(nft.MASQUERADE.flags, flags)
     if (!ports) return
     writer.u32be(nft.MASQUERADE.portMinimum, nft.REGISTER.first)
     writer.u32be(nft.MASQUERADE.portMaximum, nft.REGISTER.second)
   })
+}
+
+function writeSourceNat(writer: MessageWriter, { isRandom, ports }: Translation, address: Ip): void {
+  writeImmediate(writer, nft.REGISTER.third, ipToBytes(address))
+  if (ports) writePorts(writer, ports)
+  const flags = natFlags(isRandom, ports)
+  writeExpression(writer, 'nat', () => {
+    writer.u32be(nft.NAT.type, 0)
+    writer.u32be(nft.NAT.family, familyOf(address) === 4 ? nft.NFPROTO.ipv4 : nft.NFPROTO.ipv6)
+    writer.u32be(nft.NAT.addressMinimum, nft.REGISTER.third)
+    if (ports) writer.u32be(nft.NAT.portMinimum, nft.REGISTER.first)
+    if (ports) writer.u32be(nft.NAT.portMaximum, nft.REGISTER.second)
+    if (flags !== 0) writer.u32be(nft.NAT.flags, flags)
+  })
+}
+
+/** What both kinds of source translation may have. */
+interface Translation {
+  readonly isRandom: boolean
+  readonly ports?: readonly [number, number]
+}
+
+function natFlags(isRandom: boolean, ports: Translation['ports']): number {
+  return (isRandom ? nft.NAT_FLAG.randomFully : 0) | (ports ? nft.NAT_FLAG.ports : 0)
+}
+
+function writePorts(writer: MessageWriter, [low, high]: readonly [number, number]): void {
+  writeImmediate(writer, nft.REGISTER.first, Buffer.of(low >> 8, low & 255))
+  writeImmediate(writer, nft.REGISTER.second, Buffer.of(high >> 8, high & 255))
 }
 
 function writeImmediate(writer: MessageWriter, register: number, value: Uint8Array): void {

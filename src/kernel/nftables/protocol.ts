@@ -87,12 +87,14 @@ export const FIB_FLAG = { saddr: 1, daddr: 2 } as const
 /** RTN_LOCAL (rtnetlink.h): an address of this host. Host byte order. */
 export const ADDRESS_TYPE_LOCAL = 2
 export const MASQUERADE = { flags: 1, portMinimum: 2, portMaximum: 3 } as const
+/** Type 0 is the source. */
+export const NAT = { type: 1, family: 2, addressMinimum: 3, portMinimum: 5, portMaximum: 6, flags: 7 } as const
 /** NF_NAT_RANGE_PROTO_SPECIFIED and _PROTO_RANDOM_FULLY. */
 export const NAT_FLAG = { ports: 2, randomFully: 16 } as const
 export const COUNTER = { bytes: 1, packets: 2 } as const
 
-/** NFT_REG_VERDICT and the 16-byte registers NFT_REG_1, NFT_REG_2. */
-export const REGISTER = { verdict: 0, first: 1, second: 2 } as const
+/** NFT_REG_VERDICT and the 16-byte registers NFT_REG_1 to 3. */
+export const REGISTER = { verdict: 0, first: 1, second: 2, third: 3 } as const
 
 export const GENERATION = { id: 1, processId: 2, processName: 3 } as const
 

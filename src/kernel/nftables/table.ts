@@ -135,7 +135,7 @@ export class NftablesTable implements KernelTable<NftObject> {
   private send(kind: string, batch: NftBatch): Outcome {
     const started = performance.now()
     const answer = this.source.socket.request(batch.finish())
-    const outcome = judge(answer, batch, `${kind} in the table inet ${this.source.table}`)
+    const outcome = judge(answer, batch, kind)
     const ms = Math.round((performance.now() - started) * 1000) / 1000
     this.options.log.debug({ table: 'policy', count: batch.size, ms }, outcome.isDone ? 'ruleset committed' : 'ruleset refused')
     return outcome
@@ -166,17 +166,32 @@ interface Outcome {
 const DONE: Outcome = { isDone: true, isOutdated: false, errors: new Map() }
 const NOTHING: ReadonlyMap<string, NftObject> = new Map()
 
-function judge(answer: NetlinkAnswer, batch: NftBatch, what: string): Outcome {
+function judge(answer: NetlinkAnswer, batch: NftBatch, kind: string): Outcome {
   if (answer.failures.length === 0 && answer.acknowledged.size > 0 && !answer.isOverrun) return DONE
   const errors = new Map<string, KernelError>()
   for (const failure of answer.failures) {
     const key = batch.ownerOf(failure.sequence)
     // Of several errors of one object the first is the cause: a set that is not made makes its elements fail too.
-    if (!errors.has(key)) errors.set(key, failureError(`${what}${key === '' ? '' : ` ${JSON.stringify(key)}`}`, failure))
+    const text = failure.text ?? EXPLANATIONS[failure.errno]
+    if (!errors.has(key)) errors.set(key, failureError(describeChange(kind, key), { errno: failure.errno, text }))
   }
-  if (errors.size === 0) errors.set('', new KernelError(`could not ${what}: the kernel's answer was lost`))
+  if (errors.size === 0) errors.set('', new KernelError(`could not ${describeChange(kind, '')}: the kernel's answer was lost`))
   const isLost = answer.isOverrun || answer.failures.length === 0
   return { isDone: false, isOutdated: isLost || answer.failures.some(({ errno }) => errno === ERESTART), errors }
+}
+
+function describeChange(kind: string, key: string): string {
+  return `${kind} ${key === '' ? 'objects' : JSON.stringify(key)} in the table inet ${nft.OUR_TABLE}`
+}
+
+/** What the kernel means where it has no words of its own. */
+const EXPLANATIONS: Readonly<Record<number, string>> = {
+  1: 'it needs root, and a table without an owner',
+  2: 'a chain, a set or a kernel module that a rule refers to is missing',
+  16: 'something still refers to it',
+  17: 'it is there already, or two prefixes overlap',
+  31: 'chains jump in a circle or over more than 15 levels',
+  85: 'other programs keep changing the rule set',
 }
 
 /** Takes what was refused out of what is pending; all of it, where the refusal is not of one object. */

@@ -1,0 +1,123 @@
+import type { NftChain, NftHook, NftMatch, NftObject, NftRule, NftSet } from '../kernel/objects.ts'
+import { type Cidr, parseCidrLoosely } from '../net/cidr.ts'
+import { FAMILIES, type Family, familyOf, type Ip } from '../net/ip.ts'
+import { withoutCovered } from '../net/prefix-set.ts'
+
+/** What decides the frame: the chains that the kernel calls, and the little that is in them before there is any policy. */
+export interface FrameInput {
+  /** Underlay addresses of all known hosts, this one's too. */
+  readonly hosts: Iterable<Ip>
+  /** Further senders of tunnel packets (FelixConfiguration externalNodesList): addresses or prefixes. */
+  readonly externalHosts: readonly string[]
+  /** Absent where no tunnel uses VXLAN. */
+  readonly vxlan: { readonly port: number; readonly isAllowedFromWorkloads: boolean } | undefined
+  /** The host did not forward before margay came: then it forwards for our interfaces only. */
+  readonly forwardOnlyOurs: boolean
+  /** Names of workloads' interfaces; a trailing `*` is a wildcard. */
+  readonly workloadInterfaces: readonly string[]
+  /** Names of tunnel devices; a trailing `*` is a wildcard. */
+  readonly tunnelInterfaces: readonly string[]
+}
+
+/** The sets of all hosts' underlay addresses, by family. */
+export const HOST_SETS: Readonly<Record<Family, string>> = { 4: 'hosts4', 6: 'hosts6' }
+
+/** The interfaces that margay makes (ARCHITECTURE.md, section 4). */
+export const WORKLOAD_INTERFACES: readonly string[] = ['mgy*']
+export const TUNNEL_INTERFACES: readonly string[] = ['margay.*']
+
+const UDP = 17
+const RAW_PRIORITY = -300
+const FILTER_PRIORITY = 0
+
+/**
+ * The base chains of `inet margay`, always all of them: they are made once, only their rules change. They take in tunnel packets from
+ * known hosts only, let no workload send any, and keep a host from becoming a router for others than us.
+ */
+export function planFrame(input: FrameInput): readonly NftObject[] {
+  const external = externalSets(input.externalHosts)
+  const senders = [...FAMILIES.map((family) => ({ family, name: HOST_SETS[family] })), ...external]
+  return [
+    ...FAMILIES.map((family) => hostSet(family, input.hosts)),
+    ...external,
+    baseChain('raw-prerouting', 'prerouting', RAW_PRIORITY, untrackedRules('saddr', senders, input)),
+    baseChain('raw-output', 'output', RAW_PRIORITY, untrackedRules('daddr', senders, input)),
+    baseChain('filter-input', 'input', FILTER_PRIORITY, [...workloadRules(input), ...acceptRules(senders, input)]),
+    baseChain('filter-forward', 'forward', FILTER_PRIORITY, [...workloadRules(input), ...forwardRules(input)]),
+  ]
+}
+
+/** One set that a tunnel packet's other end may be in. */
+interface Senders {
+  readonly name: string
+  readonly family: Family
+}
+
+function hostSet(family: Family, hosts: Iterable<Ip>): NftSet {
+  const elements = new Set([...hosts].filter((ip) => familyOf(ip) === family))
+  return { kind: 'set', name: HOST_SETS[family], family, isInterval: false, elements }
+}
+
+function externalSets(externalHosts: readonly string[]): readonly NftSet[] {
+  const prefixes: readonly Cidr[] = withoutCovered(externalHosts.map(parseCidrLoosely))
+  return FAMILIES.flatMap((family) => {
+    const elements = new Set<string>(prefixes.filter((cidr) => familyOf(cidr) === family))
+    return elements.size === 0 ? [] : [{ kind: 'set', name: `external-hosts${family}`, family, isInterval: true, elements } as const]
+  })
+}
+
+/**
+ * Tracking would double the cost of a tunnel packet and fill the table with one entry a pair of hosts and source port. Only between
+ * hosts that we know: for others port 4789 may be any port, and translated answers must find their way back.
+ */
+function untrackedRules(on: 'saddr' | 'daddr', senders: readonly Senders[], { vxlan }: FrameInput): readonly NftRule[] {
+  if (!vxlan) return []
+  return senders.map(({ name, family }) => ({
+    matches: [...toVxlan(vxlan.port), { on, set: name, family }],
+    verdict: { do: 'notrack' },
+  }))
+}
+
+/** Before anything that accepts what is established: an address that is taken out of the set is shut out at once. */
+function acceptRules(senders: readonly Senders[], { vxlan }: FrameInput): readonly NftRule[] {
+  if (!vxlan) return []
+  const toUs: readonly NftMatch[] = [...toVxlan(vxlan.port), { on: 'daddr-type', value: 'local' }]
+  const accepts = senders.map(
+    ({ name, family }): NftRule => ({
+      matches: [...toVxlan(vxlan.port), { on: 'saddr', set: name, family }, { on: 'daddr-type', value: 'local' }],
+      verdict: { do: 'accept' },
+    }),
+  )
+  return [...accepts, { matches: toUs, verdict: { do: 'drop' }, isCounted: true }]
+}
+
+/** A workload that could send tunnel packets would be in every other workload's network behind all policy. */
+function workloadRules({ vxlan, workloadInterfaces }: FrameInput): readonly NftRule[] {
+  if (!vxlan || vxlan.isAllowedFromWorkloads) return []
+  return workloadInterfaces.map((value) => ({
+    matches: [{ on: 'iifname', value }, ...toVxlan(vxlan.port)],
+    verdict: { do: 'drop' },
+    isCounted: true,
+  }))
+}
+
+function forwardRules({ forwardOnlyOurs, workloadInterfaces, tunnelInterfaces }: FrameInput): readonly NftRule[] {
+  if (!forwardOnlyOurs) return []
+  const ours = [...workloadInterfaces, ...tunnelInterfaces]
+  const matches = ours.flatMap((value): NftMatch[] => [
+    { on: 'iifname', value, negate: true },
+    { on: 'oifname', value, negate: true },
+  ])
+  return [{ matches, verdict: { do: 'drop' }, isCounted: true }]
+}
+
+function toVxlan(port: number): readonly NftMatch[] {
+  return [
+    { on: 'protocol', value: UDP },
+    { on: 'dport', value: port },
+  ]
+}
+
+function baseChain(name: string, hook: NftHook['hook'], priority: number, rules: readonly NftRule[]): NftChain {
+  return { kind: 'chain', name, hook: { type: 'filter', hook, priority }, rules }
+}
