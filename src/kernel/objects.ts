@@ -206,15 +206,6 @@ export const APPLY_ORDER = [
   'routes',
 ] as const satisfies readonly TableName[]
 
-/**
- * The order within a batch of sysctls, lower first: `accept_ra` before any forwarding. A host that forwards IPv6 while an interface
- * still has accept_ra 1 loses the routes that it had from router advertisements at that moment.
- */
-export function sysctlRank(key: string): 0 | 1 | 2 {
-  if (key.endsWith('/accept_ra')) return 0
-  return key.endsWith('/forwarding') || key === 'net/ipv4/ip_forward' ? 2 : 1
-}
-
 /** The kernel's own key of each object. */
 export const keyOf: { readonly [T in TableName]: (value: TableTypes[T]) => string } = {
   policy: (object) => `${object.kind} ${object.name}`,
