@@ -1,0 +1,72 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { describeError, MargayError } from '../errors.ts'
+import { type Context, UsageError } from './context.ts'
+
+/** A file with documents, or standard input. */
+export interface SourceText {
+  /** As the person named it; `-` for standard input. */
+  readonly file: string
+  readonly text: string
+}
+
+/** A file larger than this is not read. Bytes. */
+const MOST_BYTES = 32 << 20
+
+/**
+ * Reads what `-f` names, in order: files, folders (their `.yaml .yml .json` files by name, with `isRecursive` also those below), `-`.
+ *
+ * @throws {MargayError} naming what cannot be read, or a folder without documents
+ */
+export async function readSources(names: readonly string[], isRecursive: boolean, context: Context): Promise<readonly SourceText[]> {
+  if (names.filter((name) => name === '-').length > 1) throw new UsageError('-f - is given twice, standard input can be read once')
+  const sources: SourceText[] = []
+  for (const name of names) {
+    if (name === '-') sources.push({ file: '-', text: await context.stdin() })
+    else sources.push(...filesOf(name, isRecursive).map((file) => ({ file, text: readText(file) })))
+  }
+  return sources
+}
+
+function filesOf(name: string, isRecursive: boolean): readonly string[] {
+  if (!statOf(name).isDirectory()) return [name]
+  const found = walk(name, isRecursive)
+  if (found.length > 0) return found
+  const hint = isRecursive ? '' : '; -R also looks into the folders below'
+  throw new MargayError('file', `the folder ${JSON.stringify(name)} has no .yaml, .yml or .json file${hint}`)
+}
+
+function walk(folder: string, isRecursive: boolean): readonly string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name)
+      if (entry.isDirectory()) return isRecursive ? walk(path, isRecursive) : []
+      return /\.(ya?ml|json)$/.test(entry.name) ? [path] : []
+    })
+}
+
+function readText(file: string): string {
+  const { size } = statOf(file)
+  if (size > MOST_BYTES) throw new MargayError('file', `${JSON.stringify(file)} has ${size} bytes, at most ${MOST_BYTES} are read`)
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw unreadable(file, cause)
+  }
+}
+
+function statOf(file: string) {
+  try {
+    return statSync(file)
+  } catch (cause) {
+    throw unreadable(file, cause)
+  }
+}
+
+function unreadable(file: string, cause: unknown): MargayError {
+  const code = (cause as NodeJS.ErrnoException).code
+  const why =
+    code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'cannot be read by this user' : `cannot be read: ${describeError(cause)}`
+  return new MargayError('file', `${JSON.stringify(file)} ${why}`)
+}
