@@ -1,0 +1,175 @@
+import { describeError, type Issue, ValidationError } from '../errors.ts'
+import { checkResource } from './check.ts'
+import { readResource, resourceSchema } from './codec.ts'
+import { didYouMean, nearest, showPath } from './issues.ts'
+import { type AnyResource, findKind, kindInfo, RESOURCE_KINDS, type ResourceKind } from './kinds.ts'
+import { checkMetadata, metadataSchema } from './metadata.ts'
+import { API_VERSION } from './resource.ts'
+import { findUnknown, isObject, type JsonObject, type UnknownMember, withoutAbsent } from './shape.ts'
+import { workloadEndpointName } from './workload-endpoint-name.ts'
+import { type Place, readSource, type SourceDocument, showPlace } from './yaml-source.ts'
+
+/** An issue with the place in the text where it is. */
+export interface DocumentIssue extends Issue, Place {
+  /** For a member that does not exist: what its writer probably meant. */
+  readonly unknown?: { readonly meant: string }
+}
+
+/** One document: the resource, if there are no issues. */
+export interface ParsedDocument {
+  readonly place: Place
+  /** `IPPool p`, as far as that can be read. */
+  readonly title: string
+  readonly resource?: AnyResource
+  readonly issues: readonly DocumentIssue[]
+  readonly warnings: readonly DocumentIssue[]
+}
+
+/**
+ * Reads what a person applies: YAML or JSON, several documents, lists. Strict: a field that does not exist is an issue.
+ * Each document has all its issues; defaults are not filled in yet, but a namespaced resource without a namespace gets the given one.
+ *
+ * @throws {ValidationError} if the text is no YAML at all
+ */
+export function parseDocuments(text: string, namespace = 'default'): readonly ParsedDocument[] {
+  return readSource(text).map((source) => parseDocument(source, namespace))
+}
+
+/** `spec.cidr (line 7, column 9): what is wrong`, as a person is shown it. */
+export function describeIssue(issue: DocumentIssue): string {
+  const place = `(${showPlace(issue)})`
+  if (issue.unknown !== undefined) return `unknown field ${JSON.stringify(issue.path)} ${place}${issue.unknown.meant}`
+  return issue.path === '' ? `${place.slice(1, -1)}: ${issue.message}` : `${issue.path} ${place}: ${issue.message}`
+}
+
+/** Strict parse of one document to a resource, or all that is wrong with it. */
+export function parseDocument(source: SourceDocument, namespace: string): ParsedDocument {
+  const raw = isObject(source.value) ? source.value : undefined
+  const warnings = source.warnings.map(({ path, message }) => ({ path: showPath(path), message, ...source.placeOf(path) }))
+  const base = { place: source.placeOf([]), title: titleOf(raw), warnings }
+  const kind = readKind(source)
+  if (raw === undefined || typeof kind !== 'string') return { ...base, issues: Array.isArray(kind) ? kind : [] }
+  const read = parseOfKind(kind, named(kind, raw, namespace))
+  const issues = [
+    ...findUnknown(resourceSchema(kind), raw).map((member) => describeUnknown(kind, member, source)),
+    ...read.issues.map(withPlace(source)),
+  ]
+  if (issues.length > 0 || read.resource === undefined) return { ...base, issues }
+  return { ...base, resource: read.resource, issues }
+}
+
+type Read = { readonly resource?: AnyResource; readonly issues: readonly Issue[] }
+
+function parseOfKind(kind: ResourceKind, raw: JsonObject): Read {
+  if (kind === 'WorkloadEndpoint' && !isNamed(raw)) {
+    return { issues: [{ path: 'spec', message: endpointNameFault(raw) }] }
+  }
+  const read = readResource(kind, raw)
+  if (read.resource !== undefined) return { resource: read.resource, issues: checkResource(read.resource) }
+  const metadata = metadataSchema.safeParse(withoutAbsent(metadataSchema, raw['metadata']))
+  const others = metadata.success ? checkMetadata(metadata.data, kindInfo(kind).isNamespaced) : []
+  return { issues: [...others, ...read.issues] }
+}
+
+/** The document with the namespace and, for a workload endpoint, the name that it gets where it says none. */
+function named(kind: ResourceKind, raw: JsonObject, namespace: string): JsonObject {
+  const metadata = isObject(raw['metadata']) ? raw['metadata'] : undefined
+  if (raw['metadata'] !== undefined && metadata === undefined) return raw
+  const added: Record<string, unknown> = {}
+  if (kindInfo(kind).isNamespaced && !metadata?.['namespace']) added['namespace'] = namespace
+  if (kind === 'WorkloadEndpoint' && !metadata?.['name']) added['name'] = tryEndpointName(raw)
+  return Object.keys(added).length === 0 ? raw : { ...raw, metadata: { ...metadata, ...added } }
+}
+
+function isNamed(raw: JsonObject): boolean {
+  return isObject(raw['metadata']) && raw['metadata']['name'] !== undefined
+}
+
+function tryEndpointName(raw: JsonObject): string | undefined {
+  try {
+    return workloadEndpointName(identityOf(raw))
+  } catch {
+    return undefined
+  }
+}
+
+function endpointNameFault(raw: JsonObject): string {
+  try {
+    return `no name can be made of it: ${workloadEndpointName(identityOf(raw))}`
+  } catch (error) {
+    return describeError(error)
+  }
+}
+
+function identityOf(raw: JsonObject): Readonly<Record<string, string>> {
+  const spec = isObject(raw['spec']) ? raw['spec'] : {}
+  return Object.fromEntries(Object.entries(spec).filter((member): member is [string, string] => typeof member[1] === 'string'))
+}
+
+/** The kind, or the issues that leave no way to go on. */
+function readKind(source: SourceDocument): ResourceKind | readonly DocumentIssue[] {
+  const fault = (path: readonly PropertyKey[], message: string) => [{ path: showPath(path), message, ...source.placeOf(path) }]
+  if (!isObject(source.value)) return fault([], 'a document must be an object with apiVersion, kind, metadata and spec')
+  const { kind, apiVersion } = source.value
+  if (typeof kind !== 'string') return fault(['kind'], kind === undefined ? 'is required' : `must be a string, not ${JSON.stringify(kind)}`)
+  if (apiVersion !== API_VERSION) {
+    const given = apiVersion === undefined ? 'is required' : `${JSON.stringify(apiVersion)} is not known`
+    return fault(['apiVersion'], `${given}: write ${API_VERSION}`)
+  }
+  const known = RESOURCE_KINDS.find((name) => name === kind)
+  if (known !== undefined) return known
+  if (LATER_KINDS.includes(kind)) return fault(['kind'], `${kind} is a kind that this version does not have yet`)
+  const meant = findKind(kind)
+  const hint = meant === undefined ? didYouMean(kind, RESOURCE_KINDS) : `: did you mean ${JSON.stringify(meant)}?`
+  return fault(['kind'], `${JSON.stringify(kind)} is not a kind${hint}`)
+}
+
+/** Calico's other kinds, so that they are not taken for typing errors. */
+const LATER_KINDS: readonly string[] = [
+  'BGPFilter',
+  'BGPPeer',
+  'CalicoNodeStatus',
+  'GlobalNetworkPolicy',
+  'GlobalNetworkSet',
+  'HostEndpoint',
+  'IPReservation',
+  'NetworkPolicy',
+  'NetworkSet',
+  'StagedGlobalNetworkPolicy',
+  'StagedKubernetesNetworkPolicy',
+  'StagedNetworkPolicy',
+]
+
+function titleOf(raw: JsonObject | undefined): string {
+  const name = isObject(raw?.['metadata']) ? raw['metadata']['name'] : undefined
+  return [raw?.['kind'], name].filter((part) => typeof part === 'string').join(' ') || 'document'
+}
+
+function describeUnknown(kind: ResourceKind, member: UnknownMember, source: SourceDocument): DocumentIssue {
+  const path = showPath(member.path)
+  const name = String(member.path.at(-1))
+  const near = nearest(name, member.known)
+  const inSpec = member.path.length === 1 ? nearest(name, Object.keys(kindInfo(kind).specSchema.shape)) : undefined
+  const place =
+    near === undefined && inSpec !== undefined ? ['spec', inSpec] : near === undefined ? undefined : [...member.path.slice(0, -1), near]
+  const meant = place === undefined ? '' : `: did you mean ${JSON.stringify(showPath(place))}?`
+  return { path, message: `unknown field ${JSON.stringify(path)}${meant}`, unknown: { meant }, ...source.placeOf(member.path) }
+}
+
+function withPlace(source: SourceDocument): (issue: Issue) => DocumentIssue {
+  return (issue) => ({ ...issue, ...source.placeOf(parsePath(issue.path)) })
+}
+
+/** The parts of a shown path. Names with dots (labels) stand last and are tried whole. */
+function parsePath(path: string): readonly PropertyKey[] {
+  const map = /^(metadata\.(?:labels|annotations)|.*\.labelsToApply)\.(.+)$/.exec(path)
+  if (map?.[1] !== undefined && map[2] !== undefined) return [...parsePath(map[1]), map[2]]
+  return [...path.matchAll(/([^.[\]]+)|\[(\d+)\]/g)].map((match) => (match[2] === undefined ? (match[1] ?? '') : Number(match[2])))
+}
+
+/** A ValidationError of everything that is wrong with some documents of one file. */
+export function documentsError(file: string, documents: readonly ParsedDocument[]): ValidationError {
+  const issues = documents.flatMap((document) => document.issues)
+  const lines = documents.flatMap((document) => document.issues.map((issue) => `${file}: ${document.title}: ${describeIssue(issue)}`))
+  return new ValidationError(lines.join('\n'), issues)
+}

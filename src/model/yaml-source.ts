@@ -1,0 +1,183 @@
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document as YamlDocument } from 'yaml'
+import { ValidationError } from '../errors.ts'
+import { isObject } from './shape.ts'
+
+/** Where something stands in a text; both count from 1. */
+export interface Place {
+  readonly line: number
+  readonly column: number
+}
+
+/** One document of a file: its value, and where each part of it stands. */
+export interface SourceDocument {
+  readonly value: unknown
+  /** The place of a member's name, or of a list's item; of the nearest part around it, if it is not there. */
+  readonly placeOf: (path: readonly PropertyKey[]) => Place
+  /** What was read in a way that its writer may not have meant. */
+  readonly warnings: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]
+}
+
+/** Characters of one text. */
+const MAX_LENGTH = 8 << 20
+/** Objects and lists in each other. */
+const MAX_DEPTH = 64
+/** Values of one text, with aliases written out: a few lines of aliases of aliases would be billions. */
+const MAX_VALUES = 1_000_000
+
+/**
+ * Reads YAML or JSON text with any number of documents. A list, or an object whose kind ends in `List`, is taken as its items.
+ *
+ * @throws {ValidationError} if the text is not YAML, with line and column; nothing of it is given then
+ */
+export function readSource(text: string): readonly SourceDocument[] {
+  if (text.length > MAX_LENGTH) throw new ValidationError(`the text has ${text.length} characters, at most ${MAX_LENGTH} are read`)
+  const lines = new LineCounter()
+  const documents = parseYaml(text, lines)
+  const budget = { left: MAX_VALUES }
+  return documents.flatMap((document) => splitLists(new Reader(document, text, lines, budget).read()))
+}
+
+function parseYaml(text: string, lines: LineCounter): readonly YamlDocument.Parsed[] {
+  const documents = guardDepth(() =>
+    parseAllDocuments(text, { lineCounter: lines, intAsBigInt: true, prettyErrors: false, logLevel: 'silent' }),
+  )
+  if (!Array.isArray(documents)) return []
+  const issues = documents.flatMap((document) =>
+    document.errors.map((error) => ({ path: '', message: `${error.message} (${showPlace(placeAt(lines, error.pos[0]))})` })),
+  )
+  const [first] = issues
+  if (first === undefined) return documents
+  throw new ValidationError(`not YAML: ${first.message}`, issues)
+}
+
+/** `line 5, column 3`. */
+export function showPlace({ line, column }: Place): string {
+  return `line ${line}, column ${column}`
+}
+
+function placeAt(lines: LineCounter, offset: number): Place {
+  const { line, col } = lines.linePos(offset)
+  return { line: Math.max(line, 1), column: Math.max(col, 1) }
+}
+
+/** The parser calls itself for each level; a text of brackets only would overflow the stack. */
+function guardDepth<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (cause instanceof RangeError) throw tooDeep()
+    throw cause
+  }
+}
+
+function tooDeep(): ValidationError {
+  return new ValidationError(`not read: more than ${MAX_DEPTH} objects and lists in each other`)
+}
+
+interface Seen extends SourceDocument {
+  readonly value: unknown
+}
+
+/** Turns one document's nodes into plain values, and notes where each stands. */
+class Reader {
+  private readonly document: YamlDocument.Parsed
+  private readonly text: string
+  private readonly lines: LineCounter
+  private readonly budget: { left: number }
+  private readonly offsets = new Map<string, number>()
+  private readonly warnings: { path: readonly PropertyKey[]; message: string }[] = []
+
+  constructor(document: YamlDocument.Parsed, text: string, lines: LineCounter, budget: { left: number }) {
+    this.document = document
+    this.text = text
+    this.lines = lines
+    this.budget = budget
+  }
+
+  read(): Seen {
+    const value = this.toPlain(this.document.contents, [])
+    return { value, warnings: this.warnings, placeOf: (path) => this.placeOf(path) }
+  }
+
+  private toPlain(node: unknown, path: readonly PropertyKey[]): unknown {
+    if (path.length > MAX_DEPTH) throw tooDeep()
+    if (this.budget.left-- <= 0) throw new ValidationError(`not read: more than ${MAX_VALUES} values, with aliases written out`)
+    if (isAlias(node)) return this.toPlain(this.resolve(node), path)
+    this.note(path, offsetOf(node))
+    if (isMap(node)) return this.mapToPlain(node.items, path)
+    if (isSeq(node)) return node.items.map((item, index) => this.toPlain(item, [...path, index]))
+    return isScalar(node) ? this.scalarToPlain(node, path) : undefined
+  }
+
+  private mapToPlain(items: readonly { readonly key: unknown; readonly value: unknown }[], path: readonly PropertyKey[]): unknown {
+    const members = items.map(({ key, value }): [string, unknown] => {
+      const name = isScalar(key) ? String(key.value) : '?'
+      const plain = this.toPlain(value, [...path, name])
+      this.offsets.set(keyOf([...path, name]), offsetOf(key) ?? 0)
+      return [name, plain ?? null]
+    })
+    return Object.fromEntries(members)
+  }
+
+  /** An unquoted `!all()` is a YAML tag without a value; tutorials mean the string. */
+  private scalarToPlain(
+    node: { readonly value: unknown; readonly tag?: string; readonly range?: readonly number[] | null },
+    path: readonly PropertyKey[],
+  ): unknown {
+    const end = node.range?.[1]
+    if (node.tag?.startsWith('!') && end !== undefined) {
+      const start = this.text.lastIndexOf(node.tag, node.range?.[0])
+      const meant = this.text.slice(start, end).trim()
+      this.warnings.push({ path, message: `${meant} is a YAML tag without quotes; it is taken as the string ${JSON.stringify(meant)}` })
+      return meant
+    }
+    if (typeof node.value !== 'bigint') return node.value
+    const number = Number(node.value)
+    return Number.isSafeInteger(number) ? number : node.value
+  }
+
+  private resolve(alias: { resolve(document: YamlDocument.Parsed): unknown; readonly source: string }): unknown {
+    const node = alias.resolve(this.document)
+    if (node === undefined) throw new ValidationError(`not YAML: the alias *${alias.source} has no anchor`)
+    return node
+  }
+
+  private note(path: readonly PropertyKey[], offset: number | undefined): void {
+    if (offset !== undefined) this.offsets.set(keyOf(path), offset)
+  }
+
+  private placeOf(path: readonly PropertyKey[]): Place {
+    for (let length = path.length; length >= 0; length--) {
+      const offset = this.offsets.get(keyOf(path.slice(0, length)))
+      if (offset !== undefined) return placeAt(this.lines, offset)
+    }
+    return { line: 1, column: 1 }
+  }
+}
+
+function keyOf(path: readonly PropertyKey[]): string {
+  return JSON.stringify(path)
+}
+
+function offsetOf(node: unknown): number | undefined {
+  const range = isObject(node) ? node['range'] : undefined
+  return Array.isArray(range) && typeof range[0] === 'number' ? range[0] : undefined
+}
+
+/** A list's items as documents of their own; nothing for an empty document. */
+function splitLists(document: SourceDocument): readonly SourceDocument[] {
+  const { value } = document
+  if (value === undefined || value === null) return []
+  if (Array.isArray(value)) return value.flatMap((_, index) => splitLists(partOf(document, [index])))
+  if (!isObject(value) || !Array.isArray(value['items']) || !String(value['kind']).endsWith('List')) return [document]
+  return value['items'].flatMap((_, index) => splitLists(partOf(document, ['items', index])))
+}
+
+function partOf(document: SourceDocument, at: readonly PropertyKey[]): SourceDocument {
+  const value = at.reduce<unknown>((whole, part) => (whole as Record<PropertyKey, unknown>)[part], document.value)
+  const isBelow = (path: readonly PropertyKey[]) => at.every((part, index) => path[index] === part)
+  const warnings = document.warnings
+    .filter(({ path }) => isBelow(path))
+    .map(({ path, message }) => ({ path: path.slice(at.length), message }))
+  return { value, warnings, placeOf: (path) => document.placeOf([...at, ...path]) }
+}
