@@ -13,5 +13,6 @@ export {
   readConfigFile,
   readSetting,
 } from './config/load.ts'
-export { SETTINGS, type Setting } from './config/schema.ts'
+export { shownDefault } from './config/reference.ts'
+export { GROUPS, SETTINGS, type Setting } from './config/schema.ts'
 export { type AddressConfig, type Config, MODES, type Mode, type PoolConfig } from './config/types.ts'

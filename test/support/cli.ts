@@ -26,7 +26,13 @@ export interface World {
 /** Runs the command line in a world of its own. For tests. */
 export async function run(argv: readonly string[], world: World = {}): Promise<Run> {
   const written = { out: '', err: '' }
-  const context: Context = {
+  const code = await runCli(argv, aContext(world, written))
+  return { code, ...written }
+}
+
+/** What a command is given; what it writes is added to `written`. For tests. */
+export function aContext(world: World = {}, written: { out: string; err: string } = { out: '', err: '' }): Context {
+  return {
     out: (text) => {
       written.out += text
     },
@@ -45,8 +51,6 @@ export async function run(argv: readonly string[], world: World = {}): Promise<R
     version: '1.2.3',
     signal: new AbortController().signal,
   }
-  const code = await runCli(argv, context)
-  return { code, ...written }
 }
 
 /** One request that a fake daemon got. */
