@@ -70,6 +70,8 @@ export interface StatusReport {
   readonly failures: readonly FailureReport[]
   /** Kernel objects of ours that somebody changed or removed and that were put right, since the start. */
   readonly repairs: number
+  /** How late the event loop came to its timers, 99.9th percentile since the start, in milliseconds (perf_hooks.monitorEventLoopDelay). */
+  readonly loopDelayP999Ms?: number
   readonly warnings: readonly string[]
 }
 
