@@ -4,7 +4,7 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import type { StatusReport } from '../../src/model/own/api.ts'
 import { type Ended, labEnv, start, stop, tryRun, until } from './command.ts'
-import { tail } from './etcd.ts'
+import { logTail } from './etcd.ts'
 import { openNotifySocket } from './notify.ts'
 import type { LabHost } from './topology.ts'
 
@@ -65,7 +65,7 @@ export function daemonOf(host: LabHost, config: ConfigFile): LabDaemon {
       try {
         return (await ready) - begin
       } catch (error) {
-        throw new Error(`${error instanceof Error ? error.message : error}\n${tail(logPath)}`)
+        throw new Error(`${error instanceof Error ? error.message : error}\n${logTail(logPath)}`)
       } finally {
         clearTimeout(timer)
       }

@@ -64,7 +64,7 @@ export async function startEtcd(spec: EtcdSpec): Promise<LabEtcd> {
       child.unref()
       const running = child
       await until({ what: `etcd at ${spec.endpoint}`, deadlineMs: 20_000, everyMs: 30 }, async () => {
-        if (running.exitCode !== null) throw new Error(`etcd ended with ${running.exitCode}: ${tail(logPath)}`)
+        if (running.exitCode !== null) throw new Error(`etcd ended with ${running.exitCode}: ${logTail(logPath)}`)
         return (await isServing(spec)) ? true : undefined
       })
     },
@@ -77,7 +77,8 @@ export async function startEtcd(spec: EtcdSpec): Promise<LabEtcd> {
 }
 
 /** The last lines of a log, for errors. */
-export function tail(path: string, lines = 15): string {
+export function logTail(path: string, lines = 15): string {
+  if (!existsSync(path)) return ''
   return readFileSync(path, 'utf8').trimEnd().split('\n').slice(-lines).join('\n')
 }
 
