@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { isIP } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import {
@@ -74,6 +75,8 @@ export class Endpoint {
     signal,
   }: EndpointCall<I, O>): Promise<MessageShape<O>> {
     signal.throwIfAborted()
+    // One signal ends many calls: Node takes more than ten listeners for a leak.
+    setMaxListeners(0, signal)
     const { path, serialize, deserialize } = definition(method)
     return new Promise((resolve, reject) => {
       const onAbort = (): void => call.cancel()

@@ -31,6 +31,8 @@ import {
 import { checkTransaction } from './transaction.ts'
 
 const PAGE_SIZE = 500
+/** How often etcd is asked for its revision while calls fail. */
+const PROBE_MS = 2000
 
 /**
  * Opens etcd as a store. Nothing is sent yet: whether etcd can be reached shows at the first call.
@@ -46,6 +48,7 @@ export function openEtcd(options: EtcdOptions): EtcdStore {
 export class EtcdStore implements Store {
   readonly #client: EtcdClient
   readonly #state = new ConnectionState()
+  #probe: NodeJS.Timeout | undefined
 
   constructor(options: EtcdOptions) {
     this.#client = new EtcdClient(options)
@@ -121,6 +124,7 @@ export class EtcdStore implements Store {
   }
 
   close(): void {
+    clearTimeout(this.#probe)
     this.#client.close()
   }
 
@@ -144,9 +148,19 @@ export class EtcdStore implements Store {
       this.#state.clear('calls')
       return reply
     } catch (error) {
-      if (error instanceof StoreError && (error.isTransient || isConnectionCode(error.code))) this.#state.report('calls', error.message)
+      if (error instanceof StoreError && (error.isTransient || isConnectionCode(error.code))) this.#report(error.message)
       throw error
     }
+  }
+
+  /** Calls have trouble. Whether they still have is asked until it is over, because the next call may be hours away. */
+  #report(reason: string): void {
+    this.#state.report('calls', reason)
+    if (this.#probe || this.#client.closed.aborted) return
+    this.#probe = setTimeout(() => {
+      this.#probe = undefined
+      this.#newestRevision(this.#client.closed).catch(() => {})
+    }, PROBE_MS).unref()
   }
 
   /** An earlier try of this transaction may have been done: it was if all that it writes stands there, written at once. */

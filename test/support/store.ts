@@ -44,3 +44,9 @@ export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
     clearTimeout(timer)
   }
 }
+
+/** The stored text of a tier, the smallest resource there is. */
+export function aTier(name: string, order: number): string {
+  const metadata = { name, uid: '6a3e0a53-6b0d-4b1c-9a2c-8d7f6f0f7d11', creationTimestamp: '2026-08-02T09:15:04Z' }
+  return JSON.stringify({ kind: 'Tier', apiVersion: 'projectcalico.org/v3', metadata, spec: { order, defaultAction: 'Deny' } })
+}
