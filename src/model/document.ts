@@ -111,17 +111,19 @@ function readKind(source: SourceDocument): ResourceKind | readonly DocumentIssue
   const fault = (path: readonly PropertyKey[], message: string) => [{ path: showPath(path), message, ...source.placeOf(path) }]
   if (!isObject(source.value)) return fault([], 'a document must be an object with apiVersion, kind, metadata and spec')
   const { kind, apiVersion } = source.value
-  if (typeof kind !== 'string') return fault(['kind'], kind === undefined ? 'is required' : `must be a string, not ${JSON.stringify(kind)}`)
-  if (apiVersion !== API_VERSION) {
-    const given = apiVersion === undefined ? 'is required' : `${JSON.stringify(apiVersion)} is not known`
-    return fault(['apiVersion'], `${given}: write ${API_VERSION}`)
-  }
   const known = RESOURCE_KINDS.find((name) => name === kind)
-  if (known !== undefined) return known
-  if (LATER_KINDS.includes(kind)) return fault(['kind'], `${kind} is a kind that this version does not have yet`)
+  const given = apiVersion === undefined ? 'is required' : `${JSON.stringify(apiVersion)} is not known`
+  const version = apiVersion === API_VERSION ? [] : fault(['apiVersion'], `${given}: write ${API_VERSION}`)
+  if (known !== undefined) return version.length === 0 ? known : version
+  return [...version, ...fault(['kind'], kindFault(kind))]
+}
+
+function kindFault(kind: unknown): string {
+  if (typeof kind !== 'string') return kind === undefined ? 'is required' : `must be a string, not ${JSON.stringify(kind)}`
+  if (LATER_KINDS.includes(kind)) return `${kind} is a kind that this version does not have yet`
   const meant = findKind(kind)
   const hint = meant === undefined ? didYouMean(kind, RESOURCE_KINDS) : `: did you mean ${JSON.stringify(meant)}?`
-  return fault(['kind'], `${JSON.stringify(kind)} is not a kind${hint}`)
+  return `${JSON.stringify(kind)} is not a kind${hint}`
 }
 
 /** Calico's other kinds, so that they are not taken for typing errors. */

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import type { Issue } from '../errors.ts'
 import { LOG_SEVERITIES, PROGRAM_CLUSTER_ROUTES } from './bgp-configuration.ts'
+import { FOREIGN_FELIX_FIELDS } from './felix-foreign.ts'
 import {
   type DeepReadonly,
   durationField,
@@ -156,24 +157,15 @@ const running = {
   usageReportingEnabled: flag,
   usageReportingInitialDelay: duration,
   usageReportingInterval: duration,
-  dataplaneDriver: text,
   dataplaneWatchdogTimeout: duration,
   featureDetectOverride: text,
   featureGates: text,
-  useInternalDataplaneDriver: flag,
   debugHost: text,
   debugPort: integer,
-  debugMemoryProfilePath: text,
-  debugDisableLogDropping: flag,
-  debugSimulateCalcGraphHangAfter: duration,
-  debugSimulateDataplaneHangAfter: duration,
-  debugSimulateDataplaneApplyDelay: duration,
-  sidecarAccelerationEnabled: flag,
-  awsSrcDstCheck: z.enum(['DoNothing', 'Enable', 'Disable']).optional(),
 }
 
 /** The spec of FelixConfiguration `default`, `node.<name>` or one with a nodeSelector: how each host's agent works. */
-export const felixConfigurationSpecSchema = z.object({ ...network, ...filtering, ...running })
+export const felixConfigurationSpecSchema = z.object({ ...network, ...filtering, ...running, ...FOREIGN_FELIX_FIELDS })
 
 export type FelixConfigurationSpec = DeepReadonly<z.infer<typeof felixConfigurationSpecSchema>>
 

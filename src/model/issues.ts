@@ -13,6 +13,9 @@ export function showPath(path: readonly PropertyKey[]): string {
 export function describeFault(fault: z.core.$ZodIssue): string {
   switch (fault.code) {
     case 'invalid_type':
+      if (fault.expected === 'string' && ['number', 'boolean'].includes(typeof fault.input)) {
+        return `must be a string, not ${show(fault.input)}: put it in quotes`
+      }
       return fault.input === undefined
         ? `is required (${withArticle(fault.expected)})`
         : `must be ${withArticle(fault.expected)}, not ${show(fault.input)}`

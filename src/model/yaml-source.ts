@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document as YamlDocument } from 'yaml'
+import { type Alias, isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document as YamlDocument } from 'yaml'
 import { ValidationError } from '../errors.ts'
 import { isObject } from './shape.ts'
 
@@ -21,8 +21,8 @@ export interface SourceDocument {
 const MAX_LENGTH = 8 << 20
 /** Objects and lists in each other. */
 const MAX_DEPTH = 64
-/** Values of one text, with aliases written out: a few lines of aliases of aliases would be billions. */
-const MAX_VALUES = 1_000_000
+/** Values that aliases stand for in one text: a few lines of aliases of aliases would be billions. */
+const MAX_ALIASED = 20_000
 
 /**
  * Reads YAML or JSON text with any number of documents. A list, or an object whose kind ends in `List`, is taken as its items.
@@ -33,7 +33,7 @@ export function readSource(text: string): readonly SourceDocument[] {
   if (text.length > MAX_LENGTH) throw new ValidationError(`the text has ${text.length} characters, at most ${MAX_LENGTH} are read`)
   const lines = new LineCounter()
   const documents = parseYaml(text, lines)
-  const budget = { left: MAX_VALUES }
+  const budget = { left: MAX_ALIASED }
   return documents.flatMap((document) => splitLists(new Reader(document, text, lines, budget).read()))
 }
 
@@ -43,7 +43,11 @@ function parseYaml(text: string, lines: LineCounter): readonly YamlDocument.Pars
   )
   if (!Array.isArray(documents)) return []
   const issues = documents.flatMap((document) =>
-    document.errors.map((error) => ({ path: '', message: `${error.message} (${showPlace(placeAt(lines, error.pos[0]))})` })),
+    document.errors.map((error) => {
+      // The parser calls itself for each level, and gives its own overflow as an error in the text.
+      if (error.message.startsWith('Maximum call stack')) throw tooDeep()
+      return { path: '', message: `${error.message} (${showPlace(placeAt(lines, error.pos[0]))})` }
+    }),
   )
   const [first] = issues
   if (first === undefined) return documents
@@ -74,16 +78,13 @@ function tooDeep(): ValidationError {
   return new ValidationError(`not read: more than ${MAX_DEPTH} objects and lists in each other`)
 }
 
-interface Seen extends SourceDocument {
-  readonly value: unknown
-}
-
 /** Turns one document's nodes into plain values, and notes where each stands. */
 class Reader {
   private readonly document: YamlDocument.Parsed
   private readonly text: string
   private readonly lines: LineCounter
   private readonly budget: { left: number }
+  private aliasDepth = 0
   private readonly offsets = new Map<string, number>()
   private readonly warnings: { path: readonly PropertyKey[]; message: string }[] = []
 
@@ -94,19 +95,30 @@ class Reader {
     this.budget = budget
   }
 
-  read(): Seen {
+  read(): SourceDocument {
     const value = this.toPlain(this.document.contents, [])
     return { value, warnings: this.warnings, placeOf: (path) => this.placeOf(path) }
   }
 
   private toPlain(node: unknown, path: readonly PropertyKey[]): unknown {
     if (path.length > MAX_DEPTH) throw tooDeep()
-    if (this.budget.left-- <= 0) throw new ValidationError(`not read: more than ${MAX_VALUES} values, with aliases written out`)
-    if (isAlias(node)) return this.toPlain(this.resolve(node), path)
+    if (isAlias(node)) return this.aliasToPlain(node, path)
+    if (this.aliasDepth > 0 && this.budget.left-- <= 0) {
+      throw new ValidationError(`not read: aliases stand for more than ${MAX_ALIASED} values`)
+    }
     this.note(path, offsetOf(node))
     if (isMap(node)) return this.mapToPlain(node.items, path)
     if (isSeq(node)) return node.items.map((item, index) => this.toPlain(item, [...path, index]))
     return isScalar(node) ? this.scalarToPlain(node, path) : undefined
+  }
+
+  private aliasToPlain(alias: Alias, path: readonly PropertyKey[]): unknown {
+    const node = alias.resolve(this.document)
+    if (node === undefined) throw new ValidationError(`not YAML: the alias *${alias.source} has no anchor`)
+    this.aliasDepth++
+    const plain = this.toPlain(node, path)
+    this.aliasDepth--
+    return plain
   }
 
   private mapToPlain(items: readonly { readonly key: unknown; readonly value: unknown }[], path: readonly PropertyKey[]): unknown {
@@ -134,12 +146,6 @@ class Reader {
     if (typeof node.value !== 'bigint') return node.value
     const number = Number(node.value)
     return Number.isSafeInteger(number) ? number : node.value
-  }
-
-  private resolve(alias: { resolve(document: YamlDocument.Parsed): unknown; readonly source: string }): unknown {
-    const node = alias.resolve(this.document)
-    if (node === undefined) throw new ValidationError(`not YAML: the alias *${alias.source} has no anchor`)
-    return node
   }
 
   private note(path: readonly PropertyKey[], offset: number | undefined): void {
