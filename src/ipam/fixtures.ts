@@ -1,0 +1,114 @@
+import { encodeResource } from '../model/codec.ts'
+import type { IPPool, IPPoolSpec } from '../model/ip-pool.ts'
+import type { Block } from '../model/ipam-block.ts'
+import { decodeBlock } from '../model/ipam-block-codec.ts'
+import type { IpamConfig } from '../model/ipam-config.ts'
+import { DEFAULT_IPAM_CONFIG } from '../model/ipam-config.ts'
+import type { IpamHandle } from '../model/ipam-handle.ts'
+import { decodeAffinity, decodeHandle, encodeIpamConfig } from '../model/ipam-record-codec.ts'
+import { BLOCKS_PREFIX, blockKey, HANDLES_PREFIX, IPAM_CONFIG_KEY, IPAM_PREFIX, parseAffinityKey, resourceKey } from '../model/keys.ts'
+import { API_VERSION } from '../model/resource.ts'
+import { type Cidr, cidrsOverlap, parseCidr } from '../net/cidr.ts'
+import type { Entry, Store } from '../store/store.ts'
+import { checkBlock, holderOf } from './block.ts'
+import { ownerOf } from './context.ts'
+
+/** A signal that is never aborted. */
+export const never = new AbortController().signal
+
+/** Writes a value whatever is there. */
+export async function putValue(store: Store, key: string, value: string): Promise<void> {
+  await store.commit([], [{ put: key, value }], never)
+}
+
+/** Writes a pool with Calico's defaults for what is not given. */
+export async function putPool(store: Store, name: string, cidr: string, spec: Partial<IPPoolSpec> = {}): Promise<void> {
+  await putValue(store, resourceKey('IPPool', name), encodeResource(aPool(name, cidr, spec)))
+}
+
+/** A pool with Calico's defaults for what is not given. */
+export function aPool(name: string, cidr: string, spec: Partial<IPPoolSpec> = {}): IPPool {
+  return { apiVersion: API_VERSION, kind: 'IPPool', metadata: { name }, spec: { cidr: parseCidr(cidr), nodeSelector: 'all()', ...spec } }
+}
+
+/** Writes a Node with these labels. */
+export async function putNode(store: Store, name: string, labels: Readonly<Record<string, string>> = {}): Promise<void> {
+  await putValue(
+    store,
+    resourceKey('Node', name),
+    encodeResource({ apiVersion: API_VERSION, kind: 'Node', metadata: { name, labels }, spec: {} }),
+  )
+}
+
+/** Writes what allocation obeys. */
+export async function putConfig(store: Store, config: Partial<IpamConfig>): Promise<void> {
+  await putValue(store, IPAM_CONFIG_KEY, encodeIpamConfig({ ...DEFAULT_IPAM_CONFIG, ...config }))
+}
+
+/** Everything that address management has written. */
+export interface Records {
+  readonly blocks: ReadonlyMap<Cidr, Block>
+  readonly handles: ReadonlyMap<string, IpamHandle>
+  readonly affinities: readonly { readonly host: string; readonly cidr: Cidr; readonly state: string }[]
+}
+
+/** Reads it all. */
+export async function readRecords(store: Store): Promise<Records> {
+  const entries: Entry[] = []
+  for await (const page of store.list(IPAM_PREFIX, {}, never)) entries.push(...page.entries)
+  const blocks = entries.filter(({ key }) => key.startsWith(BLOCKS_PREFIX)).map(({ value }) => decodeBlock(value))
+  const handles = entries.filter(({ key }) => key.startsWith(HANDLES_PREFIX))
+  return {
+    blocks: new Map(blocks.map((block) => [block.cidr, block])),
+    handles: new Map(handles.map(({ key, value }) => [key.slice(HANDLES_PREFIX.length), decodeHandle(value)])),
+    affinities: entries.flatMap(({ key, value }) => {
+      const parsed = parseAffinityKey(key)
+      return parsed === undefined ? [] : [{ ...parsed, state: decodeAffinity(value).state }]
+    }),
+  }
+}
+
+/**
+ * What is wrong with the records; empty when every block is sound, none overlaps another, and every address that is held
+ * is counted by its handle, through which it can be released.
+ */
+export async function findFaults(store: Store, now: Date = new Date()): Promise<readonly string[]> {
+  const { blocks, handles, affinities } = await readRecords(store)
+  const faults: string[] = []
+  for (const [cidr, block] of blocks) {
+    if ((await store.get(blockKey(cidr), never)) === undefined) faults.push(`${cidr} stands under another key`)
+    faults.push(...checkBlock(block, now).map((problem) => `${cidr}: ${problem}`))
+    faults.push(
+      ...[...blocks.keys()].filter((other) => other < cidr && cidrsOverlap(other, cidr)).map((other) => `${cidr} overlaps ${other}`),
+    )
+    for (const [handleId, count] of countHolders(block)) {
+      const counted = handles.get(handleId)?.blocks.get(cidr) ?? 0
+      if (counted !== count) faults.push(`handle ${handleId} counts ${counted} of ${cidr}, it has ${count}`)
+    }
+  }
+  for (const [handleId, handle] of handles) {
+    for (const cidr of handle.blocks.keys()) {
+      const block = blocks.get(cidr)
+      if (block === undefined || !countHolders(block).has(handleId)) faults.push(`handle ${handleId} has nothing of ${cidr}`)
+    }
+  }
+  for (const { host, cidr, state } of affinities) {
+    const owner = ownerOf(blocks.get(cidr)?.affinity)
+    if (state !== 'confirmed' || owner !== host) faults.push(`affinity of ${host} to ${cidr} is ${state}, the block is ${owner}'s`)
+  }
+  return faults
+}
+
+/** How many addresses are held, over all blocks. */
+export function countHeld({ blocks }: Records): number {
+  return [...blocks.values()].reduce((sum, block) => sum + [...countHolders(block).values()].reduce((a, b) => a + b, 0), 0)
+}
+
+function countHolders(block: Block): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>()
+  for (const ordinal of block.allocations.keys()) {
+    const holder = holderOf(block, ordinal)
+    if (holder !== undefined) counts.set(holder.handleId ?? '(none)', (counts.get(holder.handleId ?? '(none)') ?? 0) + 1)
+  }
+  return counts
+}
