@@ -28,6 +28,8 @@ export interface LabDaemon {
   stop(signal?: NodeJS.Signals): Promise<void>
   /** One GET on its socket. */
   get<T>(path: string): Promise<T>
+  /** One POST on its socket. */
+  post<T>(path: string, body: unknown): Promise<T>
   status(): Promise<StatusReport>
   /** Runs the command line on this host. */
   margay(args: readonly string[], input?: string): Promise<Ended>
@@ -74,7 +76,8 @@ export function daemonOf(host: LabHost, config: ConfigFile): LabDaemon {
     stop: async (signal = 'SIGTERM') => {
       if (child !== undefined) await stop(child, signal)
     },
-    get: (path) => getJson(join(host.folder, 'run/margay.sock'), path),
+    get: (path) => callApi(join(host.folder, 'run/margay.sock'), path, undefined),
+    post: (path, body) => callApi(join(host.folder, 'run/margay.sock'), path, body),
     status: () => daemon.get<StatusReport>('/v1/status'),
     margay: (args, input) =>
       tryRun(host, [process.execPath, join(process.cwd(), 'dist/margay.js'), ...args], input === undefined ? {} : { input }),
@@ -97,21 +100,23 @@ export function untilStatus(
   })
 }
 
-/** One GET over a unix socket, 5 s at most. */
-function getJson<T>(socketPath: string, path: string): Promise<T> {
+/** One GET, or POST with a body, over a unix socket; 10 s at most. */
+function callApi<T>(socketPath: string, path: string, body: unknown): Promise<T> {
+  const method = body === undefined ? 'GET' : 'POST'
+  const what = `${method} ${path}`
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, timeout: 5000 }, (response) => {
+    const call = request({ socketPath, path, method, headers: { 'content-type': 'application/json' }, timeout: 10_000 }, (response) => {
       let text = ''
       response.on('data', (chunk) => {
         text += chunk
       })
       response.on('end', () => {
-        if (response.statusCode === 200) resolve(JSON.parse(text) as T)
-        else reject(new Error(`GET ${path}: ${response.statusCode} ${text.trim()}`))
+        if ((response.statusCode ?? 500) < 300) resolve(JSON.parse(text) as T)
+        else reject(new Error(`${what}: ${response.statusCode} ${text.trim()}`))
       })
     })
-    call.on('timeout', () => call.destroy(new Error(`GET ${path}: no answer within 5 s`)))
+    call.on('timeout', () => call.destroy(new Error(`${what}: no answer within 10 s`)))
     call.on('error', reject)
-    call.end()
+    call.end(body === undefined ? undefined : JSON.stringify(body))
   })
 }

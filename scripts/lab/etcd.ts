@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Place, start, stop, tryRun, until } from './command.ts'
+import { labEnv, type Place, start, stop, tryRun, until } from './command.ts'
 
 /** An etcd that can be ended and started again with what it holds. */
 export interface LabEtcd {
@@ -10,6 +10,8 @@ export interface LabEtcd {
   pid(): number | undefined
   start(): Promise<void>
   stop(signal?: NodeJS.Signals): Promise<void>
+  /** Calls back with each new value of a key, as soon as etcd tells it. */
+  watch(key: string, onValue: (value: string) => void): { close(): void }
   /** Runs etcdctl against it and gives what it prints. */
   control(args: readonly string[]): Promise<string>
 }
@@ -58,6 +60,14 @@ export async function startEtcd(spec: EtcdSpec): Promise<LabEtcd> {
     logPath,
     pid: () => child?.pid,
     control,
+    watch: (key, onValue) => {
+      const watcher = start(spec.place, [...controlArgs(spec), 'watch', key], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+        env: labEnv({ ETCDCTL_API: '3' }),
+      })
+      watcher.stdout?.on('data', (chunk) => onValue(String(chunk)))
+      return { close: () => watcher.kill('SIGKILL') }
+    },
     start: async () => {
       const log = openSync(logPath, 'a')
       child = start(spec.place, [...envArgs(spec.env), ...spec.argv], { stdio: ['ignore', log, log] })
@@ -98,19 +108,14 @@ async function isServing(spec: EtcdSpec): Promise<boolean> {
 }
 
 async function runControl(spec: EtcdSpec, args: readonly string[]): Promise<string> {
-  const tls = spec.tls === undefined ? [] : ['--cacert', spec.tls.ca, '--cert', spec.tls.cert, '--key', spec.tls.key]
-  const argv = [
-    unpacked('usr/bin/etcdctl'),
-    '--endpoints',
-    spec.endpoint,
-    '--dial-timeout',
-    '2s',
-    '--command-timeout',
-    '3s',
-    ...tls,
-    ...args,
-  ]
-  const { code, stdout, stderr } = await tryRun(spec.place, argv, { env: { ETCDCTL_API: '3' } })
+  const { code, stdout, stderr } = await tryRun(spec.place, [...controlArgs(spec), '--command-timeout', '3s', ...args], {
+    env: { ETCDCTL_API: '3' },
+  })
   if (code !== 0) throw new Error(`etcdctl ${args.join(' ')}: ${stderr.trim()}`)
   return stdout
+}
+
+function controlArgs({ endpoint, tls }: EtcdSpec): string[] {
+  const files = tls === undefined ? [] : ['--cacert', tls.ca, '--cert', tls.cert, '--key', tls.key]
+  return [unpacked('usr/bin/etcdctl'), '--endpoints', endpoint, '--dial-timeout', '2s', ...files]
 }
