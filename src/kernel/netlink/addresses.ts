@@ -82,6 +82,7 @@ function addressKind(context: NetlinkContext): EntryKind<Address> {
   return {
     held: new Held<Address>(isSame),
     keyOf: keyOf.addresses,
+    linkOf: ({ link }) => link,
     matches: isSame,
     // The kernel has an address with its length once on an interface.
     isTwice: (address) => address,

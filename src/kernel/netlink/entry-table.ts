@@ -19,6 +19,8 @@ export interface EntryKind<V> {
   /** All that is ours, with its key; a key that comes twice is put anew by its owner (see `isTwice`). */
   list(signal: AbortSignal): Promise<readonly V[]>
   keyOf(value: V): string
+  /** The link that it hangs on. */
+  linkOf(value: V): string | undefined
   /** The messages that make it so. Throws a KernelError for what can't be. */
   put(key: string, value: V): readonly Operation[]
   /** The messages that take it away; none if that is done already. */
@@ -43,6 +45,8 @@ export interface Notice<V> {
 export interface EntryTable<V> extends KernelTable<V> {
   /** Takes a notice in; gives what is news in it. */
   notice(message: Message): Notice<V> | undefined
+  /** We are about to remove a link: that the kernel drops what hangs on it is no news then. */
+  forgetLink(name: string): void
 }
 
 /** Makes a table of a kind of entries. */
@@ -61,6 +65,7 @@ export function createEntryTable<V>(context: NetlinkContext, kind: EntryKind<V>)
       if (isBeside) surplus.set(notice.key, (surplus.get(notice.key) ?? 0) + 1)
       return notice
     },
+    forgetLink: (name) => kind.held.forget((value) => kind.linkOf(value) === name),
     list: (signal) => listEntries(context, kind, surplus, signal),
     async commit(delta, signal) {
       context.sync()

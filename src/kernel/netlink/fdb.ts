@@ -23,6 +23,7 @@ function fdbKind(context: NetlinkContext): EntryKind<FdbEntry> {
   return {
     held: new Held<FdbEntry>(isSame),
     keyOf: keyOf.fdb,
+    linkOf: ({ link }) => link,
     matches: isSame,
     isTwice: (entry) => ({ ...entry, dst: '' as Ip }),
     async list(signal) {

@@ -16,8 +16,8 @@ export class Held<V> {
     return this.entries.has(key)
   }
 
-  keys(): IterableIterator<string> {
-    return this.entries.keys()
+  forget(isGone: (value: V) => boolean): void {
+    for (const [key, value] of this.entries) if (isGone(value)) this.learn(key, undefined)
   }
 
   /** Takes in what is so now (undefined: gone); true if that is news. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { KernelError } from '../../errors.ts'
 import { ERRNO } from './constants.ts'
 import { type LinkInfo, readLink, writeLinkDump, writeLinkQuestion } from './link-info.ts'
@@ -21,6 +22,8 @@ export function isOurName(name: string): boolean {
  * is asked for, so a device is found at once when it was just made.
  */
 export class LinkIndex {
+  /** Told of every difference, wherever it was heard of: an event, a list, or a question in between. */
+  onChange: ((before: LinkInfo | undefined, after: LinkInfo | undefined) => void) | undefined
   private readonly netlink: Rtnetlink
   private readonly byIndex = new Map<number, LinkInfo>()
   private readonly byName = new Map<string, LinkInfo>()
@@ -70,32 +73,44 @@ export class LinkIndex {
     throw new KernelError(`there is no interface ${JSON.stringify(name)}`, { errno: ERRNO.ENODEV })
   }
 
-  /** Takes in what an event or a reply said; gives what was known before. */
-  set(link: LinkInfo): LinkInfo | undefined {
-    const before = this.byIndex.get(link.index)
-    if (before !== undefined && before.name !== link.name && this.byName.get(before.name) === before) this.byName.delete(before.name)
+  /** Takes in what an event or a reply said. */
+  set(link: LinkInfo): void {
     const namesake = this.byName.get(link.name)
-    if (namesake !== undefined && namesake.index !== link.index) this.byIndex.delete(namesake.index)
+    if (namesake !== undefined && namesake.index !== link.index) this.remove(namesake.index)
+    const before = this.byIndex.get(link.index)
+    if (before !== undefined && this.byName.get(before.name) === before) this.byName.delete(before.name)
     this.byIndex.set(link.index, link)
     this.byName.set(link.name, link)
-    return before
+    if (before === undefined || !isSameLink(before, link)) this.onChange?.(before, link)
   }
 
-  remove(index: number): LinkInfo | undefined {
+  remove(index: number): void {
     const before = this.byIndex.get(index)
+    if (before === undefined) return
     this.byIndex.delete(index)
-    if (before !== undefined && this.byName.get(before.name) === before) this.byName.delete(before.name)
-    return before
+    if (this.byName.get(before.name) === before) this.byName.delete(before.name)
+    this.onChange?.(before, undefined)
+  }
+
+  /** Takes in a complete list. */
+  replace(links: readonly LinkInfo[]): void {
+    const present = new Set(links.map(({ index }) => index))
+    for (const index of [...this.byIndex.keys()]) if (!present.has(index)) this.remove(index)
+    for (const link of links) this.set(link)
   }
 
   /** Reads all links anew: after lost events. */
   reload(): void {
-    const links = this.netlink.dumpNow(writeLinkDump, readLink)
-    this.byIndex.clear()
-    this.byName.clear()
-    for (const link of links) this.set(link)
+    this.replace(this.netlink.dumpNow(writeLinkDump, readLink))
   }
 }
 
 /** IFNAMSIZ less the terminating zero. */
 const MAX_NAME_BYTES = 15
+
+/** Counters and the state of the carrier are no difference. */
+function isSameLink(a: LinkInfo, b: LinkInfo): boolean {
+  const { flags: _a, ...before } = a
+  const { flags: _b, ...after } = b
+  return isDeepStrictEqual(before, after)
+}

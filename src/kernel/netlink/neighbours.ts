@@ -20,6 +20,7 @@ function neighbourKind(context: NetlinkContext): EntryKind<Neighbour> {
   return {
     held,
     keyOf: keyOf.neighbours,
+    linkOf: ({ link }) => link,
     matches: isSame,
     // The kernel has one entry for each link and address.
     isTwice: (neighbour) => neighbour,

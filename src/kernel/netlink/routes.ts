@@ -39,6 +39,7 @@ function routeKind(context: NetlinkContext): EntryKind<Route> {
   return {
     held,
     keyOf: keyOf.routes,
+    linkOf: ({ link }) => link,
     matches: isSameRoute,
     isTwice: (route) => ({ table: route.table, destination: route.destination, metric: route.metric, type: 'unicast' }),
     async list(signal) {

@@ -25,7 +25,7 @@ export class Rtnetlink {
   onSent: (() => void) | undefined
   private readonly netns: string | number | undefined
   private readonly socket: NetlinkSocket
-  private readonly writer = new MessageWriter(SLICE_BYTES + 4096)
+  private readonly writer = new MessageWriter()
   private readonly idle: NetlinkSocket[] = []
   private sliceMessages = FIRST_SLICE_MESSAGES
   private requests = 0
@@ -87,7 +87,7 @@ export class Rtnetlink {
     this.writer.reset()
     const sequence = this.socket.nextSequence()
     write(this.writer, sequence)
-    const answer = this.exchange()
+    const answer = this.socket.request(this.writer.bytes())
     return answer.messages[0] ?? answer.failures[0] ?? { sequence, errno: ENOBUFS, text: undefined }
   }
 
@@ -132,20 +132,15 @@ export class Rtnetlink {
       sent.set(sequence, operation)
     }
     this.writer.acknowledgeLast()
-    const answer = this.exchange()
+    this.requests++
+    const answer = this.socket.request(this.writer.bytes())
+    this.onSent?.()
     for (const failure of answer.failures) {
       const operation = sent.get(failure.sequence)
       if (operation !== undefined) note(failures, operation, failure)
     }
     if (answer.isOverrun || answer.failures.length + answer.acknowledged.size === 0) this.noteLost(sent, failures)
     return sent.size
-  }
-
-  private exchange() {
-    this.requests++
-    const answer = this.socket.request(this.writer.bytes())
-    this.onSent?.()
-    return answer
   }
 
   /** Answers were lost: each may have failed, so each counts as failed and is compared with the kernel again by the caller. */

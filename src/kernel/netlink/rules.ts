@@ -50,6 +50,7 @@ export function createRuleTable(context: NetlinkContext): EntryTable<Rule> {
       for (const [key, error] of refused) failures.set(key, error)
       return failures
     },
+    forgetLink() {},
     notice(message) {
       const info = readRule(message)
       if (info === undefined) return undefined

@@ -22,8 +22,8 @@ const EAGAIN = 11
 const EINTR = 4
 const ENOBUFS = 105
 
-/** The kernel fills at most 32 KiB of a dump into one datagram; a single notice can be larger only with very long lists. */
-const RECEIVE_BYTES = 256 * 1024
+/** The kernel fills at most 32 KiB of a dump into one datagram; a single object can be larger only with very long lists. */
+const RECEIVE_BYTES = 64 * 1024
 /** How often a dump that changed while it ran is begun again before it is taken as it is. */
 const MAX_DUMPS = 20
 
