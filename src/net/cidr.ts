@@ -1,5 +1,5 @@
 import { ValidationError } from '../errors.ts'
-import { addressBits, type Family, familyOf, formatIp, type Ip, ipToNumber, parseIp } from './ip.ts'
+import { addressBits, type Family, familyOf, formatIp, type Ip, ipToNumber, ipv4ToNumber, parseIp } from './ip.ts'
 
 /** A prefix with its host bits zero, in canonical form: `10.65.0.0/16`. Equal prefixes are equal strings. */
 export type Cidr = string & { readonly __brand: 'Cidr' }
@@ -44,8 +44,15 @@ export function lengthOf(value: Cidr | InterfaceAddress): number {
 /** The prefix of this length that holds the address. */
 export function cidrOf(ip: Ip, length: number): Cidr {
   const family = familyOf(ip)
+  if (family === 4) return `${maskV4(ip, length)}/${length}` as Cidr
   const shift = BigInt(addressBits(family) - length)
   return `${formatIp(family, (ipToNumber(ip) >> shift) << shift)}/${length}` as Cidr
+}
+
+function maskV4(ip: Ip, length: number): Ip {
+  const mask = length === 0 ? 0 : (0xffff_ffff << (32 - length)) >>> 0
+  const masked = (ipv4ToNumber(ip) & mask) >>> 0
+  return `${masked >>> 24}.${(masked >>> 16) & 255}.${(masked >>> 8) & 255}.${masked & 255}` as Ip
 }
 
 /** The subnet of an interface's address. */
@@ -76,10 +83,20 @@ export function rangeOf(cidr: Cidr): { readonly family: Family; readonly first: 
 
 /** Whether the inner address or prefix lies wholly in the outer prefix. */
 export function cidrContains(outer: Cidr, inner: Ip | Cidr): boolean {
-  if (familyOf(outer) !== familyOf(inner)) return false
+  const family = familyOf(outer)
+  if (family !== familyOf(inner)) return false
+  if (family === 4) return containsV4(outer, inner)
   const a = rangeOf(outer)
   const b = inner.includes('/') ? rangeOf(inner as Cidr) : rangeOf(hostCidr(inner as Ip))
   return a.first <= b.first && b.last <= a.last
+}
+
+function containsV4(outer: Cidr, inner: Ip | Cidr): boolean {
+  const length = lengthOf(outer)
+  const slash = inner.indexOf('/')
+  if (slash >= 0 && Number(inner.slice(slash + 1)) < length) return false
+  // A shift by 32 bits is one by 0 in JavaScript.
+  return length === 0 || (ipv4ToNumber(outer) ^ ipv4ToNumber(inner)) >>> (32 - length) === 0
 }
 
 /** Whether two prefixes have an address in common. */

@@ -38,8 +38,22 @@ export function isIp(text: string): boolean {
 
 /** The address as a number: 0 to 2^32 - 1, or 0 to 2^128 - 1. */
 export function ipToNumber(ip: Ip): bigint {
-  if (familyOf(ip) === 6) return parseV6(ip)
-  return BigInt(ip.split('.').reduce((sum, part) => sum * 256 + Number(part), 0))
+  return familyOf(ip) === 6 ? parseV6(ip) : BigInt(ipv4ToNumber(ip))
+}
+
+/**
+ * An IPv4 address as a number, 0 to 2^32 - 1; the prefix length after a `/` is not looked at.
+ * Digit by digit, because it runs for every route of thousands of peers.
+ */
+export function ipv4ToNumber(text: string): number {
+  let [sum, part] = [0, 0]
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === SLASH) break
+    if (code === DOT) [sum, part] = [sum * 256 + part, 0]
+    else part = part * 10 + code - ZERO
+  }
+  return sum * 256 + part
 }
 
 /** The address with this number, in canonical form. */
@@ -72,6 +86,8 @@ export function compareIps(a: Ip, b: Ip): number {
   const [x, y] = [ipToNumber(a), ipToNumber(b)]
   return x < y ? -1 : x > y ? 1 : 0
 }
+
+const [DOT, SLASH, ZERO] = [46, 47, 48]
 
 function parseV6(text: string): bigint {
   const tail = /(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text)
