@@ -1,0 +1,85 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { showNft } from '../../test/support/show-nft.ts'
+import { parseIp } from '../net/ip.ts'
+import { type FrameInput, planFrame, TUNNEL_INTERFACES, WORKLOAD_INTERFACES } from './frame.ts'
+
+const test = suite('policy/frame')
+
+function plan(more: Partial<FrameInput>): string[] {
+  const interfaces = { workloadInterfaces: WORKLOAD_INTERFACES, tunnelInterfaces: TUNNEL_INTERFACES }
+  return showNft(planFrame({ hosts: [], externalHosts: [], vxlan: undefined, forwardOnlyOurs: false, ...interfaces, ...more }))
+}
+
+const hosts = ['192.0.2.1', '192.0.2.2', '2001:db8::1'].map(parseIp)
+const toVxlan = 'protocol 17 dport 4789'
+
+const cases: readonly { name: string; input: Partial<FrameInput>; want: readonly string[] }[] = [
+  {
+    name: 'without tunnels the base chains are there and empty',
+    input: { hosts },
+    want: [
+      'set hosts4: 192.0.2.1 192.0.2.2',
+      'set hosts6: 2001:db8::1',
+      'chain raw-prerouting: filter prerouting -300',
+      'chain raw-output: filter output -300',
+      'chain filter-input: filter input 0',
+      'chain filter-forward: filter forward 0',
+    ],
+  },
+  {
+    name: 'tunnel packets are taken from known hosts and never from workloads',
+    input: { hosts, vxlan: { port: 4789, isAllowedFromWorkloads: false } },
+    want: [
+      'set hosts4: 192.0.2.1 192.0.2.2',
+      'set hosts6: 2001:db8::1',
+      'chain raw-prerouting: filter prerouting -300',
+      `  ${toVxlan} saddr @hosts4 notrack`,
+      `  ${toVxlan} saddr @hosts6 notrack`,
+      'chain raw-output: filter output -300',
+      `  ${toVxlan} daddr @hosts4 notrack`,
+      `  ${toVxlan} daddr @hosts6 notrack`,
+      'chain filter-input: filter input 0',
+      `  iifname mgy* ${toVxlan} counter drop`,
+      `  ${toVxlan} saddr @hosts4 daddr-type local accept`,
+      `  ${toVxlan} saddr @hosts6 daddr-type local accept`,
+      `  ${toVxlan} daddr-type local counter drop`,
+      'chain filter-forward: filter forward 0',
+      `  iifname mgy* ${toVxlan} counter drop`,
+    ],
+  },
+  {
+    name: 'external hosts are senders too, and workloads may be allowed to tunnel',
+    input: { externalHosts: ['198.51.100.7', '198.51.100.0/24'], vxlan: { port: 4790, isAllowedFromWorkloads: true } },
+    want: [
+      'set hosts4: ',
+      'set hosts6: ',
+      'set external-hosts4 interval: 198.51.100.0/24',
+      'chain raw-prerouting: filter prerouting -300',
+      ...['hosts4', 'hosts6', 'external-hosts4'].map((set) => `  protocol 17 dport 4790 saddr @${set} notrack`),
+      'chain raw-output: filter output -300',
+      ...['hosts4', 'hosts6', 'external-hosts4'].map((set) => `  protocol 17 dport 4790 daddr @${set} notrack`),
+      'chain filter-input: filter input 0',
+      ...['hosts4', 'hosts6', 'external-hosts4'].map((set) => `  protocol 17 dport 4790 saddr @${set} daddr-type local accept`),
+      '  protocol 17 dport 4790 daddr-type local counter drop',
+      'chain filter-forward: filter forward 0',
+    ],
+  },
+  {
+    name: 'a host that did not forward before forwards for us only',
+    input: { forwardOnlyOurs: true },
+    want: [
+      'set hosts4: ',
+      'set hosts6: ',
+      'chain raw-prerouting: filter prerouting -300',
+      'chain raw-output: filter output -300',
+      'chain filter-input: filter input 0',
+      'chain filter-forward: filter forward 0',
+      '  iifname != mgy* oifname != mgy* iifname != margay.* oifname != margay.* counter drop',
+    ],
+  },
+]
+
+for (const { name, input, want } of cases) test(name, () => assert.equal(plan(input), want))
+
+test.run()

@@ -1,0 +1,119 @@
+import { execFileSync } from 'node:child_process'
+import { loadNative } from '../../src/kernel/native.ts'
+import { withNetns } from '../../src/kernel/netns.ts'
+import { familyOf, type Ip, ipToBytes, parseIp } from '../../src/net/ip.ts'
+
+const ENV = { ...process.env, PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
+const DEADLINE_MS = 3000
+const AF_INET = 2
+const AF_INET6 = 10
+const SOCK_DGRAM = 2
+
+/** A network namespace of a test's own. */
+export interface Namespace {
+  readonly name: string
+  readonly path: string
+  /** Runs a program inside and gives what it printed. */
+  run(program: string, ...args: readonly string[]): string
+  /** Runs lines of `ip` commands inside. */
+  ip(...lines: readonly string[]): void
+  remove(): void
+}
+
+/** Makes `mgt-<pid>-<label>` with loopback up; it is removed when the process ends, too. */
+export function createNamespace(label: string): Namespace {
+  const name = `mgt-${process.pid}-${label}`
+  const path = `/run/netns/${name}`
+  execFileSync('ip', ['netns', 'add', name], { env: ENV })
+  const run = (program: string, ...args: readonly string[]) =>
+    execFileSync('nsenter', [`--net=${path}`, program, ...args], {
+      env: ENV,
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+  let isThere = true
+  const remove = () => {
+    if (isThere) execFileSync('ip', ['netns', 'del', name], { env: ENV, stdio: 'ignore' })
+    isThere = false
+    process.off('exit', remove)
+  }
+  process.on('exit', remove)
+  const namespace = {
+    name,
+    path,
+    run,
+    remove,
+    ip: (...lines: readonly string[]) => lines.forEach((line) => void run('ip', ...line.split(' '))),
+  }
+  namespace.ip('link set lo up')
+  // Without it link-local addresses are tentative for a second or two, and a router then can't ask for a neighbour.
+  run('sh', '-c', 'for f in all default; do echo 0 > /proc/sys/net/ipv6/conf/$f/accept_dad; done')
+  return namespace
+}
+
+/** Joins two namespaces by a pair of interfaces, both up. */
+export function joinNamespaces(a: Namespace, nameA: string, b: Namespace, nameB: string): void {
+  a.ip(`link add ${nameA} type veth peer name ${nameB} netns ${b.name}`, `link set ${nameA} up`)
+  b.ip(`link set ${nameB} up`)
+}
+
+/** A UDP socket inside a namespace. Synchronous, because only a synchronous stretch can be inside. */
+export interface UdpSocket {
+  send(to: string, port: number, text?: string): void
+  /** The next packet's text, or undefined if none is queued. */
+  receive(): string | undefined
+  /** Waits until this text has come; gives all that came before it. */
+  receiveUntil(text: string): Promise<string[]>
+  close(): void
+}
+
+export function openUdp(namespace: Namespace, address: string, port = 0): UdpSocket {
+  const native = loadNative()
+  const isV4 = familyOf(address) === 4
+  const fd = withNetns(namespace.path, () => native.socket(isV4 ? AF_INET : AF_INET6, SOCK_DGRAM, 0))
+  const bound = native.bind(fd, socketAddress(address, port))
+  if (bound < 0) throw new Error(`could not bind UDP ${address} port ${port} in ${namespace.name}: errno ${-bound}`)
+  const buffer = Buffer.alloc(2048)
+  const receive = () => {
+    const length = native.recv(fd, buffer)
+    return length < 0 ? undefined : buffer.toString('utf8', 0, length)
+  }
+  return {
+    send: (to, toPort, text = 'x') => void native.send(fd, Buffer.from(text), socketAddress(to, toPort)),
+    receive,
+    close: () => void native.close(fd),
+    async receiveUntil(text) {
+      const before: string[] = []
+      const last = await until(`${text} at ${address} port ${port}`, () => {
+        for (let got = receive(); got !== undefined; got = receive()) {
+          if (got === text) return true
+          before.push(got)
+        }
+        return undefined
+      })
+      return last ? before : []
+    },
+  }
+}
+
+/** Waits for a value; looks again each 5 ms, gives up after three seconds. */
+export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  const deadline = performance.now() + DEADLINE_MS
+  for (;;) {
+    const value = await look()
+    if (value !== undefined) return value
+    if (performance.now() > deadline) throw new Error(`waited ${DEADLINE_MS} ms in vain for ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+function socketAddress(address: string, port: number): Buffer {
+  const ip: Ip = parseIp(address)
+  const isV4 = familyOf(ip) === 4
+  const bytes = Buffer.alloc(isV4 ? 16 : 28)
+  bytes.writeUInt16LE(isV4 ? AF_INET : AF_INET6, 0)
+  bytes.writeUInt16BE(port, 2)
+  bytes.set(ipToBytes(ip), isV4 ? 4 : 8)
+  return bytes
+}

@@ -1,0 +1,31 @@
+import type { NftMatch, NftObject, NftRule, NftVerdict } from '../../src/kernel/objects.ts'
+
+/** Objects as lines for a golden: a set with its elements, a chain with its hook, its rules indented. */
+export function showNft(objects: readonly NftObject[]): string[] {
+  return objects.flatMap((object) => {
+    if (object.kind === 'set') return [`set ${object.name}${object.isInterval ? ' interval' : ''}: ${[...object.elements].join(' ')}`]
+    const { hook } = object
+    return [
+      `chain ${object.name}${hook ? `: ${hook.type} ${hook.hook} ${hook.priority}` : ''}`,
+      ...object.rules.map((rule) => `  ${showRule(rule)}`),
+    ]
+  })
+}
+
+function showRule({ matches, verdict, isCounted }: NftRule): string {
+  return [...matches.map(showMatch), ...(isCounted ? ['counter'] : []), showVerdict(verdict)].join(' ')
+}
+
+function showMatch(match: NftMatch): string {
+  const not = match.negate ? '!= ' : ''
+  if ('set' in match) return `${match.on} ${not}@${match.set}`
+  if (match.on === 'mark') return `mark & ${match.mask} ${not}${match.value}`
+  return `${match.on} ${not}${match.value}`
+}
+
+function showVerdict(verdict: NftVerdict): string {
+  if (verdict.do === 'jump' || verdict.do === 'goto') return `${verdict.do} ${verdict.chain}`
+  if (verdict.do !== 'masquerade' && verdict.do !== 'snat') return verdict.do
+  const to = [...(verdict.do === 'snat' ? [verdict.address] : []), ...(verdict.ports ? [verdict.ports.join('-')] : [])]
+  return [verdict.do, ...to, ...(verdict.isRandom ? ['random'] : [])].join(' ')
+}
