@@ -159,7 +159,7 @@ for (const { name, change, want } of broken) {
   test(`a block with ${name} is found`, () => assert.match(checkBlock({ ...aBlock(), ...change }, now).join('; '), want))
 }
 
-test('whatever is done to a block, it stays sound, and what is counted adds up', () => {
+test('whatever is done to a block, it stays sound, and what is counted adds up', async () => {
   const action = fc.record({
     kind: fc.constantFrom('auto', 'one', 'release', 'collect'),
     a: fc.nat(15),
@@ -187,7 +187,7 @@ test('whatever is done to a block, it stays sound, and what is counted adds up',
       assert.is(used + cooling + free, size)
     },
   )
-  fc.assert(property, { numRuns: 150 })
+  await fc.assert(property, { numRuns: 150 })
 })
 
 test.run()

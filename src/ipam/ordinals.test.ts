@@ -47,7 +47,7 @@ test('a prefix that is not a block of the pool has no index', () => {
     assert.is(indexOfBlock(grid, parseCidr(other)), undefined)
 })
 
-test('the walk meets every free block once, from the start round to it', () => {
+test('the walk meets every free block once, from the start round to it', async () => {
   const property = fc.property(fc.integer({ min: 0, max: 6 }), fc.nat(), fc.uniqueArray(fc.nat(63)), (bits, seed, taken) => {
     const grid = blocksOf(parseCidr(`10.65.0.0/${26 - bits}`), 26)
     const start = BigInt(seed) % grid.count
@@ -61,7 +61,7 @@ test('the walk meets every free block once, from the start round to it', () => {
       [...distances].sort((a, b) => Number(a - b)),
     )
   })
-  fc.assert(property, { numRuns: 200 })
+  await fc.assert(property, { numRuns: 200 })
 })
 
 test('the walk steps over a reserved range however many blocks it has', () => {

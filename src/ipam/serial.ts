@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { StoreError } from '../errors.ts'
 
 /**
@@ -42,6 +43,8 @@ export class Serial {
           reject(error)
         },
       }
+      // Many may wait with one signal, and node warns of a leak from the eleventh listener on.
+      setMaxListeners(0, signal)
       signal.addEventListener('abort', leave, { once: true })
       this.#waiting.push(waiter)
     })
