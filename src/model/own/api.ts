@@ -11,6 +11,7 @@
  * | `POST /v1/workloads` | AttachRequest in, WorkloadReport out when it is applied |
  * | `DELETE /v1/workloads/NAMESPACE/NAME` | 204 when it is gone, 404 if there was none |
  * | `POST /v1/reload` | 204 when the configuration was read again, 400 with why not |
+ * | `GET /v1/debug/passes` | PassReport[]: the first pass since the start, then the latest 1,000, oldest first |
  * | `GET /v1/debug/record?seconds=N` | JSON lines (application/x-ndjson), see daemon/record |
  *
  * Errors are `{ "error": { "code", "message" } }` with status 400 (bad request), 404, 409 (conflict), 503 (etcd or a pass failed) or 500.
@@ -73,6 +74,17 @@ export interface StatusReport {
   /** How late the event loop came to its timers, 99.9th percentile since the start, in milliseconds (perf_hooks.monitorEventLoopDelay). */
   readonly loopDelayP999Ms?: number
   readonly warnings: readonly string[]
+}
+
+/** How long one pass of the loop took. */
+export interface PassReport {
+  /** The store's revision that it applied. */
+  readonly revision: number
+  /** Changed keys of the store; 0 for a pass that only the kernel's events or a timer called for. */
+  readonly changes: number
+  readonly passMs: number
+  /** From the follower's notice of the oldest change in it to the kernel's last acknowledgement. */
+  readonly sinceNoticeMs: number
 }
 
 /** Objects by table and key, as JSON. */
