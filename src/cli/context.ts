@@ -16,7 +16,6 @@ export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly hostname: string
   readonly now: () => Date
-  readonly uuid: () => string
   readonly openStore: (config: Config) => Promise<Store>
   readonly version: string
   /** Aborted by Ctrl-C. */

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { runCli } from './program.ts'
@@ -16,7 +15,6 @@ process.exitCode = await runCli(process.argv.slice(2), {
   env: process.env,
   hostname: hostname(),
   now: () => new Date(),
-  uuid: () => randomUUID(),
   // Imported late: gRPC alone takes longer to load than `margay status` takes to answer.
   openStore: async (config) => (await import('./open-store.ts')).openStore(config),
   version: process.env.MARGAY_VERSION ?? 'unknown',

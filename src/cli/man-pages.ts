@@ -8,7 +8,7 @@ export function makeManPages(version: string): readonly ManPage[] {
     throw new MargayError('usage', 'the manual runs no command')
   }
   const context = {
-    ...{ out: refuse, err: refuse, stdin: refuse, now: refuse, uuid: refuse, openStore: refuse },
+    ...{ out: refuse, err: refuse, stdin: refuse, now: refuse, openStore: refuse },
     ...{ env: {}, hostname: 'localhost', version, signal: new AbortController().signal },
   }
   return renderManPages(createProgram(context, { code: 0 }), version)

@@ -3,9 +3,12 @@ import { ConfigError } from '../config.ts'
 import { addConfigCommand } from './commands/config.ts'
 import { addDebugCommand } from './commands/debug.ts'
 import { addDesiredCommand, addDiffCommand } from './commands/desired.ts'
+import { addGetCommand } from './commands/get.ts'
+import { addIpamCommand } from './commands/ipam.ts'
 import { addNodeCommand, addStatusCommand } from './commands/status.ts'
 import { addVersionCommand } from './commands/version.ts'
 import { addWorkloadCommand } from './commands/workload.ts'
+import { addDeleteCommand, addWriteCommands } from './commands/write.ts'
 import { type AddCommand, type Context, type ExitCode, type Outcome, PartialError, UsageError } from './context.ts'
 import { renderError } from './report.ts'
 
@@ -20,6 +23,7 @@ Examples:
 
 /** The commands under the heading that help shows them with. */
 const COMMANDS: readonly (readonly [heading: string, commands: readonly AddCommand[]])[] = [
+  ['Resources in etcd:', [addGetCommand, addWriteCommands, addDeleteCommand, addIpamCommand]],
   ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addNodeCommand]],
   ['Other:', [addConfigCommand, addDebugCommand, addVersionCommand]],
 ]

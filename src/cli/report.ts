@@ -1,8 +1,16 @@
 import { describeError, MargayError, StoreError, ValidationError } from '../errors.ts'
 import type { Context, ExitCode } from './context.ts'
 
-/** Does one thing after the other, reports each, and goes on after a failure. Gives the exit code: all, none or a part was done. */
-export async function reportEach<T>(context: Context, items: readonly T[], act: (item: T) => Promise<string>): Promise<ExitCode> {
+/**
+ * Does one thing after the other, reports each (a failure with its place, where there is one), and goes on after a failure.
+ * Gives the exit code: all, none or a part was done.
+ */
+export async function reportEach<T>(
+  context: Context,
+  items: readonly T[],
+  act: (item: T) => Promise<string>,
+  placeOf?: (item: T) => string,
+): Promise<ExitCode> {
   let done = 0
   for (const item of items) {
     try {
@@ -10,7 +18,7 @@ export async function reportEach<T>(context: Context, items: readonly T[], act: 
       done++
     } catch (error) {
       if (done === 0 && isHopeless(error)) throw error
-      context.err(renderError(error))
+      context.err(renderError(error, placeOf?.(item)))
       if (context.signal.aborted || isHopeless(error)) break
     }
   }
@@ -23,7 +31,7 @@ function isHopeless(error: unknown): boolean {
 }
 
 /** An error for a person: one line, then one a line for each issue that the message does not hold already. */
-export function renderError(error: unknown): string {
+export function renderError(error: unknown, place?: string): string {
   const message = describeError(error)
   const issues = error instanceof ValidationError ? error.issues : []
   const details = issues
@@ -31,5 +39,5 @@ export function renderError(error: unknown): string {
     .filter((text) => !message.includes(text))
     .map((text) => `  ${text}\n`)
   const stack = error instanceof Error && !(error instanceof MargayError) ? `${error.stack?.replace(/^.*\n/, '') ?? ''}\n` : ''
-  return `margay: ${message}\n${details.join('')}${stack}`
+  return `margay: ${place === undefined ? '' : `${place}: `}${message}\n${details.join('')}${stack}`
 }

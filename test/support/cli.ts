@@ -43,7 +43,6 @@ export function aContext(world: World = {}, written: { out: string; err: string 
     env: world.env ?? {},
     hostname: 'h1',
     now: () => world.now ?? new Date('2026-01-02T03:04:05Z'),
-    uuid: () => '00000000-0000-4000-8000-000000000000',
     openStore: async () => {
       if (world.store === undefined) throw new MargayError('store', 'this test has no store')
       return world.store

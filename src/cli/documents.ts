@@ -1,0 +1,65 @@
+import { ValidationError } from '../errors.ts'
+import { describeIssue, documentsError, type ParsedDocument, parseDocuments } from '../model/document.ts'
+import type { AnyResource } from '../model/kinds.ts'
+import { showPlace } from '../model/yaml-source.ts'
+import { type Context, UsageError } from './context.ts'
+import { readSources, type SourceText } from './files.ts'
+import { renderError } from './report.ts'
+
+/** A resource that a person gave, and where. */
+export interface GivenResource {
+  readonly resource: AnyResource
+  /** `pools.yaml (line 7, column 1)`. */
+  readonly place: string
+}
+
+/**
+ * Reads all documents that `-f` names. Nothing is written when one of them is wrong: a typing error in the last document must not
+ * leave the others half applied.
+ *
+ * @throws {ValidationError} with every issue of every document
+ */
+export async function readDocuments(
+  names: readonly string[],
+  options: { readonly namespace: string; readonly isRecursive: boolean },
+  context: Context,
+): Promise<readonly GivenResource[]> {
+  if (names.length === 0) throw new UsageError('give -f FILE, -f FOLDER or -f -')
+  const faults: string[] = []
+  const given: GivenResource[] = []
+  for (const source of await readSources(names, options.isRecursive, context)) {
+    const file = source.file === '-' ? 'standard input' : source.file
+    const documents = tryParse(source, file, options.namespace, faults)
+    for (const document of documents) {
+      for (const warning of document.warnings) context.err(`margay: warning: ${file}: ${document.title}: ${describeIssue(warning)}\n`)
+      if (document.resource !== undefined) given.push({ resource: document.resource, place: `${file} (${showPlace(document.place)})` })
+    }
+    const wrong = documents.filter((document) => document.issues.length > 0)
+    if (wrong.length > 0) faults.push(documentsError(file, wrong).message)
+  }
+  if (faults.length > 0) throw new ValidationError(`nothing was written, because of errors in documents:\n${indent(faults)}`)
+  if (given.length === 0) throw new ValidationError(`no resources in ${names.join(', ')}`)
+  return given
+}
+
+/** A text that is no YAML at all is a fault like others: the other files are still looked at. */
+function tryParse(source: SourceText, file: string, namespace: string, faults: string[]): readonly ParsedDocument[] {
+  try {
+    return parseDocuments(source.text, namespace)
+  } catch (error) {
+    if (!(error instanceof ValidationError)) throw error
+    faults.push(
+      `${file}: ${renderError(error)
+        .replace(/^margay: /, '')
+        .trimEnd()}`,
+    )
+    return []
+  }
+}
+
+function indent(faults: readonly string[]): string {
+  return faults
+    .flatMap((fault) => fault.split('\n'))
+    .map((line) => `  ${line}`)
+    .join('\n')
+}

@@ -1,0 +1,116 @@
+import { ConflictError, ValidationError } from '../errors.ts'
+import { namespaceProfile, namespaceProfileName } from '../model/bootstrap.ts'
+import type { AnyResource } from '../model/kinds.ts'
+import { BUILT_IN_TIERS } from '../model/tier.ts'
+import {
+  applyResource,
+  createResource,
+  getResource,
+  type ResourceRef,
+  removeResource,
+  updateResource,
+  type Outcome as Written,
+} from '../store/resource-store.ts'
+import type { Context } from './context.ts'
+import { nameOf } from './kind.ts'
+import { removeNodeLeftovers } from './node-steps.ts'
+import { checkNewPool, emptyPool } from './pool-steps.ts'
+import type { Session } from './session.ts'
+
+/** What is done with resources that a person gives. */
+export type Verb = 'apply' | 'create' | 'replace'
+
+/** So often a replacement is tried again because somebody else was faster. */
+const MOST_TRIES = 5
+
+/**
+ * Writes one resource; gives what was done, in words.
+ *
+ * @throws {ValidationError} when it may not be written so
+ * @throws {ConflictError} when it exists, does not exist, or was changed by somebody else
+ */
+export async function writeResource(session: Session, context: Context, verb: Verb, given: AnyResource): Promise<string> {
+  await prepare(session, verb, given, context.signal)
+  const { metadata, kind } = given
+  const said = (done: string) => `${nameOf(kind, metadata.name, metadata.namespace)} ${done}`
+  if (verb === 'replace') return said(await replaceResource(session, given, context.signal))
+  if (verb === 'apply') return said((await applyResource(session.store, given, context.signal)).outcome)
+  await createResource(session.store, given, context.signal)
+  return said('created')
+}
+
+/** What must hold, or be there, before the resource is written. */
+async function prepare({ store }: Session, verb: Verb, given: AnyResource, signal: AbortSignal): Promise<void> {
+  const { name, namespace } = given.metadata
+  const isNew =
+    verb === 'create' || (verb === 'apply' && (await getResource(store, { kind: given.kind, name, namespace }, signal)) === undefined)
+  if (!isNew) return
+  if (given.kind === 'ClusterInformation')
+    throw new ValidationError('ClusterInformation is made by the first host of an empty etcd, it can only be replaced')
+  if (given.kind === 'Profile' && name === 'projectcalico-default-allow')
+    throw new ValidationError(`the profile name ${JSON.stringify(name)} is reserved`)
+  if (given.kind === 'IPPool') await checkNewPool(store, given, signal)
+  if (given.kind === 'WorkloadEndpoint') await ensureNamespace({ store }, namespace ?? 'default', signal)
+}
+
+/** Without its namespace's profile first in its list, a workload would be closed to everybody. */
+async function ensureNamespace({ store }: Pick<Session, 'store'>, namespace: string, signal: AbortSignal): Promise<void> {
+  const ref = { kind: 'Profile', name: namespaceProfileName(namespace) } as const
+  if ((await getResource(store, ref, signal)) !== undefined) return
+  try {
+    await createResource(store, namespaceProfile(namespace), signal)
+  } catch (error) {
+    if (!(error instanceof ConflictError) || error.code !== 'exists') throw error
+  }
+}
+
+/** Replaces what is there, whatever its version, unless the person named one. */
+async function replaceResource({ store }: Session, given: AnyResource, signal: AbortSignal): Promise<Written> {
+  const { name, namespace, resourceVersion } = given.metadata
+  const ref = { kind: given.kind, name, namespace }
+  for (let tries = 1; ; tries++) {
+    const stored = await getResource(store, ref, signal)
+    if (stored === undefined)
+      throw new ConflictError('not-found', `there is no ${nameOf(given.kind, name, namespace)} to replace, "margay apply" creates it`)
+    const version = resourceVersion ?? stored.metadata.resourceVersion
+    try {
+      const done = await updateResource(store, { ...given, metadata: { ...given.metadata, resourceVersion: version } }, signal)
+      return done.metadata.resourceVersion === stored.metadata.resourceVersion ? 'unchanged' : 'updated'
+    } catch (error) {
+      if (!(error instanceof ConflictError) || resourceVersion !== undefined || tries === MOST_TRIES) throw error
+    }
+  }
+}
+
+/**
+ * Deletes one resource and what hangs on it; gives what was done, in words.
+ *
+ * @throws {ConflictError} when it does not exist, or is in use
+ * @throws {ValidationError} when it may not be deleted
+ */
+export async function deleteResource(session: Session, context: Context, ref: ResourceRef): Promise<string> {
+  refuseBuiltIn(ref)
+  const { store } = session
+  const { signal } = context
+  const details = await unhang(session, ref, signal)
+  await removeResource(store, ref, signal)
+  return `${nameOf(ref.kind, ref.name, ref.namespace)} deleted${details.length > 0 ? ` (${details.join(', ')})` : ''}`
+}
+
+function refuseBuiltIn({ kind, name }: ResourceRef): void {
+  if (kind === 'ClusterInformation') throw new ValidationError('ClusterInformation belongs to the cluster, it cannot be deleted')
+  if (kind === 'Tier' && Object.hasOwn(BUILT_IN_TIERS, name))
+    throw new ValidationError(`the tier ${JSON.stringify(name)} is built in, it cannot be deleted`)
+}
+
+/** Removes what hangs on a resource that is to be deleted; gives it in words. */
+async function unhang(session: Session, ref: ResourceRef, signal: AbortSignal): Promise<readonly string[]> {
+  if (ref.kind === 'Node') {
+    const left = await removeNodeLeftovers(session, ref.name, signal)
+    return left.length > 0 ? [`with ${left.join(', ')}`] : []
+  }
+  if (ref.kind !== 'IPPool') return []
+  const pool = await getResource(session.store, { ...ref, kind: 'IPPool' }, signal)
+  const held = pool === undefined ? 0 : await emptyPool(session, pool, signal)
+  return held > 0 ? [`${held} blocks still hold addresses`] : []
+}
