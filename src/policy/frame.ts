@@ -38,7 +38,7 @@ export function planFrame(input: FrameInput): readonly NftObject[] {
   const external = externalSets(input.externalHosts)
   const senders = [...FAMILIES.map((family) => ({ family, name: HOST_SETS[family] })), ...external]
   return [
-    ...FAMILIES.map((family) => hostSet(family, input.hosts)),
+    ...hostSets(input.hosts),
     ...external,
     baseChain('raw-prerouting', 'prerouting', RAW_PRIORITY, untrackedRules('saddr', senders, input)),
     baseChain('raw-output', 'output', RAW_PRIORITY, untrackedRules('daddr', senders, input)),
@@ -53,9 +53,10 @@ interface Senders {
   readonly family: Family
 }
 
-function hostSet(family: Family, hosts: Iterable<Ip>): NftSet {
-  const elements = new Set([...hosts].filter((ip) => familyOf(ip) === family))
-  return { kind: 'set', name: HOST_SETS[family], family, isInterval: false, elements }
+function hostSets(hosts: Iterable<Ip>): readonly NftSet[] {
+  const elements: Record<Family, Set<string>> = { 4: new Set(), 6: new Set() }
+  for (const ip of hosts) elements[familyOf(ip)].add(ip)
+  return FAMILIES.map((family) => ({ kind: 'set', name: HOST_SETS[family], family, isInterval: false, elements: elements[family] }))
 }
 
 function externalSets(externalHosts: readonly string[]): readonly NftSet[] {

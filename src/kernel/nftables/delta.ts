@@ -106,8 +106,9 @@ function writeMembers(batch: NftBatch, { table, known }: DeltaContext, key: stri
   const present = known.sets.get(set.name)
   const before = present && isSameType(present, set) ? present.elements : new Set<string>()
   if (before === set.elements) return
-  const gone = [...before].filter((element) => !set.elements.has(element))
-  const fresh = [...set.elements].filter((element) => !before.has(element))
+  const fresh = missingFrom(before, set.elements)
+  const isOnlyMore = before.size + fresh.length === set.elements.size
+  const gone = isOnlyMore ? [] : missingFrom(set.elements, before)
   for (const [type, elements] of [
     [nft.MESSAGE.delElement, gone],
     [nft.MESSAGE.newElement, fresh],
@@ -120,6 +121,12 @@ function writeMembers(batch: NftBatch, { table, known }: DeltaContext, key: stri
       })
     }
   }
+}
+
+function missingFrom(elements: ReadonlySet<string>, of: ReadonlySet<string>): string[] {
+  const missing: string[] = []
+  for (const element of of) if (!elements.has(element)) missing.push(element)
+  return missing
 }
 
 function writeChain(batch: NftBatch, { table, known }: DeltaContext, key: string, chain: NftChain): void {

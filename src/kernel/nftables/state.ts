@@ -38,17 +38,31 @@ export interface EncodedRule {
   readonly hash: string
 }
 
-/** Encodes rules and remembers them by identity: planners give the same object again when nothing changed. */
+/** Texts of rules that an encoder remembers; about 1 kB each. */
+const MOST_TEXTS = 5000
+
+/**
+ * Encodes rules and remembers them by identity, for planners that give the same object again, and by their text, for small chains
+ * that are planned anew with every peer: that costs a tenth of encoding and hashing.
+ */
 export function createRuleEncoder(): (rule: NftRule) => EncodedRule {
-  const memory = new WeakMap<NftRule, EncodedRule>()
+  const byIdentity = new WeakMap<NftRule, EncodedRule>()
+  const byText = new Map<string, EncodedRule>()
   return (rule) => {
-    const known = memory.get(rule)
+    const known = byIdentity.get(rule)
     if (known) return known
-    const expressions = encodeRule(rule)
-    const encoded = { expressions, hash: hashRule(expressions) }
-    memory.set(rule, encoded)
+    const text = JSON.stringify(rule)
+    const encoded = byText.get(text) ?? encode(rule)
+    if (byText.size >= MOST_TEXTS) byText.clear()
+    byText.set(text, encoded)
+    byIdentity.set(rule, encoded)
     return encoded
   }
+}
+
+function encode(rule: NftRule): EncodedRule {
+  const expressions = encodeRule(rule)
+  return { expressions, hash: hashRule(expressions) }
 }
 
 /** What was read, as the objects that a table lists: rules are not translated back, their hashes stand for them. */
