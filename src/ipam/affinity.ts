@@ -52,7 +52,9 @@ export async function takeOverBlock(context: IpamContext, cidr: Cidr, seen: Stor
     changes.push(affinities.change([owner, cidr], before, undefined))
   }
   const result = await commitChanges(context, changes, signal)
-  if (!result.isDone) return 'taken'
+  // A lost reply looks like a conflict: what is ours all the same is not given up.
+  const isOurs = result.isDone || blocks.current(result.current, [cidr]).value?.affinity === hostAffinity(context.node)
+  if (!isOurs) return 'taken'
   context.log.info({ cidr, node: owner ?? 'nobody' }, 'empty block taken over')
   return 'claimed'
 }
