@@ -34,6 +34,8 @@ export async function build() {
     entryPoints: Object.fromEntries(entries),
     outdir: 'dist',
     sourcemap: true,
+    // jsonc-parser's main is UMD, whose require esbuild cannot see through: the bundle would look for ./impl/format beside itself.
+    alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
     // Bundled CommonJS packages call require, which an ES module does not have.
     banner: {
       js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'\nconst require = __createRequire(import.meta.url)",
