@@ -38,8 +38,11 @@ export class StoreError extends MargayError {
 
 /** A resource is not in the state that the caller relied on: it exists already, is gone, or was changed by somebody else. */
 export class ConflictError extends MargayError {
-  constructor(code: 'exists' | 'not-found' | 'conflict', message: string, options?: ErrorOptions) {
+  /** With `exists`: the resource that exists, if it can be read. */
+  readonly existing: unknown
+  constructor(code: 'exists' | 'not-found' | 'conflict', message: string, options?: ErrorOptions & { readonly existing?: unknown }) {
     super(code, message, options)
+    this.existing = options?.existing
   }
 }
 

@@ -34,7 +34,7 @@ export class MutableView implements View {
   readonly #revisions = new Map<string, number>()
 
   get revision(): number {
-    return this.#revisions.get(RESOURCES_PREFIX) ?? 0
+    return this.revisionAt(RESOURCES_PREFIX)
   }
 
   get<K extends ModelKind>(kind: K): ReadonlyMap<string, ModelTypes[K]> {
@@ -48,7 +48,12 @@ export class MutableView implements View {
 
   /** The revision up to which all objects of this kind are in the view: kinds of other prefixes are followed on streams of their own. */
   revisionOf(kind: ModelKind): number {
-    return this.#revisions.get(prefixOf(kind)) ?? 0
+    return this.revisionAt(prefixOf(kind))
+  }
+
+  /** The revision up to which all keys of this followed prefix are in the view. */
+  revisionAt(prefix: string): number {
+    return this.#revisions.get(prefix) ?? 0
   }
 
   /** All keys of this prefix are in the view as they were at this revision. */

@@ -1,0 +1,228 @@
+import { randomUUID } from 'node:crypto'
+import { ConflictError, describeError, ValidationError } from '../errors.ts'
+import { decodeResource, encodeResource } from '../model/codec.ts'
+import { parseKey, resourceKey, resourcePrefix } from '../model/keys.ts'
+import { type AnyResource, kindInfo, type ResourceKind, type ResourceTypes } from '../model/kinds.ts'
+import { prepareCreate, prepareUpdate } from '../model/prepare.ts'
+import { workloadEndpointName } from '../model/workload-endpoint-name.ts'
+import { bornOf } from './born.ts'
+import type { Entry, Store } from './store.ts'
+
+/** One resource, by what it is called. */
+export interface ResourceRef<K extends ResourceKind = ResourceKind> {
+  readonly kind: K
+  readonly name: string
+  /** For namespaced kinds, and only for them. */
+  readonly namespace?: string | undefined
+}
+
+/** All resources of a kind at one revision, in the order of their keys. */
+export interface ResourceList<K extends ResourceKind> {
+  readonly revision: number
+  readonly resources: readonly ResourceTypes[K][]
+  /** What stands in the store and does not parse. */
+  readonly broken: readonly { readonly id: string; readonly reason: string }[]
+}
+
+/** What `applyResource` did. */
+export type Outcome = 'created' | 'updated' | 'unchanged'
+
+/** So often a change is tried again because somebody else was faster. */
+const MOST_TRIES = 5
+
+/**
+ * A resource as it is in the store, or undefined.
+ *
+ * @throws {ValidationError} if what stands there does not parse
+ */
+export async function getResource<K extends ResourceKind>(
+  store: Store,
+  ref: ResourceRef<K>,
+  signal: AbortSignal,
+): Promise<ResourceTypes[K] | undefined> {
+  const entry = await store.get(keyOf(ref), signal)
+  return entry && decodeResource(ref.kind, entry.value, entry.modRevision)
+}
+
+/** All resources of a kind, of one namespace if given. */
+export async function listResources<K extends ResourceKind>(
+  store: Store,
+  of: { readonly kind: K; readonly namespace?: string | undefined },
+  signal: AbortSignal,
+): Promise<ResourceList<K>> {
+  const resources: ResourceTypes[K][] = []
+  const broken: { id: string; reason: string }[] = []
+  let revision = 0
+  for await (const page of store.list(resourcePrefix(of.kind, of.namespace), {}, signal)) {
+    revision = page.revision
+    for (const entry of page.entries) {
+      const id = parseKey(entry.key)?.id
+      if (id === undefined) continue
+      try {
+        resources.push(decodeResource(of.kind, entry.value, entry.modRevision))
+      } catch (error) {
+        broken.push({ id, reason: describeError(error) })
+      }
+    }
+  }
+  return { revision, resources, broken }
+}
+
+/**
+ * Writes a resource that is not there yet; gives it as it was stored, with its resourceVersion.
+ *
+ * @throws {ValidationError} with everything that is wrong with it
+ * @throws {ConflictError} `exists`, with the one that exists
+ */
+export async function createResource<R extends AnyResource>(store: Store, given: R, signal: AbortSignal): Promise<R> {
+  const resource = prepareCreate(given, new Date(), randomUUID())
+  const key = keyOf(refOf(resource))
+  const result = await store.commit([{ key, modRevision: 0 }], [{ put: key, value: encodeResource(resource) }], signal)
+  if (result.isDone) return at(resource, result.revision)
+  throw new ConflictError('exists', `${describe(refOf(resource))} exists already`, {
+    existing: decodeQuietly(resource.kind, result.current.get(key)),
+  })
+}
+
+/**
+ * Replaces a resource as the caller has read it: its resourceVersion must be the stored one. Members of the stored one that this
+ * version does not know are kept. Nothing is written if nothing is different.
+ *
+ * @throws {ValidationError} with everything that is wrong with it, or because it has no resourceVersion
+ * @throws {ConflictError} `not-found` or `conflict`, naming both revisions
+ */
+export async function updateResource<R extends AnyResource>(store: Store, given: R, signal: AbortSignal): Promise<R> {
+  const { resourceVersion } = given.metadata
+  if (resourceVersion === undefined) {
+    throw new ValidationError(`an update of ${describe(refOf(given))} needs the resourceVersion that was read`, [
+      { path: 'metadata.resourceVersion', message: 'is missing' },
+    ])
+  }
+  const entry = await store.get(keyOf(refOf(given)), signal)
+  if (!entry) throw notFound(refOf(given))
+  if (String(entry.modRevision) !== resourceVersion) throw changed(refOf(given), resourceVersion, entry.modRevision)
+  return (await replace(store, entry, given, signal)).resource
+}
+
+/**
+ * Creates a resource, or replaces the one that is there. With a resourceVersion it only replaces that version; without one it
+ * tries again when somebody else was faster.
+ *
+ * @throws {ValidationError} with everything that is wrong with it
+ * @throws {ConflictError} `conflict`, or `not-found` for a resourceVersion of what is gone
+ */
+export async function applyResource<R extends AnyResource>(
+  store: Store,
+  given: R,
+  signal: AbortSignal,
+): Promise<{ readonly resource: R; readonly outcome: Outcome }> {
+  const named = withName(given)
+  const { resourceVersion } = named.metadata
+  for (let tries = 1; ; tries++) {
+    try {
+      const entry = await store.get(keyOf(refOf(named)), signal)
+      if (!entry && resourceVersion !== undefined) throw notFound(refOf(named))
+      if (!entry) return { resource: await createResource(store, named, signal), outcome: 'created' }
+      if (resourceVersion !== undefined && String(entry.modRevision) !== resourceVersion) {
+        throw changed(refOf(named), resourceVersion, entry.modRevision)
+      }
+      return await replace(store, entry, named, signal)
+    } catch (error) {
+      if (!(error instanceof ConflictError) || resourceVersion !== undefined || tries === MOST_TRIES) throw error
+    }
+  }
+}
+
+/**
+ * Removes a resource; gives the last version, undefined if that did not parse.
+ *
+ * @throws {ConflictError} `not-found`, or `conflict` if it is not at the revision given
+ */
+export async function removeResource<K extends ResourceKind>(
+  store: Store,
+  ref: ResourceRef<K> & { readonly revision?: number },
+  signal: AbortSignal,
+): Promise<ResourceTypes[K] | undefined> {
+  const key = keyOf(ref)
+  for (let tries = 1; ; tries++) {
+    const entry = await store.get(key, signal)
+    if (!entry) throw notFound(ref)
+    if (ref.revision !== undefined && ref.revision !== entry.modRevision) throw changed(ref, String(ref.revision), entry.modRevision)
+    const result = await store.commit([{ key, modRevision: entry.modRevision }], [{ remove: key }], signal)
+    if (result.isDone) return decodeQuietly(ref.kind, entry)
+    if (tries === MOST_TRIES) throw changed(ref, String(entry.modRevision), result.current.get(key)?.modRevision)
+  }
+}
+
+/** Replaces what this entry holds, if it still holds it. */
+async function replace<R extends AnyResource>(
+  store: Store,
+  entry: Entry,
+  given: R,
+  signal: AbortSignal,
+): Promise<{ readonly resource: R; readonly outcome: Outcome }> {
+  const ref = refOf(given)
+  const stored = decodeQuietly(given.kind, entry) as R | undefined
+  const resource = stored ? prepareUpdate(stored, given) : repair(entry, given)
+  const value = encodeResource(resource)
+  if (stored && value === encodeResource(stored)) return { resource: at(resource, entry.modRevision), outcome: 'unchanged' }
+  const result = await store.commit([{ key: entry.key, modRevision: entry.modRevision }], [{ put: entry.key, value }], signal)
+  if (result.isDone) return { resource: at(resource, result.revision), outcome: 'updated' }
+  const current = result.current.get(entry.key)
+  throw current ? changed(ref, String(entry.modRevision), current.modRevision) : notFound(ref)
+}
+
+/** What stands there does not parse, so nothing of it can be merged; its uid and time of creation are kept where they can be read. */
+function repair<R extends AnyResource>(entry: Entry, given: R): R {
+  const { resourceVersion: _, ...metadata } = { ...given.metadata, ...bornOf(entry.value) }
+  return prepareCreate({ ...given, metadata }, new Date(), randomUUID())
+}
+
+function decodeQuietly<K extends ResourceKind>(kind: K, entry: Entry | undefined): ResourceTypes[K] | undefined {
+  try {
+    return entry && decodeResource(kind, entry.value, entry.modRevision)
+  } catch {
+    return undefined
+  }
+}
+
+/** A workload endpoint may be given without its name, which follows from its spec. */
+function withName<R extends AnyResource>(given: R): R {
+  if (given.kind !== 'WorkloadEndpoint' || given.metadata.name !== '') return given
+  return { ...given, metadata: { ...given.metadata, name: workloadEndpointName(given.spec) } }
+}
+
+function at<R extends AnyResource>(resource: R, revision: number): R {
+  return { ...resource, metadata: { ...resource.metadata, resourceVersion: String(revision) } }
+}
+
+function refOf(resource: AnyResource): ResourceRef {
+  const { name, namespace } = resource.metadata
+  return { kind: resource.kind, name, namespace }
+}
+
+/** @throws {ValidationError} if the namespace is missing, or given to a kind that has none */
+function keyOf({ kind, name, namespace }: ResourceRef): string {
+  const { isNamespaced } = kindInfo(kind)
+  if (isNamespaced && (namespace ?? '') === '') throw new ValidationError(`${kind} ${JSON.stringify(name)} needs a namespace`)
+  if (!isNamespaced && (namespace ?? '') !== '')
+    throw new ValidationError(`${kind} ${JSON.stringify(name)} has no namespace, ${JSON.stringify(namespace)} was given`)
+  // Both stand in the key as they are: a slash would make it the key of something else.
+  for (const part of [name, namespace ?? 'none']) {
+    if (part === '' || part.includes('/')) throw new ValidationError(`not the name of a ${kind}: ${JSON.stringify(part)}`)
+  }
+  return resourceKey(kind, name, isNamespaced ? namespace : undefined)
+}
+
+function describe({ kind, name, namespace }: ResourceRef): string {
+  return `${kind} ${JSON.stringify(namespace === undefined || namespace === '' ? name : `${namespace}/${name}`)}`
+}
+
+function notFound(ref: ResourceRef): ConflictError {
+  return new ConflictError('not-found', `${describe(ref)} does not exist`)
+}
+
+function changed(ref: ResourceRef, relied: string, current: number | undefined): ConflictError {
+  const now = current === undefined ? 'it is gone' : `it is at revision ${current} now`
+  return new ConflictError('conflict', `${describe(ref)} was changed by somebody else: revision ${relied} was relied on, ${now}`)
+}
