@@ -57,9 +57,13 @@ export function decodeResource<K extends ResourceKind>(kind: K, value: string, m
   const raw = parseJson(value)
   const read = readResource(kind, isObject(raw) ? raw : {})
   if (read.issues.length > 0 || read.resource === undefined) {
-    throw new ValidationError(`not a ${kind}: ${describeIssues(read.issues)}`, read.issues)
+    throw new ValidationError(`not ${article(kind)} ${kind}: ${describeIssues(read.issues)}`, read.issues)
   }
   return { ...read.resource, metadata: { ...read.resource.metadata, resourceVersion: String(modRevision) } }
+}
+
+function article(kind: ResourceKind): 'a' | 'an' {
+  return kind.startsWith('IP') ? 'an' : 'a'
 }
 
 /** A resource of which every field has its shape, or every issue. Unknown members are kept; defaults and cross-field rules are not looked at. */

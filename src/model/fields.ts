@@ -63,7 +63,13 @@ export const macField = parsedText(parseMac)
 export const cidrField = parsedText(parseCidr)
 /** An address with or without the prefix length of its subnet; host bits are kept. */
 export const interfaceAddressField = parsedText(parseInterfaceAddress)
-export const selectorField = checkedText((text) => parseSelector(text, 1024))
+/** A selector of resources by their labels; `global()` is for rules' namespaces only. */
+export const selectorField = checkedText((text) => {
+  parseSelector(text, 1024)
+  if (text.includes('global(')) {
+    throw new ValidationError(`${JSON.stringify(text)} can't be used here: global() selects no resource by its labels`)
+  }
+})
 /** A Go duration such as `1m30s`, kept as it was given. */
 export const durationField = checkedText(parseDuration)
 /** A JSON number, or a string in asplain or asdot; kept as a number. */

@@ -25,7 +25,7 @@ export function withoutAbsent(schema: z.core.$ZodType, value: unknown): unknown 
   if (!(inner instanceof z.ZodObject) || !isObject(value)) return value
   const result: Record<string, unknown> = {}
   for (const [name, member] of Object.entries(value)) {
-    const known = shapeOf(inner)[name]
+    const known = memberOf(inner, name)
     if (known && (member === null || (member === '' && known instanceof z.ZodOptional))) continue
     define(result, name, known ? withoutAbsent(known, member) : member)
   }
@@ -40,9 +40,9 @@ export function findUnknown(schema: z.core.$ZodType, value: unknown, path: reado
   }
   if (!(inner instanceof z.ZodObject) || !isObject(value)) return []
   return Object.entries(value).flatMap(([name, member]) => {
-    const known = shapeOf(inner)[name]
+    const known = memberOf(inner, name)
     if (known) return findUnknown(known, member, [...path, name])
-    return inner.def.catchall === undefined ? [{ path: [...path, name], known: Object.keys(shapeOf(inner)) }] : []
+    return inner.def.catchall === undefined ? [{ path: [...path, name], known: Object.keys(inner.def.shape) }] : []
   })
 }
 
@@ -59,11 +59,11 @@ export function withUnknown(schema: z.core.$ZodType, from: unknown, into: unknow
   if (!(inner instanceof z.ZodObject) || !isObject(from) || !isObject(into)) return into
   const result: Record<string, unknown> = {}
   for (const [name, member] of Object.entries(into)) {
-    const known = shapeOf(inner)[name]
+    const known = memberOf(inner, name)
     define(result, name, known ? withUnknown(known, from[name], member, isSame) : member)
   }
   for (const [name, member] of Object.entries(from)) {
-    if (!shapeOf(inner)[name] && !Object.hasOwn(into, name)) define(result, name, member)
+    if (!memberOf(inner, name) && !Object.hasOwn(into, name)) define(result, name, member)
   }
   return result
 }
@@ -82,7 +82,7 @@ export function asGoWrites(schema: z.core.$ZodType, value: unknown): unknown {
     if (!isOmitted(known, member)) define(result, name, asGoWrites(known, member))
   }
   for (const [name, member] of Object.entries(value)) {
-    if (!shapeOf(inner)[name] && member !== undefined) define(result, name, member)
+    if (!memberOf(inner, name) && member !== undefined) define(result, name, member)
   }
   return result
 }
@@ -104,8 +104,9 @@ function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   return schema
 }
 
-function shapeOf(schema: z.ZodObject): Readonly<Record<string, z.core.$ZodType | undefined>> {
-  return schema.def.shape
+/** The schema of a member; nothing for what every JavaScript object has, such as `constructor`. */
+function memberOf(schema: z.ZodObject, name: string): z.core.$ZodType | undefined {
+  return Object.hasOwn(schema.def.shape, name) ? schema.def.shape[name] : undefined
 }
 
 /** `__proto__` is a member like any other here; plain assignment would set the prototype. */
@@ -133,6 +134,6 @@ function onlyKnown(schema: z.core.$ZodType, value: unknown): unknown {
   const inner = unwrap(schema)
   if (inner instanceof z.ZodArray && Array.isArray(value)) return value.map((item) => onlyKnown(inner.element, item))
   if (!(inner instanceof z.ZodObject) || !isObject(value)) return value
-  const names = Object.keys(shapeOf(inner)).filter((name) => value[name] !== undefined)
-  return Object.fromEntries(names.map((name) => [name, onlyKnown(shapeOf(inner)[name] ?? inner, value[name])]))
+  const names = Object.keys(inner.def.shape).filter((name) => value[name] !== undefined)
+  return Object.fromEntries(names.map((name) => [name, onlyKnown(memberOf(inner, name) ?? inner, value[name])]))
 }
