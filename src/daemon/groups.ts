@@ -13,9 +13,6 @@ export type GroupId = string
 /** The groups that stand whatever the view holds. */
 const STANDING: readonly GroupId[] = ['frame', 'devices', 'nat', 'forwarding']
 
-/** Kinds on which every group may depend: a change of one plans everything again. */
-const FOR_ALL: readonly ModelKind[] = ['IPPool', 'FelixConfiguration', 'BGPConfiguration']
-
 /** Every group that a fresh plan of the context's view has. */
 export function allGroups({ view, facts, endpoints }: PlanContext): ReadonlySet<GroupId> {
   if (!facts.isNetworkingEnabled) return new Set(['frame'])
@@ -72,10 +69,16 @@ export function advance(before: PlanContext | undefined, view: View, changes: re
     remember(before, view, change, groups, keys)
   }
   const ofFacts = changedFacts(before.facts, facts)
-  const isFull = ofFacts === undefined || changes.some(({ kind, id }) => FOR_ALL.includes(kind) || (kind === 'Node' && id === facts.node))
+  const isFull = ofFacts === undefined || changes.some((change) => concernsAll(change, facts.node))
   for (const key of ofFacts ?? []) keys.add(key)
   const context = isFull ? renewContext(before, view, facts) : { ...before, view, facts }
   return { context, isFull, groups, keys }
+}
+
+/** Whether every group may depend on it. Other hosts' own settings don't matter here: there is one of them for each host that joins. */
+function concernsAll({ kind, id }: Change, node: string): boolean {
+  if (kind === 'FelixConfiguration') return id === `node.${node}` || !id.startsWith('node.')
+  return kind === 'IPPool' || (kind === 'Node' && id === node)
 }
 
 /** Keeps the context's memory up; adds the keys and groups of those whom the change touches through it. */

@@ -79,7 +79,8 @@ export function renewContext(memory: Pick<PlanContext, 'vteps' | 'endpoints'>, v
     tunnels: FAMILIES.filter((family) => hasTunnel({ local, pools, isSettling: facts.isSettling }, family)),
     // While a switch goes on both ways are used: nothing may be bigger than what the narrower one carries.
     mtuBytes: { 4: workloadMtu(local, drivers, 4), 6: workloadMtu(local, drivers, 6) },
-    ...memory,
+    vteps: memory.vteps,
+    endpoints: memory.endpoints,
   }
 }
 
@@ -107,5 +108,6 @@ function poolPlans(pools: Iterable<IPPool>, felix: FelixConfigurationSpec): read
     driver: driverFor(pool),
     owner: routeOwner(pool, felix),
   }))
-  return plans.sort((a, b) => (a.cidr < b.cidr ? -1 : a.cidr > b.cidr ? 1 : 0))
+  const rank = ({ cidr, pool }: PoolPlan) => `${cidr} ${pool.metadata.name}`
+  return plans.sort((a, b) => (rank(a) < rank(b) ? -1 : 1))
 }

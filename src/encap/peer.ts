@@ -20,7 +20,7 @@ export function vtepOf(node: Node, family: Family): Vtep | undefined {
   const { spec } = node
   const ip = family === 4 ? spec.ipv4VXLANTunnelAddr : spec.ipv6VXLANTunnelAddr
   const mac = family === 4 ? spec.vxlanTunnelMACAddr : spec.vxlanTunnelMACAddrV6
-  return ip === undefined ? undefined : { ip, mac: mac ?? vtepMac(node, family) }
+  return ip === undefined ? undefined : { ip, mac: mac ?? vtepMac(node.metadata.name, family) }
 }
 
 /** A host's address for other hosts: spec.bgp, else what an orchestrator wrote, as Calico reads it. */

@@ -1,0 +1,189 @@
+import * as fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { aBlock, aFelix, aLive, aNode, anEndpoint, aPool, someFacts, TestView, threeHosts } from '../../test/support/planning.ts'
+import type { TableName } from '../kernel/objects.ts'
+import type { ModelKind } from '../model/kinds.ts'
+import { emptyTables, Merger } from '../reconcile/merge.ts'
+import type { Change } from '../store/view.ts'
+import type { Facts } from './facts.ts'
+import { advance, allGroups } from './groups.ts'
+import { Memo } from './memo.ts'
+import type { PlanContext } from './plan-context.ts'
+import { planGroup, planView } from './plan-view.ts'
+
+const test = suite('daemon/plan-changes')
+
+/** What a step does to the view or the facts. */
+interface Act {
+  readonly what: string
+  readonly run: (view: TestView, facts: Facts) => { readonly changes: readonly Change[]; readonly facts: Facts }
+}
+
+/** Plans by changes, as the daemon does. */
+class Planner {
+  readonly merger = new Merger()
+  readonly memo = new Memo(this.merger)
+  context: PlanContext | undefined
+  planned: readonly string[] = []
+
+  step(view: TestView, changes: readonly Change[], facts: Facts): void {
+    const step = advance(this.context, view, changes, facts)
+    this.context = step.context
+    const dirty = new Map<TableName, Set<string>>()
+    const groups = step.isFull
+      ? allGroups(step.context)
+      : new Set([...step.groups, ...[...step.keys].flatMap((key) => [...this.memo.readersOf(key)])])
+    if (step.isFull) this.memo.keepOnly(groups, dirty)
+    for (const group of groups) this.memo.set(group, planGroup(group, step.context), dirty)
+    this.planned = [...groups].sort()
+  }
+
+  get tables() {
+    return sorted(this.merger)
+  }
+}
+
+function fresh(view: TestView, facts: Facts) {
+  const merger = new Merger()
+  for (const [group, plan] of planView(view, facts)) merger.set(group, plan.part, new Map())
+  return sorted(merger)
+}
+
+function sorted(merger: Merger) {
+  const names = Object.keys(emptyTables()) as TableName[]
+  return Object.fromEntries(names.map((name) => [name, [...merger.tables[name]].sort(([a], [b]) => (a < b ? -1 : 1))]))
+}
+
+function put<K extends ModelKind>(kind: K, id: string, value: Parameters<TestView['set']>[2]): Act {
+  const run: Act['run'] = (view, facts) => {
+    view.set(kind, id, value as never)
+    return { changes: [{ kind, id }], facts }
+  }
+  return { what: `${kind}/${id} ${JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? String(item) : item))}`, run }
+}
+
+function factsOf(change: Partial<Facts>): Act {
+  return { what: JSON.stringify(change), run: (_view, facts) => ({ changes: [], facts: { ...facts, ...change } }) }
+}
+
+const names = fc.constantFrom('h1', 'h2', 'h3', 'h4')
+const octets = fc.constantFrom(1, 2, 3, 4)
+const modes = fc.constantFrom('Always', 'CrossSubnet', 'Never') as fc.Arbitrary<'Always' | 'CrossSubnet' | 'Never'>
+const receives = fc.constantFrom(['vxlan'], ['direct'], ['direct', 'vxlan'], undefined) as fc.Arbitrary<('direct' | 'vxlan')[] | undefined>
+
+const acts: fc.Arbitrary<Act> = fc.oneof(
+  fc.record({ name: names, tunnel: fc.option(octets, { nil: undefined }), near: fc.boolean() }).map(({ name, tunnel, near }) =>
+    put(
+      'Node',
+      name,
+      aNode(name, {
+        v4: near ? `192.0.2.${name[1]}/24` : `198.51.100.${name[1]}/24`,
+        v6: `2001:db8::${name[1]}/64`,
+        ...(tunnel === undefined ? {} : { tunnel4: `10.65.${tunnel}.0`, tunnel6: `fd65::${tunnel}:0` }),
+      }),
+    ),
+  ),
+  names.map((name) => put('Node', name, undefined)),
+  fc.record({ n: octets, owner: fc.option(names, { nil: undefined }), borrower: names }).map(({ n, owner, borrower }) => {
+    const cidr = `10.65.${n}.0/26`
+    return put('IPAMBlock', cidr, aBlock(cidr, owner, { [`10.65.${n}.0`]: owner ?? 'h9', [`10.65.${n}.9`]: borrower }))
+  }),
+  octets.map((n) => put('IPAMBlock', `10.65.${n}.0/26`, undefined)),
+  fc
+    .record({ n: octets, node: names })
+    .map(({ n, node }) => put('WorkloadEndpoint', `default/w${n}`, anEndpoint(`w${n}`, node, [`10.65.${n}.9`]))),
+  octets.map((n) => put('WorkloadEndpoint', `default/w${n}`, undefined)),
+  modes.map((vxlanMode) => put('IPPool', 'v4', { ...aPool('10.65.0.0/16', { vxlanMode, natOutgoing: true }), metadata: { name: 'v4' } })),
+  fc.record({ name: names, ways: receives }).map(({ name, ways }) => put('Live', name, ways && aLive(name, { '10.65.0.0/16': ways }))),
+  fc
+    .constantFrom('default', 'node.h1', 'node.h2')
+    .map((name) => put('FelixConfiguration', name, aFelix(name, { programClusterRoutes: 'Enabled' }))),
+  fc.boolean().map((isSettling) => factsOf({ isSettling })),
+  fc.array(names).map((all) => factsOf({ timedOut: new Set(all.map((name) => `${name} 10.65.0.0/16`)) })),
+  fc.array(octets).map((all) => factsOf({ netns: new Map(all.map((n) => [`default/w${n}`, `/run/margay/netns/w${n}`])) })),
+)
+
+test('after any sequence of changes what is wanted is what a fresh plan of the same view wants', () => {
+  void fc.assert(
+    fc.property(fc.array(fc.array(acts, { minLength: 1, maxLength: 3 }), { maxLength: 8 }), (steps) => {
+      const [view, planner] = [threeHosts(), new Planner()]
+      let facts = someFacts()
+      planner.step(view, [], facts)
+      for (const step of steps) {
+        const changes: Change[] = []
+        for (const act of step) {
+          const done = act.run(view, facts)
+          changes.push(...done.changes)
+          facts = done.facts
+        }
+        planner.step(view, changes, facts)
+        assert.equal(planner.tables, fresh(view, facts))
+      }
+    }),
+    { numRuns: 150 },
+  )
+})
+
+test('the order in which a view holds its entries does not matter', () => {
+  const kinds = ['IPPool', 'Node', 'IPAMBlock', 'WorkloadEndpoint', 'Live'] as const
+  void fc.assert(
+    fc.property(fc.array(acts, { maxLength: 10 }), fc.infiniteStream(fc.nat()), (steps, order) => {
+      const view = threeHosts()
+      let facts = someFacts()
+      for (const act of steps) facts = act.run(view, facts).facts
+      const shuffled = new TestView()
+      for (const kind of [...kinds, 'FelixConfiguration'] as const) {
+        const entries = [...view.get(kind)].map((entry) => ({ entry, rank: order.next().value ?? 0 })).sort((a, b) => a.rank - b.rank)
+        for (const { entry } of entries) shuffled.set(kind, entry[0], entry[1])
+      }
+      assert.equal(fresh(shuffled, facts), fresh(view, facts))
+    }),
+    { numRuns: 60 },
+  )
+})
+
+/** h1 with this many peers, each with two blocks of its own. */
+function manyPeers(count: number): TestView {
+  const view = new TestView().pool(aPool('10.64.0.0/10', {}))
+  for (let n = 0; n < count; n++) {
+    const [name, third] = [`p${n}`, `${64 + (n >> 8)}.${n & 255}`]
+    view.node(aNode(name, { v4: `198.18.${n >> 8}.${n & 255}/16`, tunnel4: `10.${third}.0` }))
+    view.block(aBlock(`10.${third}.0/26`, name)).block(aBlock(`10.${third}.64/26`, name))
+  }
+  return view.node(aNode('h1', { v4: '192.0.2.1/24', tunnel4: '10.127.0.0' }))
+}
+
+test('a change of one of many peers plans that peer and its blocks again, and nothing else', () => {
+  const [view, planner] = [manyPeers(300), new Planner()]
+  planner.step(view, [], someFacts())
+  view.node(aNode('p7', { v4: '198.18.0.7/16', tunnel4: '10.64.7.1' }))
+  planner.step(view, [{ kind: 'Node', id: 'p7' }], someFacts())
+  assert.equal(planner.planned, ['block/10.64.7.0/26', 'block/10.64.7.64/26', 'peer/p7'])
+  view.live(aLive('p7', {}))
+  planner.step(view, [{ kind: 'Live', id: 'p7' }], someFacts())
+  assert.equal(planner.planned, ['block/10.64.7.0/26', 'block/10.64.7.64/26'])
+  planner.step(view, [{ kind: 'FelixConfiguration', id: 'node.p7' }], someFacts())
+  assert.equal(planner.planned, [])
+})
+
+test('a change of one of 5,000 peers costs the same as of 50, and little', () => {
+  const cost = (count: number): number => {
+    const [view, planner, facts] = [manyPeers(count), new Planner(), someFacts()]
+    planner.step(view, [], facts)
+    const times = Array.from({ length: 200 }, (_, turn) => {
+      view.node(aNode('p7', { v4: '198.18.0.7/16', tunnel4: `10.64.7.${1 + (turn % 2)}` }))
+      const start = process.cpuUsage()
+      planner.step(view, [{ kind: 'Node', id: 'p7' }], facts)
+      const { user, system } = process.cpuUsage(start)
+      return (user + system) / 1000
+    })
+    return times.sort((a, b) => a - b)[100] ?? 0
+  }
+  cost(50)
+  const [few, many] = [cost(50), cost(5000)]
+  console.log(`one peer's change: ${few.toFixed(3)} ms of CPU of 50 peers, ${many.toFixed(3)} ms of 5,000 (median)`)
+  assert.ok(many < 1, `${many} ms`)
+})
+
+test.run()
