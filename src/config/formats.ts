@@ -117,6 +117,13 @@ export const ip: Format<string> = textFormat('address', (text) => {
   return parseIp(text)
 })
 
+/** An address to listen on beside loopback; the wildcards would take loopback's port too. */
+export const listenIp: Format<string> = textFormat('address', (text) => {
+  const address = ip.parse(text, 'text')
+  if (address !== '0.0.0.0' && address !== '::') return address
+  throw new ValidationError(`${quote(text)} stands for every address, give those by which other hosts reach this one, such as 192.0.2.1`)
+})
+
 /** A word without blanks or control characters, possibly empty. */
 export const word: Format<string> = textFormat('name', (text) => {
   for (const each of text) {

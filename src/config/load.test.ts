@@ -203,6 +203,10 @@ const etcds: readonly (readonly [etcd: string, ...faults: string[]])[] = [
     'c.json:1:29: etcd.embeddedListen: 192.0.2.1 can be reached by others, which needs TLS and client certificates: give etcd.embeddedCertFile, etcd.embeddedKeyFile, etcd.embeddedClientCaFile',
   ],
   [
+    '{"embedded": true, "embeddedListen": ["0.0.0.0"]}',
+    'c.json:1:29: etcd.embeddedListen: "0.0.0.0" stands for every address, give those by which other hosts reach this one, such as 192.0.2.1',
+  ],
+  [
     '{"embedded": true, "embeddedCertFile": "/c"}',
     'c.json:1:29: etcd.embeddedCertFile: given without etcd.embeddedKeyFile, etcd.embeddedClientCaFile, give all three or none',
   ],

@@ -1,7 +1,7 @@
 import type { Schema, SchemaObj } from 'convict'
 import { LOG_LEVELS } from '../log.ts'
 import type { Family } from '../net/ip.ts'
-import { csv, type Format, flag, ip, oneOf, path, port, socketPath, uint, url, word } from './formats.ts'
+import { csv, type Format, flag, ip, listenIp, oneOf, path, port, socketPath, uint, url, word } from './formats.ts'
 import type { Config } from './types.ts'
 import { addressOf, BLOCK_SIZES, detection, labels, mode, nodeName, poolCidr, selector } from './values.ts'
 
@@ -68,7 +68,7 @@ export const SCHEMA: Schema<Settings> = {
     ),
     embedded: key(flag, false, 'Run a single etcd on this host, under paths.state, as margay-etcd.service. Excludes etcd.endpoints.'),
     embeddedListen: key(
-      csv(ip),
+      csv(listenIp),
       [],
       'Addresses on which the embedded etcd serves other hosts, port 23790, beside loopback. Other than loopback needs the three files below.',
     ),
