@@ -8,7 +8,7 @@ import { ADDR_GEN_MODE_NONE, IFLA, type LinkInfo } from './link-info.ts'
 import { type MessageWriter, NLM_F_CREATE, NLM_F_EXCL, readAttributes } from './message.ts'
 import { isFailure } from './rtnetlink.ts'
 import { configurePeer, findPeer, insidePeer, type PeerState, readPeer } from './veth-peer.ts'
-import { removeLink, setLink, setUp } from './vxlan-link.ts'
+import { removeLink, setLink } from './vxlan-link.ts'
 
 const VETH_INFO_PEER = 1
 const NETNSA = { NSID: 1, FD: 3 } as const
@@ -38,6 +38,7 @@ export function putVeth(context: NetlinkContext, link: VethLink, existing: LinkI
     const own = isSamePair ? existing : context.links.ask(link.name)
     if (own?.linkIndex === undefined) throw new KernelError(`${link.name} vanished while it was set up`, { errno: ERRNO.ENODEV })
     try {
+      if (!isSamePair) stopGeneratedAddresses(context, own)
       if (own.alias !== alias) writeAlias(context, own, alias)
       configurePeer(inside, fd, own.linkIndex, link.peer, link.mtuBytes)
       setLink(context, own, link)
@@ -121,19 +122,31 @@ function createVeth(context: NetlinkContext, link: VethLink, inside: { readonly 
     throw new KernelError(`there is an interface ${JSON.stringify(peer.name)} in ${peer.netns} already`, { errno: ERRNO.EEXIST })
   }
   context.netlink.change(`make the interface ${link.name} with ${peer.name} in ${peer.netns}`, (writer, sequence) => {
-    const { buffer, at } = writer.begin(RTM.NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sequence, IFINFO_BYTES)
-    setUp(buffer, at)
+    writer.begin(RTM.NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sequence, IFINFO_BYTES)
     writer.text(IFLA.IFNAME, link.name)
     writer.u32(IFLA.MTU, link.mtuBytes)
     writer.bytesOf(IFLA.ADDRESS, macToBytes(link.mac))
-    // No link-local address but the gateway's, which the plan gives: the host says nothing else to the workload.
-    writer.nested(IFLA.AF_SPEC, () => writer.nested(AF_INET6, () => writer.u8(IFLA.INET6_ADDR_GEN_MODE, ADDR_GEN_MODE_NONE)))
     writer.nested(IFLA.LINKINFO, () => {
       writer.text(IFLA.INFO_KIND, 'veth')
       writer.nested(IFLA.INFO_DATA, () => writer.nested(VETH_INFO_PEER, () => writePeer(writer, link, inside.fd)))
     })
     writer.finish()
   })
+}
+
+/**
+ * No link-local address but the gateway's, which the plan gives: the host says nothing else to the workload. To be set while
+ * the link is down, and not with its making, which the kernel refuses (EAFNOSUPPORT, Linux 6.18).
+ */
+function stopGeneratedAddresses(context: NetlinkContext, link: LinkInfo): void {
+  const write = (writer: MessageWriter, sequence: number) => {
+    const { buffer, at } = writer.begin(RTM.NEWLINK, 0, sequence, IFINFO_BYTES)
+    buffer.writeInt32LE(link.index, at + 4)
+    writer.nested(IFLA.AF_SPEC, () => writer.nested(AF_INET6, () => writer.u8(IFLA.INET6_ADDR_GEN_MODE, ADDR_GEN_MODE_NONE)))
+    writer.finish()
+  }
+  // Where IPv6 is off, there is nothing to stop.
+  context.netlink.change(`stop generated addresses on ${link.name}`, write, [ERRNO.EAFNOSUPPORT])
 }
 
 /** The other end is born in its namespace with its name: it never shows up in ours. */

@@ -71,8 +71,9 @@ export function removeLink(context: NetlinkContext, link: LinkInfo): void {
     buffer.writeInt32LE(link.index, at + 4)
     writer.finish()
   }
-  context.netlink.change(`remove the interface ${link.name}`, write, [ERRNO.ENODEV])
+  // First: that the kernel drops what hangs on it is told of while it is removed, and is no news.
   context.links.remove(link.index)
+  context.netlink.change(`remove the interface ${link.name}`, write, [ERRNO.ENODEV])
 }
 
 /** Sets IFF_UP, and says that no other flag is meant. */
