@@ -3,9 +3,10 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 const NETNS = '/run/netns'
+const FOLDERS = [tmpdir(), '/dev/shm']
 const NAME = /^mgt-(\d+)-/
 const DEADLINE_MS = 3000
 
@@ -26,11 +27,11 @@ async function sweep(isWanted) {
       return pid !== undefined && isWanted(pid, name)
     })
   const namespaces = wanted(NETNS)
-  const folders = wanted(tmpdir())
+  const folders = FOLDERS.flatMap((folder) => wanted(folder).map((name) => join(folder, name)))
   await killInside(namespaces)
   for (const name of namespaces) spawnSync('ip', ['netns', 'del', name], { env: { ...process.env, PATH: '/usr/sbin:/sbin:/usr/bin:/bin' } })
-  for (const name of folders) rmSync(join(tmpdir(), name), { recursive: true, force: true, maxRetries: 3 })
-  return [...namespaces, ...folders]
+  for (const path of folders) rmSync(path, { recursive: true, force: true, maxRetries: 3 })
+  return [...namespaces, ...folders.map((path) => basename(path))]
 }
 
 /** Kills every process in these network namespaces and waits until the kernel has let them go: they hold mounts and files. */
