@@ -140,7 +140,7 @@ test('documents, lists and arrays are taken one by one, with places of their own
     ],
   )
   assert.is(documents[0]?.resource?.metadata.name, 'a')
-  assert.match(documentsError('t.yaml', documents).message, /^t\.yaml: Tier D: metadata\.name \(line 12, column 66\): "D" is not a name/)
+  assert.match(documentsError('t.yaml', documents).message, /^t\.yaml: Tier D: metadata\.name \(line 12, column 63\): "D" is not a name/)
 })
 
 test('JSON is read as well', () => {
