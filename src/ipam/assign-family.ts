@@ -1,32 +1,25 @@
 import { IpamError } from '../errors.ts'
-import type { BlockAffinity } from '../model/ipam-affinity.ts'
 import { type Cidr, rangeOf } from '../net/cidr.ts'
+import { familyOf } from '../net/ip.ts'
 import { claimBlock, releaseAffinity } from './affinity.ts'
-import { assignAutomatic, countBlock } from './block.ts'
+import { assignAutomatic } from './block.ts'
 import { assignInBlock, type BlockOutcome } from './block-writes.ts'
 import { hostAffinity } from './context.ts'
 import { claimAnotherBlock } from './find-block.ts'
 import { poolOf, selectsNode } from './pools.ts'
-import { listAffinities } from './queries.ts'
+import type { OwnBlock } from './queries.ts'
 import { refuseFull } from './refuse.ts'
 import { DEFAULT_MAX_BLOCKS } from './rules.ts'
 import type { FamilyRun, Found } from './run.ts'
-import { blocksInOrder, decodeBlocks, surveyBlocks } from './survey.ts'
-
-/** A block that this host claims, as its affinity says. */
-interface OwnBlock {
-  readonly cidr: Cidr
-  readonly affinity: BlockAffinity
-}
+import { blocksInOrder, isSurelyFull, surveyBlocks } from './survey.ts'
 
 /** Adds addresses to what was found until there are as many as wanted. What was found before it throws stays in there. */
 export async function assignFamily(run: FamilyRun, found: Found): Promise<void> {
   if (isDone(found)) return
   const { context, rules, family, grids, signal } = run
-  const all = await listAffinities(context, context.node, family, signal)
   const pools = grids.map(({ pool }) => pool)
-  const own = all.filter(({ cidr }) => poolOf(pools, cidr) !== undefined)
-  if (run.request.pools === undefined) await releaseUnselected(run, all)
+  const own = run.own.filter(({ cidr }) => poolOf(pools, cidr) !== undefined)
+  if ((run.request.pools ?? []).length === 0) await releaseUnselected(run)
   const owned = new Set(own.map(({ cidr }) => cidr))
   await takeFromOwn(run, found, own, owned)
   while (!isDone(found)) {
@@ -93,8 +86,9 @@ async function takeFrom(run: FamilyRun, found: Found, cidr: Cidr, affinity: stri
 }
 
 /** A pool that ceased to select this host gets its empty blocks back; blocks with addresses stay until these are released. */
-async function releaseUnselected({ context, rules, signal }: FamilyRun, own: readonly OwnBlock[]): Promise<void> {
+async function releaseUnselected({ context, rules, family, own, signal }: FamilyRun): Promise<void> {
   for (const { cidr } of own) {
+    if (familyOf(cidr) !== family) continue
     const pool = poolOf(rules.pools, cidr)
     if (pool === undefined || pool.spec.disabled === true || selectsNode(pool, rules.asker.labels)) continue
     await releaseAffinity(context, context.node, cidr, { mustBeEmpty: true, cooldownSeconds: rules.config.ipCooldownSeconds }, signal)
@@ -120,11 +114,9 @@ async function borrow(run: FamilyRun, found: Found): Promise<void> {
   const { context, family, grids, signal } = run
   const survey = await surveyBlocks(context, family, signal)
   for (const grid of grids) {
-    for await (const { cidr, block } of decodeBlocks(context, survey, blocksInOrder(survey, grid))) {
+    for (const cidr of blocksInOrder(survey, grid)) {
       if (isDone(found)) return
-      const isFull = countBlock(block).used === block.allocations.length
-      if (isFull || block.affinity === hostAffinity(context.node)) continue
-      await takeFrom(run, found, cidr, undefined)
+      if (!isSurelyFull(survey, cidr)) await takeFrom(run, found, cidr, undefined)
     }
   }
 }

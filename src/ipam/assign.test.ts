@@ -1,41 +1,18 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type IpamError, ValidationError } from '../errors.ts'
-import { silentLogger } from '../log.ts'
+import { ValidationError } from '../errors.ts'
 import { encodeBlock } from '../model/ipam-block-codec.ts'
 import { affinityKey, blockKey, resourcePrefix } from '../model/keys.ts'
 import { parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
-import { MemoryStore } from '../store/memory.ts'
 import { newBlock } from './block.ts'
-import { countHeld, findFaults, never, putConfig, putNode, putPool, putValue, readRecords } from './fixtures.ts'
-import { createIpam } from './ipam.ts'
+import { aNetwork, countHeld, findFaults, never, type Pools, putConfig, putPool, putValue, readRecords, refusal } from './fixtures.ts'
 import { blockAt, blocksOf, startOf } from './ordinals.ts'
 import type { AssignRequest } from './run.ts'
 
 const test = suite('ipam/assign')
 
 const wants = (handleId = 'margay.default.w1', more: Partial<AssignRequest> = {}): AssignRequest => ({ handleId, attributes: {}, ...more })
-
-/** A store with these pools and hosts h1 to h3, and address management for each host. Its clock can be moved. */
-async function aNetwork(pools: Readonly<Record<string, string | [cidr: string, spec: Parameters<typeof putPool>[3]]>>) {
-  const store = new MemoryStore()
-  const clock = { now: new Date('2026-11-21T09:00:00Z') }
-  for (const [name, pool] of Object.entries(pools))
-    await (typeof pool === 'string' ? putPool(store, name, pool) : putPool(store, name, ...pool))
-  await putNode(store, 'h1', { zone: 'a' })
-  await putNode(store, 'h2', { zone: 'b' })
-  await putNode(store, 'h3')
-  const on = (node: string) => createIpam({ store, node, log: silentLogger, now: () => clock.now })
-  return { store, clock, on, h1: on('h1'), h2: on('h2') }
-}
-
-async function refusal(promise: Promise<unknown>): Promise<string> {
-  return promise.then(
-    () => 'it was not refused',
-    (error: IpamError) => `${error.code}: ${error.message}`,
-  )
-}
 
 test('a host gets one address of each family that has a pool, from a block it then owns', async () => {
   const { store, h1 } = await aNetwork({ v4: '10.65.0.0/16', v6: 'fd00:65::/48' })
@@ -121,7 +98,7 @@ test('a pool that is named is used although it does not select the host or is ma
   )
 })
 
-const refusals: readonly { name: string; pools: Parameters<typeof aNetwork>[0]; request?: Partial<AssignRequest>; want: string }[] = [
+const refusals: readonly { name: string; pools: Pools; request?: Partial<AssignRequest>; want: string }[] = [
   {
     name: 'without pools',
     pools: {},
@@ -201,22 +178,6 @@ for (const { pool, size, total } of [
     assert.equal(await findFaults(store), [])
   })
 }
-
-test('static and automatic requests share a pool to its last address', async () => {
-  const { h1, h2, store } = await aNetwork({ a: ['10.65.0.0/29', { blockSize: 30 }] })
-  await h1.assignIp({ ip: parseIp('10.65.0.1'), handleId: 's1', attributes: {} }, never)
-  await h2.assignIp({ ip: parseIp('10.65.0.6'), handleId: 's2', attributes: {} }, never)
-  const automatic = await h1.autoAssign(wants('auto', { count: 6 }), never)
-  assert.equal(automatic.map(({ ip }) => ip).sort(), ['10.65.0.0', '10.65.0.2', '10.65.0.3', '10.65.0.4', '10.65.0.5', '10.65.0.7'])
-  assert.match(await refusal(h2.autoAssign(wants('more'), never)), 'ipam-full')
-  assert.match(
-    await refusal(h2.assignIp({ ip: parseIp('10.65.0.4'), handleId: 's3', attributes: {} }, never)),
-    'ipam-taken: 10.65.0.4 is taken: handle "auto" on node "h1" holds it',
-  )
-  await h1.releaseByHandle('s1', never)
-  assert.is((await h2.autoAssign(wants('more'), never))[0]?.ip, '10.65.0.1')
-  assert.equal(await findFaults(store), [])
-})
 
 test('released addresses come back last', async () => {
   const { h1 } = await aNetwork({ a: ['10.65.0.0/29', { blockSize: 29 }] })
@@ -370,73 +331,6 @@ test('a pool and a block that do not parse hinder no other', async () => {
   await putValue(store, blockKey(parseCidr('10.65.0.0/30')), '{"cidr":')
   assert.is((await h1.autoAssign(wants('a'), never))[0]?.block, '10.65.0.4/30')
   assert.instance(await h1.lookUp(parseIp('10.65.0.1'), never).catch((error: unknown) => error), ValidationError)
-})
-
-const statics: readonly { name: string; ip: string; use?: 'Tunnel'; want: string }[] = [
-  {
-    name: 'outside every pool',
-    ip: '10.99.0.1',
-    want: 'ipam-not-in-pool: no pool holds 10.99.0.1; there are: pool "a" (10.65.0.0/24), pool "b" (10.66.0.0/24), pool "c" (10.67.0.0/24)',
-  },
-  { name: 'of a family without pools', ip: 'fd00::1', want: 'ipam-not-in-pool: no pool holds fd00::1; there is no IPv6 pool' },
-  {
-    name: 'of a disabled pool',
-    ip: '10.66.0.1',
-    want: 'ipam-not-in-pool: 10.66.0.1 can\'t be given out: pool "b" (10.66.0.0/24), which holds it, is disabled',
-  },
-  { name: 'of a pool for other uses', ip: '10.67.0.1', want: 'does not allow the use Workload' },
-]
-for (const { name, ip, want } of statics) {
-  test(`an address ${name} is refused with the reason`, async () => {
-    const { h1 } = await aNetwork({
-      a: '10.65.0.0/24',
-      b: ['10.66.0.0/24', { disabled: true }],
-      c: ['10.67.0.0/24', { allowedUses: ['Tunnel'] }],
-    })
-    const text = await refusal(h1.assignIp({ ip: parseIp(ip), handleId: 's', attributes: {} }, never))
-    assert.ok(text.includes(want), text)
-  })
-}
-
-test('an address by name makes its block ours, whatever the pool selects, and may be asked for again', async () => {
-  const { h1, store } = await aNetwork({ a: ['10.65.0.0/24', { nodeSelector: "zone == 'x'" }] })
-  const request = { ip: parseIp('10.65.0.77'), handleId: 's', attributes: {} }
-  const first = await h1.assignIp(request, never)
-  assert.equal(await h1.assignIp(request, never), first)
-  assert.equal((await readRecords(store)).affinities, [{ host: 'h1', cidr: parseCidr('10.65.0.64/26'), state: 'confirmed' }])
-  assert.equal(await findFaults(store), [])
-})
-
-test('requests of one host at once are served one after the other, without conflicts', async () => {
-  const { h1, store } = await aNetwork({ a: '10.65.0.0/24' })
-  const all = await Promise.all(Array.from({ length: 60 }, (_, i) => h1.autoAssign(wants(`w${i}`), never)))
-  assert.is(new Set(all.flat().map(({ ip }) => ip)).size, 60)
-  assert.is(h1.counters.conflicts, 0)
-  assert.equal(await findFaults(store), [])
-})
-
-test('a request that is given up while it waits leaves the line', async () => {
-  const { h1 } = await aNetwork({ a: '10.65.0.0/24' })
-  const stop = new AbortController()
-  const all = [h1.autoAssign(wants('a'), never), h1.autoAssign(wants('b'), stop.signal), h1.autoAssign(wants('c'), never)]
-  stop.abort(new Error('given up'))
-  const results = await Promise.allSettled(all)
-  assert.equal(
-    results.map(({ status }) => status),
-    ['fulfilled', 'rejected', 'fulfilled'],
-  )
-})
-
-test('when the store is away every waiting request fails with the first', async () => {
-  const { h1, store } = await aNetwork({ a: '10.65.0.0/24' })
-  store.disconnect()
-  const results = await Promise.allSettled([1, 2, 3].map((i) => h1.autoAssign(wants(`w${i}`), never)))
-  assert.equal(
-    results.map((result) => result.status === 'rejected' && (result.reason as IpamError).code),
-    ['store-unreachable', 'store-unreachable', 'store-unreachable'],
-  )
-  store.reconnect()
-  assert.is((await h1.autoAssign(wants('w'), never)).length, 1)
 })
 
 test.run()

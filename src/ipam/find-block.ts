@@ -6,7 +6,7 @@ import { hostAffinity, ownerOf } from './context.ts'
 import { freeBlocks, indexOfBlock } from './ordinals.ts'
 import type { PoolGrid } from './pools.ts'
 import type { FamilyRun } from './run.ts'
-import { blocksInOrder, decodeBlocks, type Survey, takenIndexes } from './survey.ts'
+import { blocksInOrder, decodeBlocks, maybeEmpty, type Survey, takenIndexes } from './survey.ts'
 
 /** How long an empty block stays with its host before another one may take it: whoever just claimed it is about to use it. */
 export const EMPTY_BLOCK_RECLAIM_MS = 60_000
@@ -40,8 +40,10 @@ async function claimNewBlock(run: FamilyRun, { grid, start }: PoolGrid, taken: S
 
 async function claimSparedBlock(run: FamilyRun, grid: PoolGrid, survey: Survey, owned: ReadonlySet<Cidr>): Promise<Cidr | undefined> {
   const { context, signal } = run
-  for await (const { cidr, stored, block } of decodeBlocks(context, survey, blocksInOrder(survey, grid))) {
-    if (owned.has(cidr)) continue
+  const ours = `"${hostAffinity(context.node)}"`
+  const isCandidate = (cidr: Cidr) =>
+    !owned.has(cidr) && (maybeEmpty(survey, cidr) || survey.entries.get(cidr)?.value.includes(ours) === true)
+  for await (const { cidr, stored, block } of decodeBlocks(context, survey, blocksInOrder(survey, grid).filter(isCandidate))) {
     if (block.affinity === hostAffinity(context.node)) {
       if (block.unallocated.length > 0 && (await claimBlock(context, cidr, signal)) === 'claimed') return cidr
     } else if (isSpared(run, block) && (await takeOverBlock(context, cidr, stored, signal)) === 'claimed') return cidr

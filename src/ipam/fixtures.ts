@@ -1,3 +1,5 @@
+import type { IpamError } from '../errors.ts'
+import { silentLogger } from '../log.ts'
 import { encodeResource } from '../model/codec.ts'
 import type { IPPool, IPPoolSpec } from '../model/ip-pool.ts'
 import type { Block } from '../model/ipam-block.ts'
@@ -9,9 +11,11 @@ import { decodeAffinity, decodeHandle, encodeIpamConfig } from '../model/ipam-re
 import { BLOCKS_PREFIX, blockKey, HANDLES_PREFIX, IPAM_CONFIG_KEY, IPAM_PREFIX, parseAffinityKey, resourceKey } from '../model/keys.ts'
 import { API_VERSION } from '../model/resource.ts'
 import { type Cidr, cidrsOverlap, parseCidr } from '../net/cidr.ts'
+import { MemoryStore } from '../store/memory.ts'
 import type { Entry, Store } from '../store/store.ts'
 import { checkBlock, holderOf } from './block.ts'
 import { ownerOf } from './context.ts'
+import { createIpam } from './ipam.ts'
 
 /** A signal that is never aborted. */
 export const never = new AbortController().signal
@@ -43,6 +47,30 @@ export async function putNode(store: Store, name: string, labels: Readonly<Recor
 /** Writes what allocation obeys. */
 export async function putConfig(store: Store, config: Partial<IpamConfig>): Promise<void> {
   await putValue(store, IPAM_CONFIG_KEY, encodeIpamConfig({ ...DEFAULT_IPAM_CONFIG, ...config }))
+}
+
+/** Pools by name: a prefix, or that and what else the spec has. */
+export type Pools = Readonly<Record<string, string | readonly [cidr: string, spec: Partial<IPPoolSpec>]>>
+
+/** A store with these pools and hosts h1 to h3, and address management for each host. Its clock can be moved. */
+export async function aNetwork(pools: Pools) {
+  const store = new MemoryStore()
+  const clock = { now: new Date('2026-11-21T09:00:00Z') }
+  for (const [name, pool] of Object.entries(pools))
+    await (typeof pool === 'string' ? putPool(store, name, pool) : putPool(store, name, ...pool))
+  await putNode(store, 'h1', { zone: 'a' })
+  await putNode(store, 'h2', { zone: 'b' })
+  await putNode(store, 'h3')
+  const on = (node: string) => createIpam({ store, node, log: silentLogger, now: () => clock.now })
+  return { store, clock, on, h1: on('h1'), h2: on('h2') }
+}
+
+/** The code and the words with which something was refused. */
+export async function refusal(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => 'it was not refused',
+    (error: IpamError) => `${error.code}: ${error.message}`,
+  )
 }
 
 /** Everything that address management has written. */

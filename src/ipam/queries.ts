@@ -2,7 +2,7 @@ import type { BlockAffinity } from '../model/ipam-affinity.ts'
 import { decodeAffinity } from '../model/ipam-record-codec.ts'
 import { affinitiesPrefix, parseAffinityKey } from '../model/keys.ts'
 import type { Cidr } from '../net/cidr.ts'
-import { type Family, familyOf, type Ip } from '../net/ip.ts'
+import { familyOf, type Ip } from '../net/ip.ts'
 import { holderOf, ordinalsOf } from './block.ts'
 import type { Assignment } from './block-writes.ts'
 import { type IpamContext, ownerOf } from './context.ts'
@@ -54,15 +54,16 @@ export async function heldBy(context: IpamContext, handleId: string, signal: Abo
   return found.flat()
 }
 
-/** A host's affinities of one family, by key. One that can't be read is passed over: the block decides. */
-export async function listAffinities(
-  context: IpamContext,
-  host: string,
-  family: Family,
-  signal: AbortSignal,
-): Promise<readonly { readonly cidr: Cidr; readonly affinity: BlockAffinity }[]> {
-  const found: { cidr: Cidr; affinity: BlockAffinity }[] = []
-  for (const { key, value } of await listAll(context, `${affinitiesPrefix(host)}ipv${family}/block/`, signal)) {
+/** A block that a host claims, as its affinity says. */
+export interface OwnBlock {
+  readonly cidr: Cidr
+  readonly affinity: BlockAffinity
+}
+
+/** The blocks that a host claims, of both families, by key. An affinity that can't be read is passed over: the block decides. */
+export async function listOwnBlocks(context: IpamContext, host: string, signal: AbortSignal): Promise<readonly OwnBlock[]> {
+  const found: OwnBlock[] = []
+  for (const { key, value } of await listAll(context, affinitiesPrefix(host), signal)) {
     const cidr = parseAffinityKey(key)?.cidr
     const affinity = decodeOrWarn(context, key, () => decodeAffinity(value))
     if (cidr !== undefined && affinity !== undefined) found.push({ cidr, affinity })

@@ -1,9 +1,9 @@
 import { IpamError } from '../errors.ts'
-import { rangeOf } from '../net/cidr.ts'
+import { rangeOf, sizeOf } from '../net/cidr.ts'
 import { countBlock } from './block.ts'
 import { describePool, type PoolGrid } from './pools.ts'
 import type { FamilyRun } from './run.ts'
-import { blocksInOrder, decodeBlocks, type Survey, surveyBlocks } from './survey.ts'
+import { blocksInOrder, decodeBlocks, isSurelyFull, type Survey, surveyBlocks } from './survey.ts'
 
 /**
  * Says why there is no address: each pool with what is used of it.
@@ -30,8 +30,11 @@ export async function refuseFull(run: FamilyRun): Promise<never> {
 async function describeUse(run: FamilyRun, survey: Survey, grid: PoolGrid): Promise<{ readonly text: string; readonly free: number }> {
   const { first, last } = rangeOf(grid.pool.spec.cidr)
   const reserved = run.rules.reserved.countWithin(run.family, first, last)
-  let [used, cooling, free] = [0, 0, 0]
-  for await (const { block } of decodeBlocks(run.context, survey, blocksInOrder(survey, grid))) {
+  const cidrs = blocksInOrder(survey, grid)
+  const full = cidrs.filter((cidr) => isSurelyFull(survey, cidr))
+  const others = cidrs.filter((cidr) => !isSurelyFull(survey, cidr))
+  let [used, cooling, free] = [full.reduce((sum, cidr) => sum + Number(sizeOf(cidr)), 0), 0, 0]
+  for await (const { block } of decodeBlocks(run.context, survey, others)) {
     const counts = countBlock(block)
     used += counts.used
     cooling += counts.cooling

@@ -2,6 +2,7 @@ import type { Family } from '../net/ip.ts'
 import type { Assignment } from './block-writes.ts'
 import type { IpamContext } from './context.ts'
 import type { PoolGrid, Use } from './pools.ts'
+import type { OwnBlock } from './queries.ts'
 import type { Rules } from './rules.ts'
 
 /** Automatic addresses for one holder. */
@@ -28,6 +29,8 @@ export interface FamilyRun {
   readonly rules: Rules
   readonly request: AssignRequest
   readonly family: Family
+  /** The blocks that this host claims, of both families. */
+  readonly own: readonly OwnBlock[]
   /** The pools that may serve it, in the order in which they are used. */
   readonly grids: readonly PoolGrid[]
   readonly signal: AbortSignal

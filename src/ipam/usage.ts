@@ -70,13 +70,20 @@ export async function readUsage(context: IpamContext, signal: AbortSignal): Prom
     const survey = await surveyBlocks(context, family, signal)
     for await (const { cidr, block } of decodeBlocks(context, survey, survey.entries.keys())) {
       const pool = poolOf(pools, cidr)
-      byPool.set(pool, [...(byPool.get(pool) ?? []), describeBlock(block)])
+      listOf(byPool, pool).push(describeBlock(block))
       reservedUse.set(pool, (reservedUse.get(pool) ?? 0) + countReservedUse(block, family, reserved))
       borrowed.push(...borrowedOf(block))
     }
   }
   const described = pools.map((pool) => describePool(pool, byPool.get(pool) ?? [], reserved, BigInt(reservedUse.get(pool) ?? 0)))
   return { config, pools: described, orphans: byPool.get(undefined) ?? [], borrowed }
+}
+
+/** The list under a key, made where there is none. */
+function listOf<K, V>(lists: Map<K, V[]>, key: K): V[] {
+  const list = lists.get(key) ?? []
+  lists.set(key, list)
+  return list
 }
 
 function describeBlock(block: Block): BlockUsage {
