@@ -125,10 +125,14 @@ async function dump<T>(
   decode: (message: Message) => T,
   signal: AbortSignal,
 ): Promise<T[]> {
+  signal.throwIfAborted()
   const found: T[] = []
   const restart = () => {
     found.length = 0
   }
-  await socket.dump(writeRequest(type, NLM_F_DUMP, content), (message) => found.push(decode(message)), restart, signal)
+  await socket.dump(writeRequest(type, NLM_F_DUMP, content), (message) => found.push(decode(message)), restart, TO_THE_END)
   return found
 }
+
+/** A dump that is broken off leaves its rest in the socket, where the next one would stumble over it; one takes milliseconds. */
+const TO_THE_END = new AbortController().signal

@@ -35,16 +35,23 @@ export async function* watchRuleset(table: Watched, options: WatchOptions, signa
   const bell = createBell(signal)
   let lastForeign: Generation | undefined
   const read = createReader(table, socket)
-  socket.onReadable(() => {
+  const takeNotices = () => {
     const foreign = read()
-    if (foreign === undefined) return
-    lastForeign = foreign
-    bell.ring()
+    if (foreign !== undefined) lastForeign = foreign
+    return foreign !== undefined
+  }
+  socket.onReadable(() => {
+    if (takeNotices()) bell.ring()
   })
+  // A timer can come before the notices that are queued already, and they may say that it was another table.
+  const isCurrent = () => {
+    takeNotices()
+    return table.isCurrent()
+  }
   try {
     while (!signal.aborted) {
       await bell.wait(options.pollMs ?? POLL_MS)
-      if (signal.aborted || (await table.isCurrent())) continue
+      if (signal.aborted || (await isCurrent()) || (await isCurrent())) continue
       options.log.warn({ table: 'policy', reason: describeProcess(lastForeign) }, 'ruleset changed by another program')
       yield { type: 'stale', table: 'policy' }
     }
