@@ -48,10 +48,7 @@ export interface VethPeer {
   readonly mac?: Mac
   /** Its own addresses, /32 and /128. */
   readonly addresses: readonly InterfaceAddress[]
-  /**
-   * One default gateway a family: reached on the link, then default routes through it. Each gets a permanent neighbour entry with the
-   * host end's MAC: a host without a default route of its own does not answer for 169.254.1.1 by proxy ARP.
-   */
+  /** One default gateway a family: reached on the link, then default routes through it. */
   readonly gateways: readonly Ip[]
 }
 

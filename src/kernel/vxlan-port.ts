@@ -8,10 +8,8 @@ import { findSocketOwner, readLines } from './socket-owner.ts'
 export type ForeignVxlan =
   | { readonly by: 'device'; readonly name: string; readonly vni: number }
   | { readonly by: 'process'; readonly pid: number; readonly command: string }
-  /** A socket that belongs to no process: the kernel's own, of a device that was moved to another network namespace. */
+  /** A socket that no process has open: the kernel's own, of a device that was moved to another network namespace. */
   | { readonly by: 'kernel' }
-  /** A process that we may not look at, or in another PID namespace. */
-  | { readonly by: 'unknown'; readonly inode: number }
 
 /**
  * Finds somebody else's VXLAN device or UDP socket on a port. Asked before our device of the family is made: two devices
@@ -29,12 +27,12 @@ export function findForeignVxlan(question: {
   // Ours of this family (one that is about to be replaced, or a second): the socket is its own.
   const hasOwn = devices.some((link) => link.isUp && familyOfVxlan(link) === question.family)
   if (hasOwn) return undefined
-  const read = () => udpInodes(question.port, question.family)
-  const [inode] = question.netns === undefined ? read() : withNetns(question.netns, read)
-  if (inode === undefined) return undefined
-  if (inode === 0) return { by: 'kernel' }
-  const owner = findSocketOwner(inode)
-  return owner === undefined ? { by: 'unknown', inode } : { by: 'process', ...owner }
+  const inside = <T>(work: () => T): T => (question.netns === undefined ? work() : withNetns(question.netns, work))
+  const [inode] = inside(() => udpInodes(question.port, question.family))
+  if (inode !== undefined) return ownerOf(inode) ?? { by: 'kernel' }
+  // A process's IPv6 socket may take IPv4's packets too; the kernel's own of VXLAN never do (udp_port_cfg.ipv6_v6only).
+  const [other] = question.family === 4 ? inside(() => udpInodes(question.port, 6)) : []
+  return other === undefined ? undefined : ownerOf(other)
 }
 
 /** Says who has the port, and what can be done, as the end of a sentence. */
@@ -46,22 +44,22 @@ export function describeForeignVxlan(foreign: ForeignVxlan, wanted: { readonly v
   }
   const port = `UDP port ${wanted.port} is taken by`
   if (foreign.by === 'process') return `${port} the process ${foreign.pid} (${foreign.command}): ${cure}`
-  if (foreign.by === 'kernel') return `${port} a VXLAN device in another network namespace (as Docker Swarm makes): ${cure}`
-  return `${port} a socket of a process that can't be seen from here (inode ${foreign.inode}): ${cure}`
+  return `${port} a VXLAN device in another network namespace (as Docker Swarm makes): ${cure}`
 }
 
 function familyOfVxlan(link: LinkInfo): Family {
   return link.vxlan?.local?.includes(':') ? 6 : 4
 }
 
-/** Inodes of the sockets that are bound to the port in this thread's network namespace; an IPv6 socket may take IPv4's packets too. */
+function ownerOf(inode: number): ForeignVxlan | undefined {
+  const owner = findSocketOwner(inode)
+  return owner && { by: 'process', ...owner }
+}
+
+/** Inodes of the UDP sockets that are bound to the port in this thread's network namespace. */
 function udpInodes(port: number, family: Family): number[] {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
-  const files = family === 4 ? ['udp', 'udp6'] : ['udp6']
-  return files.flatMap((file) => {
-    const rows = readLines(`/proc/thread-self/net/${file}`).slice(1)
-    const found = rows.map((row) => row.trim().split(/\s+/)).filter((columns) => columns[1]?.endsWith(suffix))
-    // The kernel's own VXLAN sockets of IPv6 never take IPv4 (udp_port_cfg.ipv6_v6only).
-    return found.map((columns) => Number(columns[9])).filter((inode) => !(family === 4 && file === 'udp6' && inode === 0))
-  })
+  const rows = readLines(`/proc/thread-self/net/${family === 4 ? 'udp' : 'udp6'}`).slice(1)
+  const columns = rows.map((row) => row.trim().split(/\s+/)).filter(([, local]) => local?.endsWith(suffix))
+  return columns.map((column) => Number(column[9]))
 }

@@ -84,8 +84,6 @@ function addressKind(context: NetlinkContext): EntryKind<Address> {
     keyOf: keyOf.addresses,
     linkOf: ({ link }) => link,
     matches: isSame,
-    // The kernel has an address with its length once on an interface.
-    isTwice: (address) => address,
     async list(signal) {
       const found: Address[] = []
       for (const family of FAMILIES) {

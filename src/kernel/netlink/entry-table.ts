@@ -16,7 +16,7 @@ export interface NetlinkContext {
 
 /** A kind of object that is put, removed and listed one message each. */
 export interface EntryKind<V> {
-  /** All that is ours, with its key; a key that comes twice is put anew by its owner (see `isTwice`). */
+  /** All that is ours. */
   list(signal: AbortSignal): Promise<readonly V[]>
   keyOf(value: V): string
   /** The link that it hangs on. */
@@ -25,10 +25,12 @@ export interface EntryKind<V> {
   put(key: string, value: V): readonly Operation[]
   /** The messages that take it away; none if that is done already. */
   remove(key: string, value: V): readonly Operation[]
-  /** What a key is said to hold when the kernel has several objects under it: something that equals no desired value. */
-  isTwice(value: V): V
+  /** Only where the kernel can have several objects under one key: what it is said to hold then, which equals no desired value. */
+  severalOf?(value: V): V
   /** Whether what the kernel holds is what is wanted. */
   matches(desired: V, actual: V): boolean
+  /** Whether others may refer to it, so that it must be put before them. */
+  isFirst?(value: V): boolean
   /** Reads a notice: the key, and what it holds now; undefined if it is not about an object of ours. */
   readNotice(message: Message): Notice<V> | undefined
   readonly held: Held<V>
@@ -60,8 +62,8 @@ export function createEntryTable<V>(context: NetlinkContext, kind: EntryKind<V>)
       if (notice === undefined) return undefined
       const wasHeld = kind.held.has(notice.key)
       if (!kind.held.learn(notice.key, notice.value)) return undefined
-      // Something came beside what stood there (`ip route append`, `bridge fdb append`): replacing one would leave the other.
-      const isBeside = wasHeld && notice.value !== undefined && (message.flags & NLM_F_REPLACE) === 0
+      // Something came beside what stood there (`ip route append`): replacing one would leave the other.
+      const isBeside = kind.severalOf !== undefined && wasHeld && notice.value !== undefined && (message.flags & NLM_F_REPLACE) === 0
       if (isBeside) surplus.set(notice.key, (surplus.get(notice.key) ?? 0) + 1)
       return notice
     },
@@ -93,8 +95,9 @@ async function listEntries<V>(context: NetlinkContext, kind: EntryKind<V>, surpl
   surplus.clear()
   for (const value of await kind.list(signal)) {
     const key = kind.keyOf(value)
-    if (found.has(key)) surplus.set(key, (surplus.get(key) ?? 0) + 1)
-    found.set(key, found.has(key) ? kind.isTwice(value) : value)
+    const isSecond = kind.severalOf !== undefined && found.has(key)
+    if (isSecond) surplus.set(key, (surplus.get(key) ?? 0) + 1)
+    found.set(key, isSecond && kind.severalOf ? kind.severalOf(value) : value)
   }
   kind.held.endList(found)
   return found
@@ -117,7 +120,8 @@ async function commitOnce<V>(
       refused.set(key, error)
     }
   }
-  for (const [key, value] of delta.put) add(key, () => [...removeSurplus(kind, surplus, key, value), ...kind.put(key, value)])
+  for (const [key, value] of inOrder(kind, delta.put))
+    add(key, () => [...removeSurplus(kind, surplus, key, value), ...kind.put(key, value)])
   for (const [key, value] of delta.remove) add(key, () => [...removeSurplus(kind, surplus, key, value), ...kind.remove(key, value)])
   // Before the first send: notices of what we do come while it is done.
   for (const [key, value] of delta.put) if (!refused.has(key)) kind.held.learn(key, value)
@@ -128,11 +132,18 @@ async function commitOnce<V>(
   return failures
 }
 
+function inOrder<V>(kind: EntryKind<V>, put: ReadonlyMap<string, V>): Iterable<readonly [string, V]> {
+  if (kind.isFirst === undefined) return put
+  const [first, rest]: [[string, V][], [string, V][]] = [[], []]
+  for (const entry of put) (kind.isFirst(entry[1]) ? first : rest).push(entry)
+  return [...first, ...rest]
+}
+
 function removeSurplus<V>(kind: EntryKind<V>, surplus: Map<string, number>, key: string, value: V): Operation[] {
   const count = surplus.get(key)
-  if (count === undefined) return []
+  if (count === undefined || kind.severalOf === undefined) return []
   surplus.delete(key)
-  const removal = kind.remove(key, kind.isTwice(value))
+  const removal = kind.remove(key, kind.severalOf(value))
   return Array.from({ length: count }, () => removal).flat()
 }
 

@@ -1,4 +1,4 @@
-import { type Ip, ipFromBytes, ipToBytes } from '../../net/ip.ts'
+import { ipFromBytes, ipToBytes } from '../../net/ip.ts'
 import { macFromBytes, macToBytes } from '../../net/mac.ts'
 import { type FdbEntry, keyOf } from '../objects.ts'
 import { AF_BRIDGE, ERRNO, NDMSG_BYTES, NUD_PERMANENT, RTM } from './constants.ts'
@@ -25,7 +25,6 @@ function fdbKind(context: NetlinkContext): EntryKind<FdbEntry> {
     keyOf: keyOf.fdb,
     linkOf: ({ link }) => link,
     matches: isSame,
-    isTwice: (entry) => ({ ...entry, dst: '' as Ip }),
     async list(signal) {
       const found: FdbEntry[] = []
       const devices = [...context.links.all()].filter((link) => link.kind === 'vxlan' && isOurs(link))

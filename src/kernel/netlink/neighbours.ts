@@ -22,8 +22,6 @@ function neighbourKind(context: NetlinkContext): EntryKind<Neighbour> {
     keyOf: keyOf.neighbours,
     linkOf: ({ link }) => link,
     matches: isSame,
-    // The kernel has one entry for each link and address.
-    isTwice: (neighbour) => neighbour,
     async list(signal) {
       const found: Neighbour[] = []
       for (const family of FAMILIES) {

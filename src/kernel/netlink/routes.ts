@@ -41,7 +41,7 @@ function routeKind(context: NetlinkContext): EntryKind<Route> {
     keyOf: keyOf.routes,
     linkOf: ({ link }) => link,
     matches: isSameRoute,
-    isTwice: (route) => ({ table: route.table, destination: route.destination, metric: route.metric, type: 'unicast' }),
+    severalOf: (route) => ({ table: route.table, destination: route.destination, metric: route.metric, type: 'unicast' }),
     async list(signal) {
       const found: Route[] = []
       for (const family of FAMILIES) {
