@@ -58,6 +58,15 @@ test('ten who apply the same at once all succeed, and one creates', async () => 
   assert.is(runs.filter((done) => done.out === 'ippool/p9 created\n').length, 1)
 })
 
+test('of overlapping pools that are made at once, one stays', async () => {
+  const nested = (i: number) =>
+    `apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: n${i}}\nspec: {cidr: 10.64.0.0/${16 + i}}\n`
+  const runs = await Promise.all(Array.from({ length: 8 }, (_, i) => margay(['create', '-f', '-'], trusted(), nested(i))))
+  assert.equal(runs.map((done) => done.code).sort(), [0, 1, 1, 1, 1, 1, 1, 1])
+  const names = (await margay(['get', 'pools', '-o', 'name'], trusted())).out.split('\n').filter((name) => name.startsWith('ippool/n'))
+  assert.is(names.length, 1)
+})
+
 const refused: readonly (readonly [name: string, env: () => Readonly<Record<string, string>>, err: RegExp])[] = [
   ['a certificate authority that did not sign', () => trusted({ MARGAY_ETCD_CA_FILE: pki.otherCa }), /https:\/\/127\.0\.0\.1:\d+/],
   [

@@ -21,9 +21,14 @@ export function renderFacts(facts: readonly (readonly [name: string, value: stri
   return facts.map(([name, value]) => `${name.padEnd(width)}${value.replaceAll('\n', `\n${' '.repeat(width)}`)}\n`).join('')
 }
 
-/** Two-blank JSON with a newline. */
+/** Two-blank JSON with a newline. Integers that a JavaScript number cannot hold are texts, so that no reader loses digits. */
 export function renderJson(value: unknown): string {
-  return `${JSON.stringify(value, (_, each) => (typeof each === 'bigint' ? each.toString() : each), 2)}\n`
+  return `${JSON.stringify(value, (_, each) => (typeof each === 'bigint' ? exact(each) : each), 2)}\n`
+}
+
+function exact(value: bigint): number | string {
+  const number = Number(value)
+  return Number.isSafeInteger(number) ? number : String(value)
 }
 
 /** Block-style YAML; long lines are not folded. */

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { ValidationError } from '../errors.ts'
+import { ConflictError, ValidationError } from '../errors.ts'
 import { decodeBlock } from '../model/codec.ts'
 import type { IPPool } from '../model/ip-pool.ts'
 import type { Block } from '../model/ipam-block.ts'
 import { BLOCKS_PREFIX } from '../model/keys.ts'
 import { checkPoolBlocks, checkPoolOverlap } from '../model/pools.ts'
-import { listResources, updateResource } from '../store/resource-store.ts'
+import { listResources, removeResource, updateResource } from '../store/resource-store.ts'
 import type { Store } from '../store/store.ts'
 import type { Session } from './session.ts'
 
@@ -22,6 +22,21 @@ export async function checkNewPool(store: Store, pool: IPPool, signal: AbortSign
   const issues = [...checkPoolOverlap(pool, others), ...checkPoolBlocks(pool, await readBlocks(store, signal))]
   if (issues.length === 0) return
   throw new ValidationError(issues.map(({ path, message }) => `${path}: ${message}`).join('; '), issues)
+}
+
+/**
+ * Takes a pool back that was made at the same time as another that it overlaps: the one that etcd has first stays.
+ *
+ * @throws {ConflictError} naming the other pool
+ */
+export async function yieldToOlderPool(store: Store, pool: IPPool, signal: AbortSignal): Promise<void> {
+  const born = Number(pool.metadata.resourceVersion)
+  const { resources } = await listResources(store, { kind: 'IPPool' }, signal)
+  const older = resources.filter((other) => Number(other.metadata.resourceVersion) < born)
+  const [issue] = checkPoolOverlap(pool, older)
+  if (issue === undefined) return
+  await removeResource(store, { kind: 'IPPool', name: pool.metadata.name, revision: born }, signal)
+  throw new ConflictError('conflict', `${issue.path}: ${issue.message}, which was made at the same time`)
 }
 
 async function readBlocks(store: Store, signal: AbortSignal): Promise<readonly Block[]> {

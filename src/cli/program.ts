@@ -52,7 +52,9 @@ export async function runCli(argv: readonly string[], context: Context): Promise
     await createProgram(context, outcome).parseAsync([...argv], { from: 'user' })
     return outcome.code
   } catch (error) {
-    return reportFault(error, context)
+    if (!context.signal.aborted) return reportFault(error, context)
+    context.err('margay: interrupted\n')
+    return 1
   }
 }
 

@@ -14,7 +14,7 @@ import {
 import type { Context } from './context.ts'
 import { nameOf } from './kind.ts'
 import { removeNodeLeftovers } from './node-steps.ts'
-import { checkNewPool, emptyPool } from './pool-steps.ts'
+import { checkNewPool, emptyPool, yieldToOlderPool } from './pool-steps.ts'
 import type { Session } from './session.ts'
 
 /** What is done with resources that a person gives. */
@@ -34,9 +34,12 @@ export async function writeResource(session: Session, context: Context, verb: Ve
   const { metadata, kind } = given
   const said = (done: string) => `${nameOf(kind, metadata.name, metadata.namespace)} ${done}`
   if (verb === 'replace') return said(await replaceResource(session, given, context.signal))
-  if (verb === 'apply') return said((await applyResource(session.store, given, context.signal)).outcome)
-  await createResource(session.store, given, context.signal)
-  return said('created')
+  const { resource, outcome } =
+    verb === 'apply'
+      ? await applyResource(session.store, given, context.signal)
+      : { resource: await createResource(session.store, given, context.signal), outcome: 'created' as const }
+  if (resource.kind === 'IPPool' && outcome === 'created') await yieldToOlderPool(session.store, resource, context.signal)
+  return said(outcome)
 }
 
 /** What must hold, or be there, before the resource is written. */
