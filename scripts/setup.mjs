@@ -140,7 +140,7 @@ function npmPath() {
 async function buildNative(say) {
   if (!existsSync(join(ROOT, 'scripts/native.mjs'))) return
   const text = await run(process.execPath, ['scripts/native.mjs'])
-  for (const line of text.split('\n').filter((part) => part !== '')) say(line)
+  for (const line of text.split('\n').filter((part) => part !== '' && !part.endsWith('is up to date'))) say(line)
 }
 
 async function buildDist(say) {
