@@ -41,6 +41,9 @@ function routeKind(context: NetlinkContext): EntryKind<Route> {
     keyOf: keyOf.routes,
     linkOf: ({ link }) => link,
     matches: isSameRoute,
+    // IPv6 refuses a next hop, onlink or not, that another route leads out of another link (ip6_route_check_nh_onlink, Linux 4.19): a route
+    // to the next hop itself must stand before.
+    isFirst: (route) => route.type === 'unicast' && route.nextHop === undefined,
     severalOf: (route) => ({ table: route.table, destination: route.destination, metric: route.metric, type: 'unicast' }),
     async list(signal) {
       const found: Route[] = []
