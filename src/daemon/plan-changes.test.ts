@@ -121,7 +121,7 @@ test('after any sequence of changes what is wanted is what a fresh plan of the s
         assert.equal(planner.tables, fresh(view, facts))
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 80 },
   )
 })
 
@@ -139,7 +139,7 @@ test('the order in which a view holds its entries does not matter', () => {
       }
       assert.equal(fresh(shuffled, facts), fresh(view, facts))
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
 

@@ -14,6 +14,9 @@ function all<T extends keyof Desired>(view: TestView, table: T, facts: Partial<F
   return [...planView(view, someFacts(facts)).values()].flatMap(({ part }) => (part?.[table] ?? []) as readonly unknown[])
 }
 
+/** The routes that IPv6 needs beside those of blocks, so that the kernel takes a tunnel address for a next hop. */
+const TUNNEL_ROUTES6 = ['fd65::2:0/128 dev margay.vxlan6', 'fd65::3:0/128 dev margay.vxlan6']
+
 function routes(view: TestView, facts: Partial<Facts> = {}): readonly string[] {
   return (all(view, 'routes', facts) as readonly Route[]).map(showRoute)
 }
@@ -44,6 +47,7 @@ test('vxlan: every block is behind its host’s tunnel address', () => {
     'blackhole fd65::1:0/122',
     'fd65::2:0/122 via fd65::2:0 dev margay.vxlan6 onlink',
     'fd65::3:0/122 via fd65::3:0 dev margay.vxlan6 onlink',
+    ...TUNNEL_ROUTES6,
   ])
   assert.equal(problems(threeHosts()), [])
 })
@@ -57,6 +61,7 @@ test('vxlan-cross-subnet: the same subnet is routed, the rest is wrapped', () =>
     'blackhole fd65::1:0/122',
     'fd65::2:0/122 via 2001:db8::2 dev eth0 onlink',
     'fd65::3:0/122 via fd65::3:0 dev margay.vxlan6 onlink',
+    ...TUNNEL_ROUTES6,
   ])
   assert.equal(peers(view), [
     'h2 v4 direct 192.0.2.2 1500 1',
@@ -186,6 +191,12 @@ test('a switch to direct keeps device, entries and the smaller MTU until it has 
   })
   assert.equal(look({ netns, isSettling: true }), { links: ['margay.vxlan 1450', 'margay.vxlan6 1430', 'mgyw1 1450'], entries: 4 })
   assert.equal(look({ netns }), { links: ['mgyw1 1500'], entries: 0 })
+})
+
+test('a host with a workload has a route to the workloads’ gateway, so that proxy ARP answers for it', () => {
+  const gateway = '169.254.1.1/32 dev eth0 metric 32768'
+  assert.is(routes(threeHosts()).includes(gateway), false)
+  assert.is(routes(threeHosts().endpoint(anEndpoint('w1', 'h1', ['10.65.1.9']))).includes(gateway), true)
 })
 
 test('forwarding is turned on by a pool, and by nothing on a host without one', () => {

@@ -13,7 +13,7 @@ import { planBlock, routeMetric } from '../routing/plan.ts'
 import { type Path, pathTo } from '../routing/switch.ts'
 import type { View } from '../store/view.ts'
 import { WORKLOAD_PREFIX } from '../workloads/interfaces.ts'
-import { planEndpoint } from '../workloads/plan.ts'
+import { gatewayRoute, planEndpoint } from '../workloads/plan.ts'
 import { type Facts, factKey, switchPair } from './facts.ts'
 import { allGroups, type GroupId, viewKey } from './groups.ts'
 import type { Planned } from './memo.ts'
@@ -117,13 +117,14 @@ function plannedNat({ pools, felix, tunnels, local }: PlanContext): GroupPlan {
   return planned({ policy: planNat({ pools: pools.map(({ pool }) => pool), felix, tunnels: sources, vxlanPort, hostSets: HOST_SETS }) })
 }
 
-function plannedForwarding({ facts, felix, pools, endpoints }: PlanContext): GroupPlan {
+function plannedForwarding({ facts, felix, pools, endpoints, local }: PlanContext): GroupPlan {
   const sysctls = planForwarding({
     isWanted: felix.ipForwarding !== 'Disabled' && (pools.length > 0 || endpoints.size > 0),
     hasIpv6: facts.capabilities.hasIpv6,
     advertisedLinks: facts.advertisedLinks,
   })
-  return planned({ sysctls })
+  const uplink = local.underlay[4]?.uplink
+  return planned({ sysctls, routes: uplink === undefined || endpoints.size === 0 ? [] : [gatewayRoute(uplink)] })
 }
 
 function plannedPeer(name: string, context: PlanContext): GroupPlan {
@@ -135,23 +136,28 @@ function plannedPeer(name: string, context: PlanContext): GroupPlan {
   const routes: Route[] = []
   for (const family of tunnels) {
     const ip = peer.vtep[family]?.ip
-    if (ip === undefined || isInBlockOf(ip, name, context, reads)) continue
+    if (ip === undefined || !needsTunnelRoute(ip, name, context, reads)) continue
     const route = tunnelAddressRoute(local, peer, family, MAIN_TABLE)
     if (route !== undefined) routes.push(route)
   }
   return planned({ ...part, routes }, reads)
 }
 
-/** Whether the route of a block leads a tunnel address to its host already; what was looked at is added to `reads`. */
-function isInBlockOf(ip: Ip, node: string, context: PlanContext, reads: string[]): boolean {
+/**
+ * Whether a peer's tunnel address needs a route of its own; what was looked at is added to `reads`. It does where the route of no block
+ * leads it there, and for IPv6 always: there the kernel refuses a next hop that it would itself look for on another link, and while a
+ * block is routed directly its tunnel address is such a one.
+ */
+function needsTunnelRoute(ip: Ip, node: string, context: PlanContext, reads: string[]): boolean {
   const pool = poolOf(context, ip)
-  if (pool === undefined) return false
+  if (pool === undefined) return true
   const cidr = blockOf(ip, pool.blockSize)
   reads.push(viewKey('IPAMBlock', cidr))
   const block = context.view.get('IPAMBlock').get(cidr)
-  if (block === undefined || block.deleted || pool.owner.owner !== 'margay') return false
+  if (block === undefined || block.deleted || pool.owner.owner !== 'margay') return true
   const { owner, borrowed } = blockRoutes(block)
-  return (borrowed.get(ip) ?? owner) === node
+  const borrower = borrowed.get(ip)
+  return borrower === undefined ? owner !== node || pool.family === 6 : borrower !== node
 }
 
 function plannedBlock(cidr: Cidr, context: PlanContext): GroupPlan {

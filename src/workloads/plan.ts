@@ -33,6 +33,8 @@ const OWN_ORCHESTRATORS: readonly string[] = ['margay']
 /** Calico's priority of a workload's route; a lower one means "prefer me" to its BGP (live migration). */
 const NORMAL_PRIORITY = 1024
 
+const GATEWAY_METRIC = 32_768
+
 /**
  * Everything that the host needs for one workload of its own: the veth pair, its parameters, the gateway, the routes and the
  * neighbour entries. Nothing of an endpoint that is not in order is set up.
@@ -51,6 +53,15 @@ export function planEndpoint(input: EndpointInput): EndpointPlan {
   const unserved = addresses.find((ip) => !served.includes(ip))
   const shortfall = unserved === undefined ? undefined : `its address ${unserved} can't be used: the host's kernel has no IPv6`
   return served.length === 0 ? refuse(shortfall ?? 'it has no address') : { part: partOf(input, link, served), problem: shortfall }
+}
+
+/**
+ * The host's own route to the gateway's address, on the uplink. Proxy ARP answers for an address only where the host has a route to it by
+ * another interface than the question came from: without this, workloads of a host that has no default route would have no gateway.
+ * No packet takes it; the high metric leaves the address to whoever really has it there.
+ */
+export function gatewayRoute(uplink: string): Route {
+  return { table: MAIN_TABLE, destination: hostCidr(GATEWAYS[4]), metric: GATEWAY_METRIC, type: 'unicast', link: uplink }
 }
 
 function refuse(problem: string): EndpointPlan {
