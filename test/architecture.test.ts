@@ -24,7 +24,7 @@ const PERMITTED: Readonly<Record<string, readonly string[]>> = {
   observe: ['kernel', 'model', 'net'],
   daemon: [
     ...['net', 'model', 'store', 'ipam', 'encap', 'routing', 'policy', 'workloads', 'plugins', 'kernel', 'reconcile', 'observe'],
-    'config.ts',
+    ...['config', 'config.ts'],
   ],
   cli: ['ipam', 'store', 'encap', 'routing', 'policy', 'workloads', 'model', 'net', 'config.ts'],
 }
