@@ -42,7 +42,7 @@ const PURE = ['net', 'encap', 'routing', 'policy', 'workloads']
 const sources = findSources('src')
 const texts = new Map(sources.map((path) => [path, readFileSync(path, 'utf8')]))
 const importsOf = new Map([...texts].map(([path, text]) => [path, findImports(path, text)]))
-const shipped = sources.filter((path) => !path.endsWith('.test.ts'))
+const shipped = sources.filter((path) => !/\.(test|compliance)\.ts$/.test(path))
 
 test('src holds the folders of the plan and no others', () => {
   const folders = readdirSync('src').filter((name) => statSync(join('src', name)).isDirectory())
