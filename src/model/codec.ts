@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { type Issue, ValidationError } from '../errors.ts'
 import { decodeBlock } from './ipam-block-codec.ts'
-import { describeFault, describeIssues, showPath } from './issues.ts'
+import { describeIssues, faultsOf, parseAs } from './issues.ts'
 import { parseJson, stringifyJson } from './json.ts'
 import { parseKey } from './keys.ts'
 import {
@@ -73,10 +73,8 @@ export function readResource<K extends ResourceKind>(
 ): { readonly resource?: ResourceTypes[K]; readonly issues: readonly Issue[] } {
   const schema = resourceSchema(kind)
   const cleaned = withoutAbsent(schema, { ...raw, spec: raw['spec'] ?? {} })
-  const result = schema.safeParse(cleaned, { reportInput: true })
-  if (!result.success) {
-    return { issues: result.error.issues.map((fault) => ({ path: showPath(fault.path), message: describeFault(fault) })) }
-  }
+  const result = schema.safeParse(cleaned)
+  if (!result.success) return { issues: faultsOf(schema, cleaned) }
   const value = withUnknown(schema, cleaned, result.data, true) as JsonObject
   return { resource: { ...value, apiVersion: API_VERSION, kind } as unknown as ResourceTypes[K], issues: [] }
 }
@@ -103,10 +101,7 @@ export function encodeLive(record: LiveRecord): string {
  * @throws {ValidationError} with every issue
  */
 export function decodeLive(value: string): LiveRecord {
-  const result = liveRecordSchema.safeParse(parseJson(value), { reportInput: true })
-  if (result.success) return result.data
-  const issues = result.error.issues.map((fault) => ({ path: showPath(fault.path), message: describeFault(fault) }))
-  throw new ValidationError(`not a live record: ${describeIssues(issues)}`, issues)
+  return parseAs('a live record', liveRecordSchema, parseJson(value))
 }
 
 /** The whole of a resource of this kind in Go's order. */

@@ -4,7 +4,7 @@ import { type Cidr, lengthOf } from '../net/cidr.ts'
 import { addressBits, familyOf } from '../net/ip.ts'
 import { cidrField } from './fields.ts'
 import type { Block, BlockAttribute } from './ipam-block.ts'
-import { describeFault, describeIssues, showPath } from './issues.ts'
+import { parseAs } from './issues.ts'
 import { parseJson, stringifyJson } from './json.ts'
 import { isObject, type JsonObject } from './shape.ts'
 
@@ -42,12 +42,7 @@ const blockSchema = z.looseObject({
  * @throws {ValidationError} with every issue
  */
 export function decodeBlock(text: string): Block {
-  const result = blockSchema.safeParse(parseJson(text), { reportInput: true })
-  if (!result.success) {
-    const issues = result.error.issues.map((fault) => ({ path: showPath(fault.path), message: describeFault(fault) }))
-    throw new ValidationError(`not a block: ${describeIssues(issues)}`, issues)
-  }
-  const raw = result.data
+  const raw = parseAs('a block', blockSchema, parseJson(text))
   checkSize(raw.cidr, raw.allocations.length)
   const { cidr, affinity, hostAffinity, affinity_claim_time, allocations, unallocated, attributes, ...rest } = raw
   const { sequenceNumber, sequenceNumberForAllocation, deleted, ...unknown } = rest

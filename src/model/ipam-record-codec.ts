@@ -1,11 +1,10 @@
 import * as z from 'zod'
-import { ValidationError } from '../errors.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { cidrField } from './fields.ts'
 import type { BlockAffinity } from './ipam-affinity.ts'
 import type { IpamConfig } from './ipam-config.ts'
 import type { IpamHandle } from './ipam-handle.ts'
-import { describeFault, describeIssues, showPath } from './issues.ts'
+import { parseAs } from './issues.ts'
 import { parseJson, stringifyJson } from './json.ts'
 
 const affinitySchema = z.looseObject({
@@ -31,7 +30,7 @@ const configSchema = z.looseObject({
  * @throws {ValidationError} with every issue
  */
 export function decodeAffinity(text: string): BlockAffinity {
-  const { state, deleted, ...unknown } = read('a block affinity', affinitySchema, text.trim() === '' ? '{}' : text)
+  const { state, deleted, ...unknown } = parseAs('a block affinity', affinitySchema, parseJson(text.trim() === '' ? '{}' : text))
   return { state: state || 'confirmed', deleted: deleted ?? false, ...keep(unknown) }
 }
 
@@ -46,7 +45,7 @@ export function encodeAffinity(affinity: BlockAffinity): string {
  * @throws {ValidationError} with every issue
  */
 export function decodeHandle(text: string): IpamHandle {
-  const { block, deleted, ...unknown } = read('an IPAM handle', handleSchema, text)
+  const { block, deleted, ...unknown } = parseAs('an IPAM handle', handleSchema, parseJson(text))
   return { blocks: new Map(Object.entries(block ?? {}) as [Cidr, number][]), deleted: deleted ?? false, ...keep(unknown) }
 }
 
@@ -62,10 +61,10 @@ export function encodeHandle(handle: IpamHandle): string {
  * @throws {ValidationError} with every issue
  */
 export function decodeIpamConfig(text: string): IpamConfig {
-  const { strict_affinity, auto_allocate_blocks, maxBlocksPerHost, ipCooldownSeconds, ...unknown } = read(
+  const { strict_affinity, auto_allocate_blocks, maxBlocksPerHost, ipCooldownSeconds, ...unknown } = parseAs(
     'an IPAM configuration',
     configSchema,
-    text,
+    parseJson(text),
   )
   return {
     strictAffinity: strict_affinity ?? false,
@@ -85,13 +84,6 @@ export function encodeIpamConfig(config: IpamConfig): string {
     ipCooldownSeconds: config.ipCooldownSeconds || undefined,
     ...config.unknown,
   })
-}
-
-function read<S extends z.ZodType>(what: string, schema: S, text: string): z.infer<S> {
-  const result = schema.safeParse(parseJson(text), { reportInput: true })
-  if (result.success) return result.data
-  const issues = result.error.issues.map((fault) => ({ path: showPath(fault.path), message: describeFault(fault) }))
-  throw new ValidationError(`not ${what}: ${describeIssues(issues)}`, issues)
 }
 
 function keep(unknown: Readonly<Record<string, unknown>>) {

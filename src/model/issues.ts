@@ -1,5 +1,5 @@
 import type * as z from 'zod'
-import type { Issue } from '../errors.ts'
+import { type Issue, ValidationError } from '../errors.ts'
 
 /** A field path as people write it: `spec.ports[0].port`. */
 export function showPath(path: readonly PropertyKey[]): string {
@@ -28,6 +28,24 @@ export function describeFault(fault: z.core.$ZodIssue): string {
     default:
       return fault.message
   }
+}
+
+/**
+ * The value as the schema gives it.
+ *
+ * @throws {ValidationError} `not <what>: …` with every issue
+ */
+export function parseAs<S extends z.ZodType>(what: string, schema: S, value: unknown): z.infer<S> {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const issues = faultsOf(schema, value)
+  throw new ValidationError(`not ${what}: ${describeIssues(issues)}`, issues)
+}
+
+/** Everything that is wrong. Parses once more: faults hold what was given only when asked, and asking makes every parse slower. */
+export function faultsOf(schema: z.ZodType, value: unknown): readonly Issue[] {
+  const { error } = schema.safeParse(value, { reportInput: true })
+  return (error?.issues ?? []).map((fault) => ({ path: showPath(fault.path), message: describeFault(fault) }))
 }
 
 /** `: did you mean "X"?` with the candidate that is nearest to what was given, or nothing if none is near. */
