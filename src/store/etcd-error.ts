@@ -46,7 +46,8 @@ export function faultOf(error: ServiceError): Fault {
 
 function connectionFault(text: string): Fault {
   if (!/No connection established|Name resolution failed|No addresses resolved/.test(text)) return 'interrupted'
-  return TLS.test(text) ? 'tls' : 'unreachable'
+  // A server that dies during the handshake looks like one that does not speak TLS.
+  return TLS.test(text) && !/disconnected before secure/.test(text) ? 'tls' : 'unreachable'
 }
 
 /** Why a call failed, in words for a person; `caFile` is named where the server's certificate is not of that CA. */
@@ -74,7 +75,7 @@ const REASONS: readonly (readonly [RegExp, Words])[] = [
     (_text, caFile) =>
       `its certificate is not signed by ${caFile === '' ? "one of this system's CAs (no caFile is given)" : `the CA in ${caFile}`}`,
   ],
-  [/wrong version number|packet length too long/i, 'it does not speak TLS (is the endpoint http://?)'],
+  [/wrong version number|packet length too long|disconnected before secure/i, 'it does not speak TLS (is the endpoint http://?)'],
   [/certificate required|bad certificate|handshake failure|unknown ca|alert/i, 'it demands a client certificate that its CA has signed'],
   [/authentication failed/, 'the user name or the password is wrong'],
   [/^Failed to connect/, 'it does not speak gRPC without TLS (is the endpoint https://?)'],

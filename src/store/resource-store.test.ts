@@ -139,7 +139,6 @@ function endpoint(namespace: string): WorkloadEndpoint {
     workload: 'web',
     endpoint: 'eth0',
     interfaceName: 'mgy0123',
-    ipNetworks: [parseCidr('10.65.0.1/32')],
   }
   return { apiVersion: API_VERSION, kind: 'WorkloadEndpoint', metadata: { name: '', namespace }, spec }
 }

@@ -10,6 +10,8 @@ export interface EtcdOptions {
   readonly members?: number
   /** Serves TLS and demands client certificates of the CA that comes with it. */
   readonly tls?: boolean
+  /** Serves TLS with these files and demands no client certificate; the cluster is not waited for beyond its listening. */
+  readonly certificate?: { readonly ca: string; readonly cert: string; readonly key: string }
   /** Turns authentication on: root/rootpw, and agent/agentpw who may read and write what margay uses. */
   readonly auth?: boolean
   /** Data folder, kept when the cluster is closed; without, one of its own that goes with it. */
@@ -40,6 +42,8 @@ export interface EtcdCluster {
   readonly pki: Pki | undefined
   /** Runs etcdctl against the first running member; gives what it printed. */
   ctl(...args: string[]): string
+  /** Removes the data of all members, which must be down: they start as a new cluster. */
+  wipe(): void
   close(): Promise<void>
 }
 
@@ -61,12 +65,21 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<EtcdCluster>
   const initial = ports.flatMap((port, i) => (i % 2 ? [`m${(i - 1) / 2}=http://127.0.0.1:${port}`] : [])).join(',')
   const members = Array.from({ length: options.members ?? 1 }, (_, i) => {
     const [clientPort = 0, peerPort = 0] = ports.slice(2 * i)
-    return new Member({ name: `m${i}`, dir, clientPort, peerPort, initial, pki, flags: options.flags ?? [] })
+    return new Member({
+      name: `m${i}`,
+      dir,
+      clientPort,
+      peerPort,
+      initial,
+      pki,
+      flags: [...certificateFlags(options), ...(options.flags ?? [])],
+      isTls: pki !== undefined || options.certificate !== undefined,
+    })
   })
   const cluster = makeCluster({ members, dir, pki, keepDir: options.dir !== undefined, hasAuth: options.auth === true })
   try {
     await Promise.all(members.map((member) => member.start()))
-    await waitUntil(() => cluster.isHealthy(), 15_000, 'etcd did not get healthy')
+    if (!options.certificate) await waitUntil(() => cluster.isHealthy(), 15_000, 'etcd did not get healthy')
     if (options.auth) enableAuth(cluster)
   } catch (error) {
     await cluster.close()
@@ -110,7 +123,12 @@ interface MemberOptions {
   readonly peerPort: number
   readonly initial: string
   readonly pki: Pki | undefined
+  readonly isTls: boolean
   readonly flags: readonly string[]
+}
+
+function certificateFlags({ certificate }: EtcdOptions): string[] {
+  return certificate ? ['--cert-file', certificate.cert, '--key-file', certificate.key] : []
 }
 
 class Member implements EtcdMember {
@@ -122,7 +140,7 @@ class Member implements EtcdMember {
   constructor(options: MemberOptions) {
     this.#options = options
     this.clientPort = options.clientPort
-    this.endpoint = `${options.pki ? 'https' : 'http'}://127.0.0.1:${options.clientPort}`
+    this.endpoint = `${options.isTls ? 'https' : 'http'}://127.0.0.1:${options.clientPort}`
   }
 
   get isRunning(): boolean {
@@ -237,6 +255,9 @@ function makeCluster({ members, dir, pki, keepDir, hasAuth }: ClusterParts) {
       } catch {
         return false
       }
+    },
+    wipe(): void {
+      for (const [i] of members.entries()) rmSync(join(dir, `m${i}`), { recursive: true, force: true })
     },
     async close(): Promise<void> {
       await Promise.all(members.map((member) => member.kill()))
