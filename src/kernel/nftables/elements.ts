@@ -1,5 +1,4 @@
-import { type Cidr, ipOf, lengthOf } from '../../net/cidr.ts'
-import { addressBits, type Family, formatIp, type Ip, ipFromBytes, ipToBytes, ipToNumber } from '../../net/ip.ts'
+import { addressBits, type Family, formatIp, type Ip, ipFromBytes, ipToBytes } from '../../net/ip.ts'
 import { eachAttribute, type MessageWriter, readAttributes, readNested } from '../netlink/message.ts'
 import * as nft from './protocol.ts'
 
@@ -21,14 +20,9 @@ export const ELEMENTS_PER_MESSAGE = 1000
  */
 export function writeElements(writer: MessageWriter, type: ElementType, elements: Iterable<string>): void {
   for (const element of elements) {
-    if (!type.isInterval) {
-      writeElement(writer, ipToBytes(element as Ip), false)
-      continue
-    }
-    const { first, last } = elementRange(type.family, element)
-    writeElement(writer, ipToBytes(formatIp(type.family, first)), false)
-    const isOpen = last === lastAddress(type.family)
-    if (!isOpen) writeElement(writer, ipToBytes(formatIp(type.family, last + 1n)), true)
+    const { first, end } = type.isInterval ? elementRange(type.family, element) : { first: ipToBytes(element as Ip), end: undefined }
+    writeElement(writer, first, false)
+    if (end) writeElement(writer, end, true)
   }
 }
 
@@ -39,17 +33,27 @@ function writeElement(writer: MessageWriter, key: Uint8Array, isEnd: boolean): v
   })
 }
 
-/** An address or a prefix, or `first-last` where somebody else put in what is no prefix. */
-function elementRange(family: Family, element: string): { readonly first: bigint; readonly last: bigint } {
+/** An address or a prefix, or `first-last` where somebody else put in what is no prefix. `end` is the first address behind it. */
+function elementRange(family: Family, element: string): { readonly first: Buffer; readonly end: Buffer | undefined } {
   const dash = element.indexOf('-')
-  if (dash > 0) return { first: ipToNumber(element.slice(0, dash) as Ip), last: ipToNumber(element.slice(dash + 1) as Ip) }
-  if (!element.includes('/')) return { first: ipToNumber(element as Ip), last: ipToNumber(element as Ip) }
-  const first = ipToNumber(ipOf(element as Cidr))
-  return { first, last: first + (1n << BigInt(addressBits(family) - lengthOf(element as Cidr))) - 1n }
+  if (dash > 0)
+    return { first: ipToBytes(element.slice(0, dash) as Ip), end: addBit(ipToBytes(element.slice(dash + 1) as Ip), addressBits(family)) }
+  const slash = element.indexOf('/')
+  const first = ipToBytes((slash < 0 ? element : element.slice(0, slash)) as Ip)
+  return { first, end: addBit(first, slash < 0 ? addressBits(family) : Number(element.slice(slash + 1))) }
 }
 
-function lastAddress(family: Family): bigint {
-  return (1n << BigInt(addressBits(family))) - 1n
+/** The address that is higher by the last bit of a prefix of this length; undefined behind the last address there is. */
+function addBit(address: Buffer, length: number): Buffer | undefined {
+  if (length === 0) return undefined
+  const sum = Buffer.from(address)
+  let carry = 0x80 >> ((length - 1) & 7)
+  for (let i = (length - 1) >> 3; i >= 0 && carry > 0; i--) {
+    const byte = (sum[i] ?? 0) + carry
+    sum[i] = byte & 255
+    carry = byte >> 8
+  }
+  return carry > 0 ? undefined : sum
 }
 
 /** One entry of a set as the kernel lists it. */
@@ -79,20 +83,30 @@ export function elementsFrom(type: ElementType, entries: readonly RawElement[]):
   const members = new Set<string>()
   let start: Buffer | undefined
   for (const { key, isEnd } of sorted) {
-    if (start) members.add(rangeText(type.family, start, numberOf(key) - 1n))
+    if (start) members.add(rangeText(type.family, start, key))
     start = isEnd ? undefined : key
   }
-  if (start) members.add(rangeText(type.family, start, lastAddress(type.family)))
+  if (start) members.add(rangeText(type.family, start, undefined))
   return members
 }
 
-function rangeText(family: Family, start: Buffer, last: bigint): string {
-  const first = numberOf(start)
-  const bits = (last - first).toString(2).length
-  const hostBits = last === first ? 0 : bits
-  const isPrefix = last - first + 1n === 1n << BigInt(hostBits) && first % (1n << BigInt(hostBits)) === 0n
-  if (isPrefix) return `${ipFromBytes(start)}/${addressBits(family) - hostBits}`
+/** The prefix between two addresses (the second is outside; absent: to the last there is), or `first-last` if it is none. */
+function rangeText(family: Family, start: Buffer, end: Buffer | undefined): string {
+  const shortest = addressBits(family) - trailingZeros(start)
+  for (let length = shortest; length <= addressBits(family); length++) {
+    const behind = addBit(start, length)
+    if (behind === end || (behind && end?.equals(behind))) return `${ipFromBytes(start)}/${length}`
+  }
+  const last = end ? numberOf(end) - 1n : (1n << BigInt(addressBits(family))) - 1n
   return `${ipFromBytes(start)}-${formatIp(family, last)}`
+}
+
+function trailingZeros(address: Buffer): number {
+  for (let i = address.length - 1; i >= 0; i--) {
+    const byte = address[i] ?? 0
+    if (byte !== 0) return (address.length - 1 - i) * 8 + (31 - Math.clz32(byte & -byte))
+  }
+  return address.length * 8
 }
 
 function numberOf(key: Buffer): bigint {
