@@ -7,15 +7,18 @@ const MAX_WAITING = 20_000
 /** Events between those who find them and the one who reads them; bounded. */
 export class EventQueue {
   private waiting: KernelEvent[] = []
+  /** Events without a value that wait: one of each is enough. */
+  private readonly marks = new Set<string>()
   private wake: (() => void) | undefined
   private isClosed = false
 
   /** Adds an event; readers are woken by `flush`, so that a burst is one wake-up. */
   push(event: KernelEvent): void {
-    if (event.type !== 'changed' && this.waiting.some((other) => isSameEvent(other, event))) return
+    const mark = markOf(event)
+    if (mark !== undefined && this.marks.has(mark)) return
+    if (mark !== undefined) this.marks.add(mark)
     this.waiting.push(event)
-    if (this.waiting.length <= MAX_WAITING) return
-    this.waiting = [...APPLY_ORDER.map((table) => ({ type: 'stale', table }) as const), { type: 'interfaces' }]
+    if (this.waiting.length > MAX_WAITING) this.distrustAll()
   }
 
   flush(): void {
@@ -39,14 +42,27 @@ export class EventQueue {
           })
           continue
         }
-        for (const event of this.waiting.splice(0)) yield event
+        const event = this.waiting.shift()
+        if (event === undefined) continue
+        const mark = markOf(event)
+        if (mark !== undefined) this.marks.delete(mark)
+        yield event
       }
     } finally {
       signal.removeEventListener('abort', onAbort)
     }
   }
+
+  /** So much happened that listing everything is the shorter way. */
+  private distrustAll(): void {
+    this.waiting = []
+    this.marks.clear()
+    for (const table of APPLY_ORDER) this.push({ type: 'stale', table })
+    this.push({ type: 'interfaces' })
+  }
 }
 
-function isSameEvent(a: KernelEvent, b: KernelEvent): boolean {
-  return a.type === b.type && (a.type !== 'stale' || (b.type === 'stale' && a.table === b.table))
+function markOf(event: KernelEvent): string | undefined {
+  if (event.type === 'changed') return undefined
+  return event.type === 'stale' ? event.table : event.type
 }

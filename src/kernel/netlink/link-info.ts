@@ -10,6 +10,7 @@ export const IFLA = {
   IFNAME: 3,
   MTU: 4,
   LINK: 5,
+  WIRELESS: 11,
   LINKINFO: 18,
   IFALIAS: 20,
   AF_SPEC: 26,
@@ -62,6 +63,8 @@ export function readLink(message: Message): LinkInfo | undefined {
   // Bridge ports are told of in AF_BRIDGE too; those messages have only a part.
   if ((message.type !== RTM.NEWLINK && message.type !== RTM.DELLINK) || payload[0] !== AF_UNSPEC) return undefined
   const attributes = readAttributes(payload, IFINFO_BYTES)
+  // News of a wireless network's state, which says nothing else of the device.
+  if (attributes.has(IFLA.WIRELESS)) return undefined
   const info = readNested(attributes.get(IFLA.LINKINFO))
   const kind = readText(info.get(IFLA.INFO_KIND))
   const flags = payload.readUInt32LE(8)
