@@ -28,8 +28,8 @@ export class VtepIndex {
     const before = this.#peers.get(node)
     const affected = new Set<string>()
     const [old, now] = [claimsOf(before), claimsOf(peer)]
-    for (const claim of old.filter((each) => !now.includes(each))) this.#unclaim(claim, node, affected)
-    for (const claim of now.filter((each) => !old.includes(each))) this.#claim(claim, node, affected)
+    for (const claim of old) if (!now.includes(claim)) this.#unclaim(claim, node, affected)
+    for (const claim of now) if (!old.includes(claim)) this.#claim(claim, node, affected)
     if (peer === undefined) this.#peers.delete(node)
     else this.#peers.set(node, peer)
     affected.delete(node)
@@ -62,9 +62,9 @@ export class VtepIndex {
   }
 
   #claim(claim: string, node: string, affected: Set<string>): void {
-    const claimants = [...(this.#claims.get(claim) ?? []), node].sort()
-    this.#claims.set(claim, claimants)
-    if (claimants.length > 1) for (const other of claimants) affected.add(other)
+    const others = this.#claims.get(claim)
+    this.#claims.set(claim, others === undefined ? [node] : [...others, node].sort())
+    for (const other of others ?? []) affected.add(other)
   }
 
   #unclaim(claim: string, node: string, affected: Set<string>): void {
