@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { MACHINE, run, start, stop, until } from '../../scripts/lab/command.ts'
+import { untilStatus } from '../../scripts/lab/daemon.ts'
 import { overlay } from '../../scripts/lab/lab.ts'
 import { untilReached } from '../support/fault.ts'
 import { refused, succeeded, withIdleLab, withLab } from '../support/scenario.ts'
@@ -73,6 +74,25 @@ test('a host with a name that another host has, at another address, is refused a
     const node = succeeded(await first.margay(['get', 'node', 'h1', '-o', 'json']))
     assert.match(node, first.host.ipv4)
     assert.not.match(node, second.host.ipv4)
+  })
+})
+
+test('two hosts with one tunnel address: the first by name stays, status says so of the other', async () => {
+  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const [first, second] = [await lab.addWorkload('h1', 'w1'), await lab.addWorkload('h2', 'w2')]
+    await untilReached(first, second)
+    const key = '/calico/resources/v3/projectcalico.org/nodes/'
+    const node = JSON.parse(await lab.etcd.control(['get', `${key}h2`, '--print-value-only'])) as Record<string, Record<string, unknown>>
+    const copy = {
+      ...node,
+      metadata: { ...node['metadata'], name: 'z2' },
+      spec: { ...node['spec'], bgp: { ipv4Address: '192.0.2.99/24' } },
+    }
+    await lab.etcd.control(['put', `${key}z2`, JSON.stringify(copy)])
+    await untilStatus(lab.daemon('h1'), 'the reason', ({ peers }) =>
+      peers.some((peer) => peer.node === 'z2' && peer.family === 4 && !peer.isReachable && (peer.reason ?? '').includes('h2')),
+    )
+    await untilReached(first, second)
   })
 })
 

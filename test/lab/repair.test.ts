@@ -5,7 +5,8 @@ import { MACHINE, run, until } from '../../scripts/lab/command.ts'
 import { untilStatus } from '../../scripts/lab/daemon.ts'
 import type { Lab } from '../../scripts/lab/lab.ts'
 import type { LabHost } from '../../scripts/lab/topology.ts'
-import type { LabWorkload } from '../../scripts/lab/workload.ts'
+import { type LabWorkload, readAddresses } from '../../scripts/lab/workload.ts'
+import type { WorkloadReport } from '../../src/model/own/api.ts'
 import { untilReached } from '../support/fault.ts'
 import { succeeded, withLab } from '../support/scenario.ts'
 
@@ -64,6 +65,17 @@ test('FDB entries: taken away by somebody, put back within a second', async () =
     const [mac = ''] = before.split(' ')
     await run(host, ['bridge', 'fdb', 'del', mac, 'dev', 'margay.vxlan', 'self'])
     await until({ what: 'the FDB entry', deadlineMs: REPAIR_MS, everyMs: 10 }, async () => ((await show()) === before ? true : undefined))
+    await untilReached(first, second)
+  })
+})
+
+test("a workload's interface: taken away by somebody, made again within a second, with its addresses", async () => {
+  await withPair(async (lab, host, [first, second]) => {
+    const [{ interface: link }] = (await lab.daemon('h1').get<readonly WorkloadReport[]>('/v1/workloads')) as readonly [WorkloadReport]
+    await ip(host, 'link', 'del', link)
+    await until({ what: 'the interface to be made again', deadlineMs: REPAIR_MS, everyMs: 10 }, async () =>
+      (await readAddresses(first.namespace)).length === first.addresses.length ? true : undefined,
+    )
     await untilReached(first, second)
   })
 })
