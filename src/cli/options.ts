@@ -70,7 +70,8 @@ export function socketFor(command: Command, context: Context): string {
 
 /** The configuration by which etcd is reached. */
 export function storeConfigFor(command: Command, context: Context): Config {
-  return loadFor(command, context).config
+  // The node's name is not needed, and a machine that is no host may have a name that cannot be one.
+  return load({ ...sourcesOf(command, context), hostname: 'client' }).config
 }
 
 function sourcesOf(command: Command, context: Context): ConfigSources {

@@ -15,9 +15,9 @@ export interface Format<T> {
   parse(raw: unknown, written: Written): T
 }
 
-/** The value as JSON, cut where it is long, for messages. */
+/** The value as JSON, cut where it is long and without the user and password of a URL, for messages. */
 export function quote(raw: unknown): string {
-  const text = JSON.stringify(raw) ?? String(raw)
+  const text = (JSON.stringify(raw) ?? String(raw)).replace(/:\/\/[^/@\s"]*@/g, '://…@')
   return text.length > 80 ? `${text.slice(0, 77)}…` : text
 }
 

@@ -1,6 +1,8 @@
+import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ConfigError, type ConfigSources, load } from './load.ts'
+import { SETTINGS } from './schema.ts'
 
 const test = suite('config/load')
 
@@ -239,6 +241,31 @@ test('all faults of all sources are found together', () => {
     '--mode: mode: "bgp" is not built in this version, give vxlan-cross-subnet, vxlan or direct',
     'host name: node.name: the host name "my_host" cannot name a node, give node.name',
   ])
+})
+
+test('a password in a URL is never shown', () => {
+  for (const etcd of ['"http://u:secret@192.0.2.1:2379"', '["http://u:secret@192.0.2.1:2379"]', '{"http://u:secret@h:1": 1}']) {
+    const faults = faultsOf({ file: { path: 'c.json', text: `{"etcd": {"endpoints": ${etcd}}}` } })
+    assert.is(faults.length, 1)
+    assert.not.match(faults[0] ?? '', /secret/)
+  }
+})
+
+test('whatever stands in the file or the environment, the answer is a configuration or a ConfigError', () => {
+  const key = fc.constantFrom(...SETTINGS)
+  const text = fc.oneof(fc.string(), fc.constantFrom('true', 'no', '10.0.0.0/8', '::/0', '-1', '1e3', 'a=b', 'interface=(', 'none', ''))
+  fc.assert(
+    fc.property(key, fc.jsonValue(), key, text, (inFile, value, inEnv, written) => {
+      const nested = inFile.path.split('.').reduceRight<unknown>((inner, name) => ({ [name]: inner }), value)
+      const file = { path: 'c.json', text: JSON.stringify(nested) }
+      try {
+        load({ file, env: { [inEnv.env]: written }, hostname: 'h1' })
+      } catch (error) {
+        assert.instance(error, ConfigError)
+      }
+    }),
+    { numRuns: 2000 },
+  )
 })
 
 test('a file that is no JSON is refused with line and column', () => {
