@@ -51,10 +51,11 @@ for (const { name, ip, want } of statics) {
 }
 
 test('an address by name makes its block ours, whatever the pool selects, and may be asked for again', async () => {
-  const { h1, store } = await aNetwork({ a: ['10.65.0.0/24', { nodeSelector: "zone == 'x'" }] })
+  const { h1, h2, store } = await aNetwork({ a: ['10.65.0.0/24', { nodeSelector: "zone == 'x'" }] })
   const request = { ip: parseIp('10.65.0.77'), handleId: 's', attributes: {} }
   const first = await h1.assignIp(request, never)
   assert.equal(await h1.assignIp(request, never), first)
+  assert.match(await refusal(h2.assignIp(request, never)), 'handle "s" on node "h1" holds it')
   assert.equal((await readRecords(store)).affinities, [{ host: 'h1', cidr: parseCidr('10.65.0.64/26'), state: 'confirmed' }])
   assert.equal(await findFaults(store), [])
 })

@@ -10,6 +10,7 @@ import { hostAffinity, type IpamContext, MAX_TRIES } from './context.ts'
 import { findBlock } from './locate.ts'
 import { ordinalOf } from './ordinals.ts'
 import { describePool, poolOf, type Use } from './pools.ts'
+import { isHolder } from './queries.ts'
 import { type Rules, readRules } from './rules.ts'
 import { overlapping, surveyBlocks } from './survey.ts'
 
@@ -91,13 +92,14 @@ async function takeFrom(
   )
   if (outcome.kind === 'assigned') return outcome.assignments[0]
   if (outcome.kind === 'gone') return undefined
-  return outcome.kind === 'full' ? alreadyHeld(outcome.block, ordinal, ip, handleId) : refuseForeign(outcome.block, ip)
+  return outcome.kind === 'full' ? alreadyHeld(outcome.block, ordinal, ip, holder) : refuseForeign(outcome.block, ip)
 }
 
-function alreadyHeld(block: Block, ordinal: number, ip: Ip, handleId: string): Assignment {
+/** The same handle with other facts is another holder: on another node, its packets would go there. */
+function alreadyHeld(block: Block, ordinal: number, ip: Ip, { handleId, attributes }: Holder): Assignment {
   const holder = holderOf(block, ordinal)
   if (holder === undefined) throw new IpamError('ipam-taken', `${ip} was released a short while ago and cools down (ipCooldownSeconds)`)
-  if (holder.handleId !== handleId) {
+  if (holder.handleId !== handleId || !isHolder(holder.secondary ?? {}, attributes)) {
     const who = holder.handleId === undefined ? 'somebody without a handle' : `handle ${JSON.stringify(holder.handleId)}`
     const where = holder.secondary?.['node'] === undefined ? '' : ` on node ${JSON.stringify(holder.secondary['node'])}`
     throw new IpamError('ipam-taken', `${ip} is taken: ${who}${where} holds it`)

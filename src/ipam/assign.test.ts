@@ -295,8 +295,8 @@ test('a released address rests for the cool-down', async () => {
   assert.equal(await findFaults(store, clock.now), [])
 })
 
-test('a request that is repeated gets what its handle holds', async () => {
-  const { store, h1 } = await aNetwork({ a: '10.65.0.0/24', six: 'fd00:65::/64' })
+test('a request that is repeated gets what its handle holds on this host', async () => {
+  const { store, h1, h2 } = await aNetwork({ a: '10.65.0.0/24', six: 'fd00:65::/64' })
   const first = await h1.autoAssign(wants('w', { families: [4], keepHeld: true }), never)
   const second = await h1.autoAssign(wants('w', { keepHeld: true }), never)
   assert.is(second[0]?.ip, first[0]?.ip)
@@ -305,6 +305,12 @@ test('a request that is repeated gets what its handle holds', async () => {
     second.map(({ ip }) => ip),
   )
   assert.is(countHeld(await readRecords(store)), 2)
+  const elsewhere = await h2.autoAssign(wants('w', { keepHeld: true }), never)
+  assert.equal(
+    elsewhere.filter(({ ip }) => second.some((one) => one.ip === ip)),
+    [],
+    'these are routed to h1',
+  )
 })
 
 test('blocks of another size that are left of an older pool are never covered by a new block', async () => {

@@ -4,7 +4,7 @@ import { assignFamily } from './assign-family.ts'
 import type { Assignment } from './block-writes.ts'
 import type { IpamContext } from './context.ts'
 import { findPool, gridOf, poolOf, qualifyPools, type Use } from './pools.ts'
-import { heldBy, listOwnBlocks } from './queries.ts'
+import { heldByHolder, listOwnBlocks } from './queries.ts'
 import { releaseIps } from './release.ts'
 import { type Rules, readRules } from './rules.ts'
 import type { AssignRequest } from './run.ts'
@@ -71,7 +71,7 @@ async function heldInPools(
   request: AssignRequest,
   signal: AbortSignal,
 ): Promise<readonly Assignment[]> {
-  const held = await heldBy(context, request.handleId, signal)
+  const held = await heldByHolder(context, request, signal)
   if (request.pools === undefined || request.pools.length === 0) return held
   const pools = request.pools.map((text) => findPool(rules.pools, text))
   return held.filter(({ ip }) => poolOf(pools, ip) !== undefined)

@@ -4,10 +4,11 @@ import type { Family, Ip } from '../net/ip.ts'
 import type { Store } from '../store/store.ts'
 import { autoAssign } from './assign.ts'
 import { type AssignIpRequest, assignIp } from './assign-ip.ts'
+import type { Holder } from './block.ts'
 import type { Assignment } from './block-writes.ts'
 import type { IpamContext, IpamCounters } from './context.ts'
 import { type AddressUse, type Held, heldBy, lookUp } from './queries.ts'
-import { type ReleaseOutcome, type ReleaseRequest, releaseByHandle, releaseIps } from './release.ts'
+import { type ReleaseOutcome, type ReleaseRequest, releaseByHandle, releaseHolder, releaseIps } from './release.ts'
 import { type BlockReleases, releaseHostAffinities, releasePoolAffinities, removeHost } from './release-blocks.ts'
 import type { AssignRequest } from './run.ts'
 import { Serial } from './serial.ts'
@@ -26,6 +27,8 @@ export interface Ipam {
   releaseIps(requests: readonly ReleaseRequest[], signal: AbortSignal): Promise<ReleaseOutcome>
   /** Everything that a handle holds; gives the addresses. */
   releaseByHandle(handleId: string, signal: AbortSignal): Promise<readonly Ip[]>
+  /** What a handle holds for this very holder (these attributes, this host), when another host's workload may have the same handle. */
+  releaseHolder(holder: Holder, signal: AbortSignal): Promise<readonly Ip[]>
   /** What a handle holds. */
   heldBy(handleId: string, signal: AbortSignal): Promise<readonly Held[]>
   /** Who has an address. */
@@ -62,6 +65,7 @@ export function createIpam(options: {
     assignIp: inTurn(assignIp),
     releaseIps: inTurn(releaseIps),
     releaseByHandle: inTurn(releaseByHandle),
+    releaseHolder: inTurn(releaseHolder),
     heldBy: (handleId, signal) => heldBy(context, handleId, signal),
     lookUp: (ip, signal) => lookUp(context, ip, signal),
     ensureTunnelAddress: inTurn(ensureTunnelAddress),

@@ -3,7 +3,7 @@ import { decodeAffinity } from '../model/ipam-record-codec.ts'
 import { affinitiesPrefix, parseAffinityKey } from '../model/keys.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { familyOf, type Ip } from '../net/ip.ts'
-import { holderOf, ordinalsOf } from './block.ts'
+import { type Holder, holderOf, ordinalsOf } from './block.ts'
 import type { Assignment } from './block-writes.ts'
 import { type IpamContext, ownerOf } from './context.ts'
 import { findBlock } from './locate.ts'
@@ -52,6 +52,20 @@ export async function heldBy(context: IpamContext, handleId: string, signal: Abo
   const cidrs = [...(handle.value?.blocks.keys() ?? [])]
   const found = await Promise.all(cidrs.map((cidr) => heldInBlock(context, cidr, handleId, signal)))
   return found.flat()
+}
+
+/**
+ * The addresses of a handle that were given to this very holder: on this host, with each of the holder's facts. Two workloads of
+ * one name on two hosts share a handle (its id has only namespace and name), and neither may touch what the other has.
+ */
+export async function heldByHolder(context: IpamContext, holder: Holder, signal: AbortSignal): Promise<readonly Held[]> {
+  const held = await heldBy(context, holder.handleId, signal)
+  return held.filter(({ attributes }) => isHolder(attributes, { ...holder.attributes, node: context.node }))
+}
+
+/** Whether what a block says of a holder has all these facts. */
+export function isHolder(attributes: Readonly<Record<string, string>>, facts: Readonly<Record<string, string>>): boolean {
+  return Object.entries(facts).every(([name, value]) => attributes[name] === value)
 }
 
 /** A block that a host claims, as its affinity says. */

@@ -54,6 +54,21 @@ test('a handle is released with all its addresses, wherever they are, and nothin
   assert.equal(await findFaults(store), [])
 })
 
+test('two hosts with a workload of one name release each its own', async () => {
+  const { store, h1, h2 } = await aNetwork()
+  const holder = { handleId: 'margay.default.web', attributes: { namespace: 'default', workload: 'web' } }
+  const mine = await h1.autoAssign({ ...holder, keepHeld: true }, never)
+  const other = await h2.autoAssign({ ...holder, keepHeld: true, count: 2 }, never)
+  assert.equal(
+    await h1.releaseHolder(holder, never),
+    mine.map(({ ip }) => ip),
+  )
+  assert.equal(await h1.releaseHolder(holder, never), [])
+  assert.equal((await h2.heldBy(holder.handleId, never)).map(({ ip }) => ip).sort(), other.map(({ ip }) => ip).sort())
+  assert.is((await h2.releaseHolder(holder, never)).length, 2)
+  assert.is((await readRecords(store)).handles.size, 0)
+})
+
 test('a handle that counts what no block has (Calico was killed) goes all the same', async () => {
   const { store, h1 } = await aNetwork()
   const [held] = await h1.autoAssign(wants('a'), never)

@@ -2,11 +2,12 @@ import { IpamError } from '../errors.ts'
 import type { Block } from '../model/ipam-block.ts'
 import type { Cidr } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
-import { type BlockRelease, holderOf, ordinalsOf } from './block.ts'
+import { type BlockRelease, type Holder, holderOf, ordinalsOf } from './block.ts'
 import { chunksOf, releaseInBlock } from './block-writes.ts'
 import { commitChanges, type IpamContext, MAX_TRIES } from './context.ts'
 import { findBlock } from './locate.ts'
 import { addressAt, ordinalOf } from './ordinals.ts'
+import { heldByHolder } from './queries.ts'
 import { handles } from './records.ts'
 import { readConfig } from './rules.ts'
 
@@ -70,6 +71,11 @@ export async function releaseByHandle(context: IpamContext, handleId: string, si
     'ipam-busy',
     `could not release handle ${JSON.stringify(handleId)}: it was given addresses ${MAX_TRIES} times meanwhile`,
   )
+}
+
+/** Releases what a handle holds for this very holder on this host: another's of the same handle id stays. Gives the addresses. */
+export async function releaseHolder(context: IpamContext, holder: Holder, signal: AbortSignal): Promise<readonly Ip[]> {
+  return (await releaseIps(context, await heldByHolder(context, holder, signal), signal)).released
 }
 
 async function groupByBlock(

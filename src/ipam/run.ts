@@ -19,7 +19,7 @@ export interface AssignRequest {
   /** Names or prefixes of the pools to take from. */
   readonly pools?: readonly string[] | undefined
   readonly maxBlocksPerHost?: number | undefined
-  /** Addresses that the handle holds already count: a request that is repeated after a crash gets what it had. */
+  /** Addresses that the handle holds already, on this host and with the same attributes, count: a request that is repeated after a crash gets what it had. */
   readonly keepHeld?: boolean | undefined
 }
 
