@@ -1,3 +1,4 @@
+import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createNamespace, type Namespace } from '../../../test/support/nft-lab.ts'
@@ -303,6 +304,36 @@ test('a commit that rests on old knowledge is done on what is there now', () =>
     namespace.run('nft', 'flush ruleset')
     assert.equal(await put(table, aSet('s', ['192.0.2.1', '192.0.2.2'])), [])
     assert.equal(await differences(table, [aSet('s', ['192.0.2.1', '192.0.2.2'])]), [])
+  }))
+
+test('after any sequence of changes the kernel holds what was wanted last', () =>
+  withTable(async (table, namespace) => {
+    const ports = fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 8 })
+    const members = fc.uniqueArray(
+      fc.integer({ min: 0, max: 7 }).map((i) => `192.0.2.${i * 32}/27`),
+      { maxLength: 8 },
+    )
+    const states = fc.array(fc.record({ a: fc.option(ports), b: fc.option(ports), s: fc.option(members) }), { minLength: 1, maxLength: 6 })
+    const other = new NftablesTable({ netns: namespace.path, log: silentLogger })
+    await fc.assert(
+      fc.asyncProperty(states, async (sequence) => {
+        for (const { a, b, s } of sequence) {
+          const chain = (name: string, list: readonly number[]) =>
+            aChain(
+              name,
+              list.map((value) => aRule([udp, port(value)])),
+              INPUT,
+            )
+          const wanted = [...(s ? [aSet('s', s, { isInterval: true })] : []), ...(a ? [chain('a', a)] : []), ...(b ? [chain('b', b)] : [])]
+          const gone = [aSet('s', []), chain('a', []), chain('b', [])].filter((object) => !byKey(wanted).has(keyOf.policy(object)))
+          assert.equal([...(await put(table, ...wanted)), ...(await remove(table, ...gone))], [])
+          assert.equal(await differences(other, wanted), [])
+          assert.ok(await table.isCurrent(), 'the generation is the one that was expected')
+        }
+      }),
+      { numRuns: 40 },
+    )
+    other.close()
   }))
 
 test('cleaning up deletes our table and no other, also where there is none', () =>
