@@ -7,55 +7,43 @@ export class NotAppliedError extends MargayError {
   }
 }
 
+/** What a waiter finds after a pass: all is well, not yet, or it can't be. */
+export type Verdict = 'done' | 'waiting' | { readonly reason: string }
+
 interface Waiter {
-  readonly revision: number
-  readonly check: () => string | undefined
+  readonly check: () => Verdict
   readonly resolve: () => void
   readonly reject: (error: Error) => void
 }
 
-/** Lets callers wait until a pass has applied a revision of the store: resolves when all is well, rejects at once with why not. */
+/** Lets callers wait until a pass has done something: resolves when all is well, rejects at once with why it can't be. */
 export class Applied {
-  #revision = 0
-  #waiters: Waiter[] = []
+  readonly #waiters = new Set<Waiter>()
 
-  /** The revision that the last pass applied. */
-  get revision(): number {
-    return this.#revision
+  /** A pass is over: everyone who waits looks again. */
+  advance(): void {
+    for (const waiter of this.#waiters) settle(waiter)
   }
 
-  /** A pass is over: everyone who waited for this revision is told. */
-  advance(revision: number): void {
-    this.#revision = Math.max(this.#revision, revision)
-    const ready = this.#waiters.filter((waiter) => waiter.revision <= this.#revision)
-    this.#waiters = this.#waiters.filter((waiter) => waiter.revision > this.#revision)
-    for (const waiter of ready) {
-      const reason = waiter.check()
-      if (reason === undefined) waiter.resolve()
-      else waiter.reject(new NotAppliedError(reason))
-    }
-  }
-
-  /** Waits for a pass over this revision; `check` then says what is wrong, or undefined. */
-  async wait(revision: number, check: () => string | undefined, signal: AbortSignal): Promise<void> {
-    if (this.#revision >= revision) {
-      const reason = check()
-      if (reason !== undefined) throw new NotAppliedError(reason)
-      return
-    }
+  /** Waits until `check`, asked after each pass, is done with it; `what` says in the error what was waited for. */
+  async wait(what: string, check: () => Verdict, signal: AbortSignal): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      const onAbort = () => {
-        this.#waiters = this.#waiters.filter((other) => other !== waiter)
-        reject(new NotAppliedError(`revision ${revision} was not applied in time; the last one that was is ${this.#revision}`))
-      }
-      const done = (settle: () => void) => {
+      const over = (end: () => void) => {
+        this.#waiters.delete(waiter)
         signal.removeEventListener('abort', onAbort)
-        settle()
+        end()
       }
-      const waiter: Waiter = { revision, check, resolve: () => done(resolve), reject: (error) => done(() => reject(error)) }
-      this.#waiters.push(waiter)
+      const onAbort = () => over(() => reject(new NotAppliedError(`${what} was not done in time`)))
+      const waiter: Waiter = { check, resolve: () => over(resolve), reject: (error) => over(() => reject(error)) }
+      this.#waiters.add(waiter)
       signal.addEventListener('abort', onAbort, { once: true })
       if (signal.aborted) onAbort()
     })
   }
+}
+
+function settle({ check, resolve, reject }: Waiter): void {
+  const verdict = check()
+  if (verdict === 'done') resolve()
+  else if (verdict !== 'waiting') reject(new NotAppliedError(verdict.reason))
 }

@@ -22,6 +22,7 @@ export class Attachments {
   readonly #runFolder: string
   readonly #log: Logger
   readonly #known = new Map<string, Attachment>()
+  #pins: ReadonlyMap<string, string> = new Map()
 
   constructor(stateFolder: string, runFolder: string, log: Logger) {
     this.#stateFolder = join(stateFolder, 'netns')
@@ -30,12 +31,21 @@ export class Attachments {
     mkdirSync(this.#stateFolder, { recursive: true, mode: 0o700 })
     mkdirSync(this.#runFolder, { recursive: true, mode: 0o755 })
     this.#load()
+    this.refresh()
   }
 
-  /** Where an endpoint's namespace is pinned; undefined when it was never attached here or does not stand any more. */
-  pinned(endpoint: string): string | undefined {
-    const pin = this.#pinOf(endpoint)
-    return this.#known.has(endpoint) && isNetns(pin) ? pin : undefined
+  /** Where each endpoint's namespace is pinned, by endpoint; the same map object while nothing changed. */
+  get pins(): ReadonlyMap<string, string> {
+    return this.#pins
+  }
+
+  /** Looks which pins stand, and pins what stands again at its path, as after a reboot. True when something changed. */
+  refresh(): boolean {
+    this.#restore()
+    const standing = [...this.#known.keys()].filter((endpoint) => isNetns(this.#pinOf(endpoint)))
+    const isSame = standing.length === this.#pins.size && standing.every((endpoint) => this.#pins.has(endpoint))
+    if (!isSame) this.#pins = new Map(standing.map((endpoint) => [endpoint, this.#pinOf(endpoint)]))
+    return !isSame
   }
 
   /** How the endpoint's namespace was given. */
@@ -53,7 +63,7 @@ export class Attachments {
     const source = this.sourceOf(endpoint)
     if (source === undefined) return undefined
     const name = 'path' in source ? source.path : `process ${source.pid}`
-    if (this.pinned(endpoint) !== undefined) return undefined
+    if (this.#pins.has(endpoint)) return undefined
     return `its network namespace is gone: nothing stands at ${name}`
   }
 
@@ -65,6 +75,7 @@ export class Attachments {
     const attachment = { endpoint, source }
     writeWhole(this.#fileOf(endpoint), `${JSON.stringify(attachment)}\n`)
     this.#known.set(endpoint, attachment)
+    this.#pins = new Map([...this.#pins, [endpoint, pin]])
     return pin
   }
 
@@ -78,25 +89,20 @@ export class Attachments {
     unpinNetns(this.#pinOf(endpoint))
     rmSync(this.#fileOf(endpoint), { force: true })
     this.#known.delete(endpoint)
+    this.#pins = new Map([...this.#pins].filter(([other]) => other !== endpoint))
   }
 
-  /** Pins what stands again at its path, as after a reboot. True when something was pinned. */
-  restore(): boolean {
-    let isChanged = false
+  #restore(): void {
     for (const [endpoint, { source }] of this.#known) {
-      if (this.pinned(endpoint) !== undefined || !stands(source)) continue
+      if (isNetns(this.#pinOf(endpoint)) || !stands(source)) continue
+      const path = 'path' in source ? source.path : `/proc/${source.pid}/ns/net`
       try {
         pinNetns('path' in source ? source.path : source.pid, this.#pinOf(endpoint))
-        isChanged = true
-        this.#log.info(
-          { endpoint, path: 'path' in source ? source.path : `/proc/${source.pid}/ns/net` },
-          'network namespace attached again',
-        )
+        this.#log.info({ endpoint, path }, 'network namespace attached again')
       } catch (error) {
-        this.#log.warn({ endpoint, reason: describeError(error) }, 'network namespace could not be attached again')
+        this.#log.warn({ endpoint, path, reason: describeError(error) }, 'network namespace could not be attached again')
       }
     }
-    return isChanged
   }
 
   #load(): void {

@@ -10,10 +10,10 @@ import { pause, Wake } from './wake.ts'
 
 /** What the loop asks of whoever knows the host's facts and the planners. */
 export interface Planning {
-  /** Reads what may have changed outside the store; true when everything must be planned again. */
-  refresh(signal: AbortSignal): Promise<boolean>
-  /** Plans the groups that the changes touch (all of them with `isFull`) and adds what may have changed to `dirty`. */
-  plan(view: View, changes: readonly Change[], isFull: boolean, dirty: Map<TableName, Set<string>>): Promise<void>
+  /** Reads what may have changed outside the store. */
+  refresh(view: View, signal: AbortSignal): Promise<void>
+  /** Plans what the changes, and facts that were read since, touch, and adds what may be wanted otherwise to `dirty`. */
+  plan(view: View, changes: readonly Change[], dirty: Map<TableName, Set<string>>): Promise<void>
   /** A pass is over: everything of this revision was tried. */
   report(view: View, timing: PassTiming): void
 }
@@ -22,13 +22,14 @@ export interface Planning {
 export interface PassTiming {
   readonly passMs: number
   readonly sinceNoticeMs: number
-  readonly changes: number
+  readonly changes: readonly Change[]
 }
 
-/** A step of the follower: the view it shows now and what is different from the step before. */
-export interface Step {
-  readonly view: View
-  readonly changes: readonly Change[]
+/** Where views come from. The view changes only within `take`, so a pass sees one revision. */
+export interface ViewSource {
+  /** Resolves with true when there is something to take, with false when it is over. */
+  hasNews(signal: AbortSignal): Promise<boolean>
+  take(): Promise<{ readonly view: View; readonly changes: readonly Change[] }>
 }
 
 /** The kernel is listed anew this often, whatever events said. Milliseconds. */
@@ -48,10 +49,12 @@ export class PassLoop {
   readonly #log: Logger
   readonly #wake = new Wake()
   readonly #events: KernelEvent[] = []
-  #arrived: { readonly step: Step; readonly atMs: number } | undefined
+  /** When the source said that it has news; undefined while it has none. */
+  #newsMs: number | undefined
+  /** Taken, and not yet applied by a whole pass. */
+  #changes: readonly Change[] = []
   #view: View | undefined
   #mustRefresh = true
-  #mustPlanAll = true
   #lastDoneMs = performance.now()
   #lastFailure: string | undefined
 
@@ -85,9 +88,9 @@ export class PassLoop {
   }
 
   /** Runs until the signal aborts. Nothing touches the kernel before the first step. */
-  async run(steps: AsyncIterator<Step>, signal: AbortSignal): Promise<void> {
+  async run(source: ViewSource, signal: AbortSignal): Promise<void> {
     void this.#collectEvents(signal)
-    this.#pull(steps, signal)
+    this.#listen(source, signal)
     let listedMs = performance.now()
     while (!signal.aborted) {
       await this.#wake.wait(signal, this.#waitMs())
@@ -97,7 +100,7 @@ export class PassLoop {
         listedMs = performance.now()
       }
       try {
-        await this.#pass(steps, signal)
+        await this.#pass(source, signal)
         this.#lastFailure = undefined
       } catch (error) {
         if (signal.aborted) return
@@ -110,11 +113,11 @@ export class PassLoop {
     }
   }
 
-  #pull(steps: AsyncIterator<Step>, signal: AbortSignal): void {
-    steps.next().then(
-      (result) => {
-        if (result.done) return
-        this.#arrived = { step: result.value, atMs: performance.now() }
+  #listen(source: ViewSource, signal: AbortSignal): void {
+    source.hasNews(signal).then(
+      (isNews) => {
+        if (!isNews) return
+        this.#newsMs = performance.now()
         this.#wake.set()
       },
       (error: unknown) => {
@@ -134,24 +137,27 @@ export class PassLoop {
     }
   }
 
-  async #pass(steps: AsyncIterator<Step>, signal: AbortSignal): Promise<void> {
+  async #pass(source: ViewSource, signal: AbortSignal): Promise<void> {
     const startMs = performance.now()
-    const arrived = this.#arrived
-    const view = arrived?.step.view ?? this.#view
+    const newsMs = this.#newsMs
+    if (newsMs !== undefined) {
+      const step = await source.take()
+      this.#newsMs = undefined
+      this.#view = step.view
+      this.#changes = [...this.#changes, ...step.changes]
+      this.#listen(source, signal)
+    }
     for (const event of this.#events.splice(0)) {
       this.#reconciler.notice(event, this.#merger.tables)
       if (event.type !== 'changed') this.#mustRefresh = true
     }
-    if (view !== undefined) await this.#planAndApply(view, arrived?.step.changes ?? [], signal)
+    const changes = this.#changes
+    if (this.#view !== undefined) await this.#planAndApply(this.#view, changes, signal)
+    this.#changes = []
     this.#lastDoneMs = performance.now()
-    if (view !== undefined) {
-      const sinceNoticeMs = arrived === undefined ? 0 : this.#lastDoneMs - arrived.atMs
-      this.#planning.report(view, { passMs: this.#lastDoneMs - startMs, sinceNoticeMs, changes: arrived?.step.changes.length ?? 0 })
-    }
-    if (arrived === undefined) return
-    this.#arrived = undefined
-    this.#view = view
-    this.#pull(steps, signal)
+    if (this.#view === undefined) return
+    const sinceNoticeMs = newsMs === undefined ? 0 : this.#lastDoneMs - newsMs
+    this.#planning.report(this.#view, { passMs: this.#lastDoneMs - startMs, sinceNoticeMs, changes })
   }
 
   async #planAndApply(view: View, changes: readonly Change[], signal: AbortSignal): Promise<void> {
@@ -159,15 +165,14 @@ export class PassLoop {
       // Cleared first: what changes while the facts are read must cause another look.
       this.#mustRefresh = false
       try {
-        if (await this.#planning.refresh(signal)) this.#mustPlanAll = true
+        await this.#planning.refresh(view, signal)
       } catch (error) {
         this.#mustRefresh = true
         throw error
       }
     }
     const dirty = new Map<TableName, Set<string>>()
-    await this.#planning.plan(view, changes, this.#mustPlanAll, dirty)
-    this.#mustPlanAll = false
+    await this.#planning.plan(view, changes, dirty)
     this.#reconciler.want(dirty)
     await this.#reconciler.pass(this.#merger.tables, signal)
   }

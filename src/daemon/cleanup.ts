@@ -1,0 +1,32 @@
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Config } from '../config.ts'
+import { describeError } from '../errors.ts'
+import { removePinFolder, unpinNetns } from '../kernel/netns.ts'
+import type { NftablesTable } from '../kernel/nftables/table.ts'
+import type { Kernel } from '../kernel/table.ts'
+import type { Logger } from '../log.ts'
+import { emptyTables } from '../reconcile/merge.ts'
+import { Reconciler } from '../reconcile/reconciler.ts'
+
+/**
+ * Takes everything of ours out of the kernel of this host, and the pins of network namespaces: `margayd --cleanup`.
+ * Kernel parameters stay as they are, records in etcd too. Gives what could not be removed.
+ */
+export async function cleanUp(
+  kernel: Kernel,
+  policy: NftablesTable,
+  config: Config,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const reconciler = new Reconciler(kernel.tables, () => performance.now())
+  const { removed } = await reconciler.pass(emptyTables(), signal)
+  await policy.cleanup()
+  const pins = join(config.paths.run, 'netns')
+  for (const name of existsSync(pins) ? readdirSync(pins) : []) unpinNetns(join(pins, name))
+  removePinFolder(pins)
+  rmSync(join(config.paths.state, 'netns'), { recursive: true, force: true })
+  log.info({ count: removed }, 'kernel cleaned up')
+  return reconciler.failures().map(({ table, key, error }) => `${table} ${key}: ${describeError(error)}`)
+}

@@ -1,0 +1,233 @@
+import type { Server } from 'node:http'
+import type { Config } from '../config.ts'
+import { createIpam, type Ipam } from '../ipam/ipam.ts'
+import { createKernel, type RealKernel } from '../kernel/kernel.ts'
+import { NftablesTable } from '../kernel/nftables/table.ts'
+import { startUnit } from '../kernel/units.ts'
+import type { Logger } from '../log.ts'
+import type { LiveRecord } from '../model/own/live.ts'
+import { serveHealth } from '../observe/health.ts'
+import { Merger } from '../reconcile/merge.ts'
+import { Reconciler } from '../reconcile/reconciler.ts'
+import { clientEndpoints } from '../store/embedded.ts'
+import { openEtcd } from '../store/etcd.ts'
+import { readSavedView } from '../store/saved-view.ts'
+import type { Connection, Store } from '../store/store.ts'
+import { admit } from './admission.ts'
+import { type ApiHandlers, serveApi } from './api.ts'
+import { Applied } from './applied.ts'
+import { Attachments } from './attachments.ts'
+import { Host } from './host.ts'
+import { forwardedBefore } from './host-facts.ts'
+import { instanceId, margayGroup } from './identity.ts'
+import { LiveKeeper } from './live.ts'
+import { PassLoop } from './loop.ts'
+import type { Notifier } from './notify.ts'
+import { Planner } from './planner.ts'
+import { Recorder } from './record.ts'
+import { Registrar } from './register.ts'
+import { savedViewPath, ViewSaver } from './saver.ts'
+import { FollowSource } from './source.ts'
+import { desiredReport, diffReport, notAlive, notReady, type StatusParts, statusReport } from './status.ts'
+import { VERSION } from './version.ts'
+import { Workloads } from './workloads.ts'
+
+/** What the process gives to the daemon. */
+export interface DaemonOptions {
+  readonly config: Config
+  readonly log: Logger
+  readonly notifier: Notifier
+  /** Reads the configuration again and takes over what may change while it runs. */
+  readonly reload: () => Promise<void>
+}
+
+/**
+ * So long READY=1 waits for the first pass. Then it is said all the same: there is nothing to apply as long as etcd is away and no view
+ * was saved, and the rest of the system must be able to boot. Milliseconds.
+ */
+const READY_AFTER_MS = 15_000
+/** Pins of endpoints that were removed elsewhere, and namespaces that stand again, are looked for this often. Milliseconds. */
+const UPKEEP_MS = 2000
+
+/** The daemon's parts, put together. */
+export class Daemon {
+  readonly #options: DaemonOptions
+  readonly #policy: NftablesTable
+  readonly #kernel: RealKernel
+  readonly #store: Store
+  readonly #ipam: Ipam
+  readonly #merger = new Merger()
+  readonly #applied = new Applied()
+  readonly #planner = new Planner(this.#merger)
+  readonly #recorder = new Recorder()
+  readonly #reconciler: Reconciler
+  readonly #attachments: Attachments
+  readonly #live: LiveKeeper
+  readonly #record: LiveRecord
+  readonly #registrar: Registrar
+  readonly #saver: ViewSaver
+  readonly #host: Host
+  readonly #loop: PassLoop
+  readonly #workloads: Workloads
+  #connection: Connection = { isConnected: false }
+  #waitsFor: string | undefined
+  #appliedRevision = 0
+  #isReady = false
+
+  constructor(options: DaemonOptions) {
+    this.#options = options
+    const { config, log } = options
+    const { state, run } = config.paths
+    this.#policy = new NftablesTable({ log })
+    this.#kernel = createKernel({ policy: this.#policy })
+    this.#store = openEtcd({ ...config.etcd, endpoints: clientEndpoints(config) })
+    this.#ipam = createIpam({ store: this.#store, node: config.node.name, log })
+    this.#reconciler = new Reconciler(this.#kernel.tables, () => performance.now())
+    this.#attachments = new Attachments(state, run, log)
+    this.#record = liveRecord(config)
+    this.#live = new LiveKeeper(this.#store, this.#record, log)
+    this.#registrar = new Registrar({ store: this.#store, ipam: this.#ipam, config, log })
+    this.#saver = new ViewSaver(state, log)
+    this.#host = this.#createHost()
+    const parts = { merger: this.#merger, reconciler: this.#reconciler, log }
+    this.#loop = new PassLoop({ ...parts, kernel: this.#kernel, planning: this.#host })
+    this.#workloads = new Workloads({
+      ...{ ...parts, store: this.#store, ipam: this.#ipam, attachments: this.#attachments, applied: this.#applied, planner: this.#planner },
+      node: config.node.name,
+      wake: () => this.#loop.poke(),
+    })
+  }
+
+  /** Runs until the signal aborts, or throws why it can't. Leaves the kernel as it is. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { config, log } = this.#options
+    const failed = new AbortController()
+    const ends = AbortSignal.any([signal, failed.signal])
+    const source = await this.#createSource(ends)
+    const servers = await this.#serve(source)
+    if (config.etcd.embedded) await startUnit('margay-etcd.service', log)
+    const timers = [setTimeout(() => this.#sayReady(source), READY_AFTER_MS), setInterval(() => this.#upkeep(ends), UPKEEP_MS)]
+    try {
+      const work = [
+        source.run(ends),
+        this.#loop.run(source, ends),
+        this.#registrar.run(ends),
+        this.#live.run(ends),
+        this.#watchRuleset(ends),
+      ]
+      await Promise.race([Promise.all(work), aborted(signal)])
+    } finally {
+      failed.abort()
+      for (const timer of timers) clearTimeout(timer)
+      await this.#close(servers, source)
+    }
+  }
+
+  #createHost(): Host {
+    const { config, log } = this.#options
+    return new Host({
+      ...{ config, log, kernel: this.#kernel, planner: this.#planner, reconciler: this.#reconciler, attachments: this.#attachments },
+      ...{ applied: this.#applied, registrar: this.#registrar, live: this.#live, hostForwardedBefore: forwardedBefore(config.paths.state) },
+      wake: (afterMs) => {
+        if (afterMs === undefined) this.#loop.poke()
+        else setTimeout(() => this.#loop.poke(), afterMs).unref()
+      },
+    })
+  }
+
+  async #createSource(signal: AbortSignal): Promise<FollowSource> {
+    const { config, log } = this.#options
+    const saved = await readSavedView(savedViewPath(config.paths.state), log)
+    const onWait = (reason: string | undefined) => {
+      this.#waitsFor = reason
+    }
+    const admission = admit({ store: this.#store, kernel: this.#kernel, config, live: this.#record, log, onWait }, signal)
+    const onConnection = (connection: Connection) => {
+      this.#connection = connection
+    }
+    const source = new FollowSource({ store: this.#store, log, saved, admission, onConnection })
+    this.#host.onPass = (view, timing) => {
+      this.#appliedRevision = view.revision
+      this.#saver.note(source.view, timing.changes)
+      this.#recorder.note(source.view, timing, this.#host)
+      this.#sayReady(source)
+      if (this.#options.notifier.watchdogMs !== undefined) this.#options.notifier.alive()
+    }
+    return source
+  }
+
+  #statusParts(source: FollowSource): StatusParts {
+    return {
+      ...{ config: this.#options.config, host: this.#host, loop: this.#loop, planner: this.#planner, merger: this.#merger },
+      ...{ reconciler: this.#reconciler, registrar: this.#registrar, saver: this.#saver, source },
+      connection: this.#connection,
+      admission: this.#waitsFor,
+      appliedRevision: this.#appliedRevision,
+    }
+  }
+
+  async #serve(source: FollowSource): Promise<readonly Server[]> {
+    const { config, log } = this.#options
+    const health = { notAlive: () => notAlive(this.#statusParts(source)), notReady: () => notReady(this.#statusParts(source)) }
+    const api = await serveApi(config.api.socket, this.#handlers(source), { groupId: margayGroup() }, log)
+    return config.health.enabled ? [api, await serveHealth(health, config.health.host, config.health.port)] : [api]
+  }
+
+  #handlers(source: FollowSource): ApiHandlers {
+    return {
+      status: () => statusReport(this.#statusParts(source)),
+      desired: () => desiredReport(this.#merger),
+      diff: (signal) => diffReport(this.#kernel.tables, this.#merger, signal),
+      workloads: () => this.#workloads.list(),
+      workload: (namespace, name) => this.#workloads.get(namespace, name),
+      attach: (request, signal) => this.#workloads.attach(request, signal),
+      detach: (namespace, name, signal) => this.#workloads.detach(namespace, name, signal),
+      reload: () => this.#options.reload(),
+      record: (seconds, signal) => this.#recorder.record(source.view, this.#host, seconds, signal),
+    }
+  }
+
+  /** What we know is applied and the sockets answer: the first time READY=1, afterwards how it is. */
+  #sayReady(source: FollowSource): void {
+    const { notifier } = this.#options
+    const [reason] = notReady(this.#statusParts(source))
+    const text = reason ?? `ready, revision ${this.#appliedRevision}, ${this.#planner.context?.endpoints.size ?? 0} workloads`
+    if (this.#isReady) notifier.status(text)
+    else notifier.ready(text)
+    this.#isReady = true
+  }
+
+  #upkeep(signal: AbortSignal): void {
+    if (this.#attachments.refresh()) this.#loop.poke()
+    void this.#workloads.forgetGone(signal)
+  }
+
+  async #watchRuleset(signal: AbortSignal): Promise<void> {
+    for await (const event of this.#policy.events(signal)) this.#kernel.emit(event)
+  }
+
+  async #close(servers: readonly Server[], source: FollowSource): Promise<void> {
+    this.#options.notifier.stopping()
+    for (const server of servers) {
+      server.close()
+      server.closeAllConnections()
+    }
+    await this.#saver.flush(source.view)
+    await this.#live.stop()
+    this.#store.close()
+    this.#kernel.close()
+    this.#policy.close()
+  }
+}
+
+function liveRecord(config: Config): LiveRecord {
+  const instance = instanceId(config.paths.state)
+  return { node: config.node.name, instance, version: VERSION, startedAt: new Date().toISOString(), addresses: [], receives: {} }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,164 @@
+import type { Config } from '../config.ts'
+import { describeError } from '../errors.ts'
+import { APPLY_ORDER } from '../kernel/objects.ts'
+import type { KernelTables } from '../kernel/table.ts'
+import { modeOf, showModes } from '../model/mode.ts'
+import type { DiffReport, FailureReport, StatusReport, TableDump } from '../model/own/api.ts'
+import { FAMILIES } from '../net/ip.ts'
+import type { Merger } from '../reconcile/merge.ts'
+import type { Reconciler } from '../reconcile/reconciler.ts'
+import type { Connection } from '../store/store.ts'
+import type { MutableView } from '../store/view.ts'
+import { describePeers } from './describe-peers.ts'
+import type { Host } from './host.ts'
+import type { PassLoop } from './loop.ts'
+import type { Planner } from './planner.ts'
+import type { Registrar } from './register.ts'
+import type { ViewSaver } from './saver.ts'
+import type { FollowSource } from './source.ts'
+import { VERSION } from './version.ts'
+
+/** A pass that takes longer than this is no life. Milliseconds. */
+const STUCK_MS = 90_000
+
+/** What status is computed from, each time that it is asked for; nothing is remembered for it. */
+export interface StatusParts {
+  readonly config: Config
+  readonly host: Host
+  readonly loop: PassLoop
+  readonly planner: Planner
+  readonly merger: Merger
+  readonly reconciler: Reconciler
+  readonly registrar: Registrar
+  readonly source: FollowSource
+  readonly saver: ViewSaver
+  readonly connection: Connection
+  /** Why this host is not let into the network yet. */
+  readonly admission: string | undefined
+  /** The revision that the last whole pass applied; 0 before the first. */
+  readonly appliedRevision: number
+}
+
+/** Why the daemon does not live. */
+export function notAlive({ loop }: Pick<StatusParts, 'loop'>): readonly string[] {
+  return loop.idleMs > STUCK_MS ? [`no pass was completed for ${Math.round(loop.idleMs / 1000)} s`] : []
+}
+
+/** Why the host is not ready: what we know is not applied. That etcd is away is no reason once there is something to apply. */
+export function notReady(parts: StatusParts): readonly string[] {
+  const { loop, planner, host, registrar, reconciler, config } = parts
+  const reasons = [...notAlive(parts)]
+  const waiting = parts.admission
+  if (planner.context === undefined) {
+    const { isConnected, reason } = parts.connection
+    reasons.push(
+      waiting ??
+        (isConnected ? 'the first view of etcd is not applied yet' : `etcd is away and there is no saved view: ${reason ?? 'no answer'}`),
+    )
+  } else if (!planner.context.view.get('Node').has(config.node.name)) {
+    reasons.push(registrar.problem ?? waiting ?? 'the Node record of this host is not written yet')
+  }
+  if (loop.failure !== undefined) reasons.push(loop.failure)
+  if (host.factsProblem !== undefined) reasons.push(host.factsProblem)
+  const hostWide = reconciler.failures().filter(({ table, key }) => !isOfWorkload(table, key))
+  return [...reasons, ...hostWide.map(({ table, key, error }) => `${table} ${key}: ${describeError(error)}`)]
+}
+
+/** What `margay status` shows. */
+export function statusReport(parts: StatusParts): StatusReport {
+  const { config, planner, host, source, reconciler } = parts
+  const { context } = planner
+  const pools = context?.pools.map(({ pool }) => pool) ?? []
+  const { isConnected, reason } = parts.connection
+  const notReadyYet = notReady(parts)
+  return {
+    node: config.node.name,
+    version: VERSION,
+    mode: { configured: config.mode, pools: showModes(pools), isDifferent: pools.some((pool) => modeOf(pool) !== config.mode) },
+    isReady: notReadyYet.length === 0,
+    notReady: notReadyYet,
+    store: {
+      endpoints: config.etcd.endpoints,
+      isConnected,
+      ...(isConnected || reason === undefined ? {} : { reason }),
+      isFromSavedView: source.isSaved,
+    },
+    revision: source.view.revision,
+    appliedRevision: parts.appliedRevision,
+    addresses: Object.values(host.facts?.address ?? {}),
+    tunnelAddresses: FAMILIES.flatMap((family) => context?.local.vtep[family]?.ip ?? []),
+    mtuBytes:
+      context === undefined
+        ? 0
+        : Math.min(...FAMILIES.filter((family) => context.local.underlay[family] !== undefined).map((family) => context.mtuBytes[family])),
+    peers: context === undefined ? [] : describePeers(context, host.lastSeen()),
+    workloads: context?.endpoints.size ?? 0,
+    failures: failureReports(parts),
+    repairs: reconciler.repairs,
+    warnings: warnings(parts),
+  }
+}
+
+/** What is wanted in the kernel, by table and key. */
+export function desiredReport(merger: Merger): TableDump {
+  return Object.fromEntries(
+    APPLY_ORDER.map((table) => [table, Object.fromEntries([...merger.tables[table]].map(([key, value]) => [key, showValue(value)]))]),
+  )
+}
+
+/** A fresh list of the kernel against what is wanted. */
+export async function diffReport(tables: KernelTables, merger: Merger, signal: AbortSignal): Promise<DiffReport> {
+  const differences: DiffReport['differences'][number][] = []
+  for (const table of APPLY_ORDER) differences.push(...(await diffTable(table, tables, merger, signal)))
+  return { differences }
+}
+
+async function diffTable<T extends (typeof APPLY_ORDER)[number]>(table: T, tables: KernelTables, merger: Merger, signal: AbortSignal) {
+  const kernel = tables[table]
+  const wanted: ReadonlyMap<string, unknown> = merger.tables[table]
+  const listed: ReadonlyMap<string, unknown> = await kernel.list(signal)
+  const matches = (want: unknown, have: unknown) =>
+    (kernel.matches as ((a: unknown, b: unknown) => boolean) | undefined)?.call(kernel, want, have)
+  const keys = [...new Set([...wanted.keys(), ...listed.keys()])].sort()
+  return keys.flatMap((key) => {
+    const [want, have] = [wanted.get(key), listed.get(key)]
+    if (want !== undefined && have !== undefined && (matches(want, have) ?? isSameJson(want, have))) return []
+    return [
+      { table, key, ...(want === undefined ? {} : { want: showValue(want) }), ...(have === undefined ? {} : { have: showValue(have) }) },
+    ]
+  })
+}
+
+function isSameJson(a: unknown, b: unknown): boolean {
+  return JSON.stringify(showValue(a)) === JSON.stringify(showValue(b))
+}
+
+/** Sets are lists in JSON. */
+function showValue(value: unknown): unknown {
+  if (value instanceof Set) return [...value].sort()
+  if (Array.isArray(value)) return value.map(showValue)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, showValue(item)]))
+}
+
+function failureReports({ reconciler, merger }: StatusParts): readonly FailureReport[] {
+  const refused = reconciler.failures().map(({ table, key, error }) => ({ table, key, reason: describeError(error) }))
+  const clashes = merger
+    .clashes()
+    .map(({ table, key, owner, loser }) => ({ table, key, reason: `wanted by ${owner} and by ${loser}; ${owner} has it` }))
+  return [...refused, ...clashes]
+}
+
+function warnings({ planner, source, registrar, host, saver }: StatusParts): readonly string[] {
+  const view: MutableView = source.view
+  const broken = [...view.broken.values()].map(
+    ({ kind, id, reason, hasGoodVersion }) =>
+      `${kind} ${id} does not parse (${reason}); ${hasGoodVersion ? 'its last good version holds' : 'it is left out'}`,
+  )
+  return [...planner.problems(), ...broken, ...[registrar.problem, host.factsProblem, saver.problem].filter((text) => text !== undefined)]
+}
+
+/** What is refused for one workload is that workload's trouble, not the host's. */
+function isOfWorkload(table: string, key: string): boolean {
+  return table !== 'policy' && /(^|[ /])mgy[0-9a-f]{11}([ /]|$)/.test(key)
+}

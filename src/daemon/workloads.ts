@@ -1,0 +1,177 @@
+import { describeError } from '../errors.ts'
+import { workloadHandle } from '../ipam/handle.ts'
+import type { Ipam } from '../ipam/ipam.ts'
+import { keyOf } from '../kernel/objects.ts'
+import type { Logger } from '../log.ts'
+import type { AttachRequest, WorkloadReport } from '../model/own/api.ts'
+import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
+import { ipOf } from '../net/cidr.ts'
+import { attachWorkload, detachWorkload, endpointId, ORCHESTRATOR, type WorkloadHost } from '../plugins/workload.ts'
+import type { Merger } from '../reconcile/merge.ts'
+import type { Reconciler } from '../reconcile/reconciler.ts'
+import type { Store } from '../store/store.ts'
+import { workloadInterface } from '../workloads/interfaces.ts'
+import type { Applied, Verdict } from './applied.ts'
+import type { Attachments } from './attachments.ts'
+import type { Planner } from './planner.ts'
+
+/** What the workloads of this host are made of. */
+export interface WorkloadParts {
+  readonly node: string
+  readonly store: Store
+  readonly ipam: Ipam
+  readonly log: Logger
+  readonly attachments: Attachments
+  readonly applied: Applied
+  readonly planner: Planner
+  readonly merger: Merger
+  readonly reconciler: Reconciler
+  /** Asks for a pass. */
+  readonly wake: () => void
+}
+
+/** The workloads of this host: attached, shown and detached; two requests for one workload go one after the other. */
+export class Workloads {
+  readonly #parts: WorkloadParts
+  readonly #host: WorkloadHost
+  readonly #turns = new Map<string, Promise<unknown>>()
+
+  constructor(parts: WorkloadParts) {
+    this.#parts = parts
+    const { attachments, wake, planner, applied } = parts
+    this.#host = {
+      node: parts.node,
+      store: parts.store,
+      ipam: parts.ipam,
+      log: parts.log,
+      interfaceName: workloadInterface,
+      attach: (endpoint, given) => {
+        attachments.attach(endpoint, given)
+        wake()
+      },
+      detach: (endpoint) => attachments.detach(endpoint),
+      holderOf: (given) => attachments.holderOf(given),
+      applied: (endpoint, revision, signal) => {
+        const check = (): Verdict =>
+          this.#revision() < revision || !planner.context?.endpoints.has(endpoint) ? 'waiting' : this.#verdict(endpoint)
+        return this.#afterPass(applied.wait(`setting up ${endpoint}`, check, signal))
+      },
+      removed: (endpoint, signal) => this.#afterPass(applied.wait(`taking down ${endpoint}`, () => this.#removal(endpoint), signal)),
+    }
+  }
+
+  list(): readonly WorkloadReport[] {
+    const { context } = this.#parts.planner
+    if (context === undefined) return []
+    return [...context.endpoints].sort().flatMap((id) => {
+      const endpoint = context.view.get('WorkloadEndpoint').get(id)
+      return endpoint === undefined ? [] : [this.#report(id, endpoint)]
+    })
+  }
+
+  get(namespace: string, name: string): WorkloadReport | undefined {
+    return this.list().find((report) => report.namespace === namespace && report.name === name)
+  }
+
+  async attach(request: AttachRequest, signal: AbortSignal): Promise<WorkloadReport> {
+    const id = endpointId(this.#parts.node, request.namespace, request.name)
+    const endpoint = await this.#inTurn(id, () => attachWorkload(this.#host, request, signal))
+    return this.#report(id, endpoint)
+  }
+
+  detach(namespace: string, name: string, signal: AbortSignal): Promise<boolean> {
+    return this.#inTurn(endpointId(this.#parts.node, namespace, name), () => detachWorkload(this.#host, namespace, name, signal))
+  }
+
+  /** Takes up what a daemon that was killed in the middle of detaching left: the pin of an endpoint that is no more. */
+  async forgetGone(signal: AbortSignal): Promise<void> {
+    const { attachments, planner, ipam, log, node } = this.#parts
+    for (const id of [...attachments.endpoints()]) {
+      const { context } = planner
+      if (context === undefined || context.view.get('WorkloadEndpoint').has(id) || this.#turns.has(id)) continue
+      const [namespace = '', name = ''] = nameOf(id, node)
+      try {
+        await this.#inTurn(id, async () => {
+          if (planner.context?.view.get('WorkloadEndpoint').has(id)) return
+          await this.#host.removed(id, signal)
+          if (name !== '') await ipam.releaseByHandle(workloadHandle(namespace, name), signal)
+          attachments.detach(id)
+        })
+        log.info({ endpoint: id }, 'endpoint that was removed elsewhere is detached')
+      } catch (error) {
+        log.warn({ endpoint: id, reason: describeError(error) }, 'endpoint that was removed elsewhere could not be detached')
+      }
+    }
+  }
+
+  /** What is waited for may have been done by the pass before: another one looks. */
+  #afterPass(waiting: Promise<void>): Promise<void> {
+    this.#parts.wake()
+    return waiting
+  }
+
+  #revision(): number {
+    return this.#parts.planner.context?.view.revision ?? 0
+  }
+
+  /** Whether everything that the endpoint's plan wants stands. */
+  #verdict(endpoint: string): Verdict {
+    const { merger, reconciler, planner } = this.#parts
+    const problem = planner.problemsOf(`endpoint/${endpoint}`)[0]
+    if (problem !== undefined) return { reason: problem }
+    const part = merger.partOf(`endpoint/${endpoint}`)
+    const wanted = new Set([
+      ...(part?.links ?? []).map((value) => `links ${keyOf.links(value)}`),
+      ...(part?.addresses ?? []).map((value) => `addresses ${keyOf.addresses(value)}`),
+      ...(part?.routes ?? []).map((value) => `routes ${keyOf.routes(value)}`),
+      ...(part?.sysctls ?? []).map((value) => `sysctls ${keyOf.sysctls(value)}`),
+    ])
+    const failure = reconciler.failures().find(({ table, key }) => wanted.has(`${table} ${key}`))
+    return failure === undefined ? 'done' : { reason: describeError(failure.error) }
+  }
+
+  #removal(endpoint: string): Verdict {
+    const { planner, merger } = this.#parts
+    const { context } = planner
+    if (context === undefined) return 'waiting'
+    const isGone = !context.view.get('WorkloadEndpoint').has(endpoint) && merger.partOf(`endpoint/${endpoint}`) === undefined
+    return isGone ? 'done' : 'waiting'
+  }
+
+  #report(id: string, { metadata, spec }: WorkloadEndpoint): WorkloadReport {
+    const { attachments } = this.#parts
+    const source = attachments.sourceOf(id)
+    const verdict = this.#verdict(id)
+    const problem = attachments.problemOf(id) ?? (typeof verdict === 'object' ? verdict.reason : undefined)
+    return {
+      name: spec.orchestrator === ORCHESTRATOR ? (spec.workload ?? metadata.name) : metadata.name,
+      namespace: metadata.namespace ?? 'default',
+      orchestrator: spec.orchestrator ?? '',
+      addresses: (spec.ipNetworks ?? []).map((network) => ipOf(network)),
+      interface: spec.interfaceName ?? '',
+      labels: metadata.labels ?? {},
+      ...(source === undefined ? {} : { netns: 'path' in source ? source.path : `/proc/${source.pid}/ns/net` }),
+      state: problem ?? 'up',
+    }
+  }
+
+  async #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(id) ?? Promise.resolve()
+    const turn = before.then(work, work)
+    const settled = turn.catch(() => {})
+    this.#turns.set(id, settled)
+    try {
+      return await turn
+    } finally {
+      if (this.#turns.get(id) === settled) this.#turns.delete(id)
+    }
+  }
+}
+
+/** Namespace and workload of an endpoint that this host's own plug-in made; empty for others. */
+function nameOf(id: string, node: string): readonly string[] {
+  const [namespace = '', endpoint = ''] = id.split('/')
+  const [head, tail] = [`${node.replaceAll('-', '--')}-${ORCHESTRATOR}-`, '-eth0']
+  if (!endpoint.startsWith(head) || !endpoint.endsWith(tail)) return []
+  return [namespace, endpoint.slice(head.length, -tail.length).replaceAll('--', '-')]
+}

@@ -1,0 +1,187 @@
+import { ConflictError, ValidationError } from '../errors.ts'
+import { workloadHandle } from '../ipam/handle.ts'
+import type { Ipam } from '../ipam/ipam.ts'
+import type { Logger } from '../log.ts'
+import { namespaceProfile, namespaceProfileName } from '../model/bootstrap.ts'
+import type { AttachRequest } from '../model/own/api.ts'
+import { API_VERSION } from '../model/resource.ts'
+import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
+import { workloadEndpointName } from '../model/workload-endpoint-name.ts'
+import { parseInterfaceAddress } from '../net/cidr.ts'
+import { type Ip, parseIp } from '../net/ip.ts'
+import { createResource, getResource, removeResource } from '../store/resource-store.ts'
+import type { Store } from '../store/store.ts'
+
+/** The orchestrator of workloads that are attached by hand. */
+export const ORCHESTRATOR = 'margay'
+/** The one interface of such a workload. */
+const ENDPOINT = 'eth0'
+/** How long attaching waits for the pass that sets the endpoint up, beside the store's own limits. Milliseconds. */
+const APPLY_LIMIT_MS = 10_000
+
+/** What this plug-in needs of the host: it writes resources and waits, and has no way into the kernel of its own. */
+export interface WorkloadHost {
+  readonly node: string
+  readonly store: Store
+  readonly ipam: Ipam
+  readonly log: Logger
+  /** The name of the workload's interface on the host. */
+  interfaceName(namespace: string, name: string): string
+  /** Keeps hold of a network namespace for an endpoint. */
+  attach(endpoint: string, given: { readonly path: string } | { readonly pid: number }): void
+  detach(endpoint: string): void
+  /** The endpoint that holds this network namespace already. */
+  holderOf(given: { readonly path: string } | { readonly pid: number }): string | undefined
+  /** Resolves when a pass has set up what the revision says of the endpoint; rejects with the reason if it can't. */
+  applied(endpoint: string, revision: number, signal: AbortSignal): Promise<void>
+  /** Resolves when nothing of the endpoint is left in the kernel. */
+  removed(endpoint: string, signal: AbortSignal): Promise<void>
+}
+
+/** The id of the endpoint of a workload that was attached by hand: `<namespace>/<name of the WorkloadEndpoint>`. */
+export function endpointId(node: string, namespace: string, name: string): string {
+  return `${namespace}/${workloadEndpointName({ node, orchestrator: ORCHESTRATOR, workload: name, endpoint: ENDPOINT })}`
+}
+
+/**
+ * Attaches a network namespace: addresses, then the WorkloadEndpoint, then the wait for the pass. What fails half-way is undone;
+ * what a killed daemon left half-way is taken up by the same request, because the handle says which addresses are its own.
+ *
+ * @throws {ValidationError | ConflictError | IpamError | StoreError} and whatever the pass says
+ */
+export async function attachWorkload(host: WorkloadHost, request: AttachRequest, signal: AbortSignal): Promise<WorkloadEndpoint> {
+  const { name, namespace } = request
+  checkNames(request)
+  const id = endpointId(host.node, namespace, name)
+  const given = request.netns === undefined ? { pid: request.pid ?? 0 } : { path: request.netns }
+  await refuseTaken(host, id, request, given, signal)
+  await ensureNamespace(host.store, namespace, signal)
+  host.attach(id, given)
+  const handleId = workloadHandle(namespace, name)
+  try {
+    const addresses = await takeAddresses(host, request, handleId, signal)
+    const endpoint = await createResource(host.store, describeEndpoint(host, request, addresses), signal)
+    await host.applied(id, Number(endpoint.metadata.resourceVersion), AbortSignal.any([signal, AbortSignal.timeout(APPLY_LIMIT_MS)]))
+    return endpoint
+  } catch (error) {
+    await undo(host, request, id)
+    throw error
+  }
+}
+
+/** Detaches a workload of this host: the WorkloadEndpoint first, its addresses when nothing of it is left here. False if there was none. */
+export async function detachWorkload(host: WorkloadHost, namespace: string, name: string, signal: AbortSignal): Promise<boolean> {
+  const id = endpointId(host.node, namespace, name)
+  const ref = { kind: 'WorkloadEndpoint', namespace, name: id.slice(namespace.length + 1) } as const
+  const stored = await getResource(host.store, ref, signal)
+  if (stored !== undefined) await removeResource(host.store, ref, signal).catch(ignoreGone)
+  await host.removed(id, AbortSignal.any([signal, AbortSignal.timeout(APPLY_LIMIT_MS)]))
+  const released = await host.ipam.releaseByHandle(workloadHandle(namespace, name), signal)
+  host.detach(id)
+  return stored !== undefined || released.length > 0
+}
+
+/** Somebody else removed it between our look and our removal. */
+function ignoreGone(error: unknown): void {
+  if (!(error instanceof ConflictError) || error.code !== 'not-found') throw error
+}
+
+function checkNames({ name, namespace }: AttachRequest): void {
+  for (const [field, value] of [
+    ['name', name],
+    ['namespace', namespace],
+  ] as const) {
+    if (/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(value) && value.length <= 63) continue
+    throw new ValidationError(
+      `${field} ${JSON.stringify(value)} of a workload must be at most 63 lower-case letters, digits, "-" and ".", beginning and ending with a letter or digit`,
+    )
+  }
+}
+
+async function refuseTaken(
+  host: WorkloadHost,
+  id: string,
+  { name, namespace }: AttachRequest,
+  given: { readonly path: string } | { readonly pid: number },
+  signal: AbortSignal,
+): Promise<void> {
+  const stored = await getResource(host.store, { kind: 'WorkloadEndpoint', namespace, name: id.slice(namespace.length + 1) }, signal)
+  if (stored !== undefined) {
+    const addresses = stored.spec.ipNetworks?.join(', ') ?? 'no address'
+    throw new ConflictError(
+      'exists',
+      `workload ${namespace}/${name} exists on this host with ${addresses}; margay workload rm ${name} removes it`,
+    )
+  }
+  const holder = host.holderOf(given)
+  if (holder !== undefined && holder !== id) {
+    throw new ConflictError(
+      'exists',
+      `the network namespace ${'path' in given ? given.path : `of process ${given.pid}`} is attached already, as ${holder}`,
+    )
+  }
+}
+
+/** The default namespace is made when it is missing; another one must be there, so that a typo makes no new one. */
+async function ensureNamespace(store: Store, namespace: string, signal: AbortSignal): Promise<void> {
+  const profile = await getResource(store, { kind: 'Profile', name: namespaceProfileName(namespace) }, signal)
+  if (profile !== undefined) return
+  if (namespace !== 'default') {
+    throw new ConflictError(
+      'not-found',
+      `there is no namespace ${JSON.stringify(namespace)}: it is the Profile ${namespaceProfileName(namespace)}, which must be created first`,
+    )
+  }
+  try {
+    await createResource(store, namespaceProfile(namespace), signal)
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error
+  }
+}
+
+async function takeAddresses(host: WorkloadHost, request: AttachRequest, handleId: string, signal: AbortSignal): Promise<readonly Ip[]> {
+  const { name, namespace, ips = [], pools } = request
+  const attributes = { namespace, workload: name }
+  if (ips.length === 0) {
+    const automatic = { handleId, attributes, keepHeld: true, ...(pools === undefined ? {} : { pools }) }
+    return (await host.ipam.autoAssign(automatic, signal)).map(({ ip }) => ip)
+  }
+  const wanted = ips.map(parseIp)
+  const held = await host.ipam.heldBy(handleId, signal)
+  // Left over from a request that was broken off with other addresses.
+  const others = held.filter(({ ip }) => !wanted.includes(ip))
+  if (others.length > 0) await host.ipam.releaseIps(others, signal)
+  for (const ip of wanted) {
+    if (!held.some((one) => one.ip === ip)) await host.ipam.assignIp({ ip, handleId, attributes }, signal)
+  }
+  return wanted
+}
+
+function describeEndpoint(host: WorkloadHost, { name, namespace, labels = {} }: AttachRequest, addresses: readonly Ip[]): WorkloadEndpoint {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'WorkloadEndpoint',
+    metadata: { name: '', namespace, labels },
+    spec: {
+      orchestrator: ORCHESTRATOR,
+      workload: name,
+      node: host.node,
+      endpoint: ENDPOINT,
+      interfaceName: host.interfaceName(namespace, name),
+      ipNetworks: addresses.map((ip) => parseInterfaceAddress(ip)),
+      profiles: [namespaceProfileName(namespace)],
+    },
+  }
+}
+
+/**
+ * Gives back what was taken, in the order of detaching. Not bound to the caller's signal: who hangs up must not leave addresses
+ * behind. What can't be given back now is taken up by the next request for this workload.
+ */
+async function undo(host: WorkloadHost, { namespace, name }: AttachRequest, id: string): Promise<void> {
+  try {
+    await detachWorkload(host, namespace, name, AbortSignal.timeout(APPLY_LIMIT_MS))
+  } catch (error) {
+    host.log.warn({ endpoint: id, err: error }, 'a failed attachment could not be undone; attaching or removing the workload again does')
+  }
+}
