@@ -3,7 +3,6 @@ import { parseJson } from '../model/json.ts'
 import { liveKey, RESOURCES_PREFIX, resourceKey } from '../model/keys.ts'
 import { isObject } from '../model/shape.ts'
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
-import { workloadEndpointPrefix } from '../model/workload-endpoint-name.ts'
 import { ipOf } from '../net/cidr.ts'
 import { listResources } from '../store/resource-store.ts'
 import type { Store } from '../store/store.ts'
@@ -38,7 +37,8 @@ async function refuseAlive(store: Store, node: string, signal: AbortSignal): Pro
 
 async function endpointsOf(store: Store, node: string, signal: AbortSignal): Promise<readonly WorkloadEndpoint[]> {
   const { resources } = await listResources(store, { kind: 'WorkloadEndpoint' }, signal)
-  return resources.filter(({ metadata }) => metadata.name.startsWith(workloadEndpointPrefix(node)))
+  // Not by the name's beginning: `h1-` also begins `h1--x-margay-web-eth0`, which is of the node h1-x.
+  return resources.filter(({ spec }) => spec.node === node)
 }
 
 /** Addresses first: an endpoint without its addresses can be deleted again, addresses without their endpoint are lost. */

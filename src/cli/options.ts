@@ -110,6 +110,12 @@ export function parseCount(low: number, high: number): (text: string) => number 
   }
 }
 
+/** True or false, for an option. */
+export function parseSwitch(text: string): boolean {
+  if (text === 'true' || text === 'false') return text === 'true'
+  throw new InvalidArgumentError('Give true or false.')
+}
+
 /** A name as resources have it: it becomes a part of paths and keys, so nothing else may get there. */
 export function parseName(text: string): string {
   if (isName(text)) return text

@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Asked, aStatus, run, startFakeDaemon } from '../../test/support/cli.ts'
@@ -58,6 +58,27 @@ test('a daemon that is not running is said in one line', async () => {
     done.err,
     'margay: margayd is not running on this host (nobody listens on /nowhere/margay.sock); start it with "systemctl start margayd"\n',
   )
+})
+
+test('a user without permission is told what would help', async () => {
+  if (process.getuid?.() !== 0) return
+  const daemon = await startFakeDaemon(() => ({ body: aStatus() }))
+  const file = join(mkdtempSync(join(tmpdir(), 'mgt-cli-')), 'c.json')
+  writeFileSync(file, '{}', { mode: 0o600 })
+  process.seteuid?.(65534)
+  try {
+    const done = await run(['status', '--api-socket', daemon.socket])
+    assert.equal(
+      [done.code, done.err],
+      [1, `margay: no permission to use ${daemon.socket}; run this as root or as a member of the group that owns it\n`],
+    )
+    const unread = await run(['config', 'check', '--config', file])
+    assert.match(unread.err, /c\.json: the file cannot be read: EACCES/)
+  } finally {
+    process.seteuid?.(0)
+    daemon.close()
+    rmSync(dirname(file), { recursive: true })
+  }
 })
 
 /** Runs against a daemon that answers so, and gives what it was asked. */

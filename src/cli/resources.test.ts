@@ -207,7 +207,7 @@ test('ipam show counts pools and blocks, and says who has an address', async () 
 
 test('deleting a node removes its endpoints, addresses, blocks and records, and only its own', async () => {
   const { margay, store } = await aCluster()
-  await margay(['apply', '-f', '-'], endpoint('h2', 'web', '10.65.0.10/32'))
+  await margay(['apply', '-f', '-'], endpoint('h2', 'web', '10.65.0.10/32') + endpoint('h1-x', 'web', '10.65.0.11/32'))
   const felix =
     'apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata:\n  name: node.h1\nspec:\n  defaultEndpointToHostAction: Return\n'
   await margay(['apply', '-f', '-'], felix)
@@ -217,7 +217,10 @@ test('deleting a node removes its endpoints, addresses, blocks and records, and 
   const done = await margay(['delete', 'node', 'h1'])
   assert.equal(done, { code: 0, out: 'node/h1 deleted (with 1 workload endpoints, 1 blocks, 2 records of the node)\n', err: '' })
   assert.is((await margay(['get', 'nodes', '-o', 'name'])).out, 'node/h2\n')
-  assert.is((await margay(['get', 'wep', '-A', '-o', 'name'])).out, 'workloadendpoint/shop/h2-margay-web-eth0\n')
+  assert.is(
+    (await margay(['get', 'wep', '-A', '-o', 'name'])).out,
+    'workloadendpoint/shop/h1--x-margay-web-eth0\nworkloadendpoint/shop/h2-margay-web-eth0\n',
+  )
   assert.is((await margay(['ipam', 'show', '--ip', '10.65.0.9'])).out, '10.65.0.9 is not assigned\n')
   assert.equal([await store.get(`${peers}h1`, never), (await store.get(`${peers}h2`, never)) !== undefined], [undefined, true])
 })
@@ -235,6 +238,26 @@ test('deleting a pool gives its blocks back and tells what is still held', async
   const done = await margay(['delete', 'pool', 'p1'])
   assert.equal(done, { code: 0, out: 'ippool/p1 deleted (1 blocks still hold addresses)\n', err: '' })
   assert.match((await margay(['ipam', 'show'])).out, /\| No pool {2}\| 10.65.0.0\/26 \| 64 /)
+})
+
+test('ipam configure changes the record that counts, and refuses what cannot work', async () => {
+  const { margay, store } = shell()
+  const done = await margay(['ipam', 'configure', '--strictaffinity', 'true', '--max-blocks-per-host', '4'])
+  assert.equal(done, { code: 0, out: 'StrictAffinity is true\nMaxBlocksPerHost is 4\n', err: '' })
+  const value = (await store.get('/calico/ipam/v2/config', never))?.value ?? ''
+  assert.equal(JSON.parse(value), { strict_affinity: true, auto_allocate_blocks: true, maxBlocksPerHost: 4 })
+  const refused = await margay(['ipam', 'configure', '--strictaffinity', 'false'])
+  assert.equal([refused.code, refused.out], [1, ''])
+  assert.match(refused.err, /--max-blocks-per-host needs --strictaffinity true/)
+  assert.is((await margay(['ipam', 'configure'])).code, 2)
+  assert.match((await margay(['ipam', 'configure', '--strictaffinity', 'yes'])).err, /Give true or false/)
+})
+
+test('an IPAMConfiguration is written with the warning that it has no effect', async () => {
+  const text = 'apiVersion: projectcalico.org/v3\nkind: IPAMConfiguration\nmetadata:\n  name: default\nspec:\n  strictAffinity: true\n'
+  const done = await shell().margay(['apply', '-f', '-'], text)
+  assert.equal([done.code, done.out], [0, 'ipamconfiguration/default created\n'])
+  assert.match(done.err, /IPAMConfiguration has no effect with etcd, use "margay ipam configure"/)
 })
 
 test('delete -f deletes what the documents name', async () => {

@@ -34,6 +34,8 @@ export async function writeResource(session: Session, context: Context, verb: Ve
   const { metadata, kind } = given
   const said = (done: string) => `${nameOf(kind, metadata.name, metadata.namespace)} ${done}`
   if (verb === 'replace') return said(await replaceResource(session, given, context.signal))
+  if (given.kind === 'IPAMConfiguration')
+    context.err('margay: warning: IPAMConfiguration has no effect with etcd, use "margay ipam configure"\n')
   const { resource, outcome } =
     verb === 'apply'
       ? await applyResource(session.store, given, context.signal)

@@ -264,7 +264,7 @@ test('whatever stands in the file or the environment, the answer is a configurat
         assert.instance(error, ConfigError)
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: 300 },
   )
 })
 

@@ -5,6 +5,7 @@ import { renderJson, renderTable } from '../format.ts'
 import { renderAddress, renderBoxed, renderCount } from '../ipam-format.ts'
 import { addOutputOption, addStoreOptions } from '../options.ts'
 import { withSession } from '../session.ts'
+import { defineIpamConfigure } from './ipam-configure.ts'
 
 const EXAMPLES = `
 Examples:
@@ -21,9 +22,10 @@ interface ShowOptions {
   readonly output: string
 }
 
-/** `margay ipam show`. */
+/** `margay ipam show|configure`. */
 export const addIpamCommand: AddCommand = (parent, context) => {
   const ipam = parent.command('ipam').description('addresses: pools, blocks, and who has what')
+  defineIpamConfigure(ipam.command('configure'), context)
   const show = ipam.command('show').description('show how much of each pool is used, or who has an address')
   show
     .option('--show-blocks', 'also each block')
