@@ -52,9 +52,9 @@ function followSlowly(store: EtcdStore, signal: AbortSignal) {
       counts.steps++
       counts.changes += step.changes.length
       if (step.isRelisted) counts.relists++
-      const before = JSON.stringify(step.view.entries())
+      const before = show(step.view)
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 40))
-      assert.is(JSON.stringify(step.view.entries()), before)
+      assert.is(show(step.view), before)
     }
   }
   run().catch((error: unknown) => {
@@ -107,8 +107,16 @@ async function compact(store: EtcdStore): Promise<boolean> {
   }
 }
 
+function show(view: MutableView): string {
+  return view
+    .entries()
+    .map(({ key, modRevision }) => `${key} ${modRevision}`)
+    .join()
+}
+
 async function differences(view: MutableView | undefined, store: EtcdStore): Promise<string[]> {
-  const lists = await Promise.all(FOLLOWED_PREFIXES.map((prefix) => listAll(store, prefix).catch(() => [])))
+  const lists = await Promise.all(FOLLOWED_PREFIXES.map((prefix) => listAll(store, prefix))).catch(() => undefined)
+  if (!lists) return ['etcd did not answer']
   const want = lists.flat().map(({ key, value, modRevision }) => `${key} ${modRevision} ${value}`)
   const have = (view?.entries() ?? []).map(({ key, value, modRevision }) => `${key} ${modRevision} ${value}`)
   const [wanted, had] = [new Set(want), new Set(have)]

@@ -1,26 +1,7 @@
-import type { Logger } from '../log.ts'
-import { Follower } from './follower.ts'
-import type { Connection, Store } from './store.ts'
-import type { Change, MutableView } from './view.ts'
+import { Follower, type FollowOptions, type Step } from './follower.ts'
+import type { Store } from './store.ts'
 
-/** How to follow. */
-export interface FollowOptions {
-  readonly log: Logger
-  /** Where to begin: a saved view. The first step's changes are what the store has differently. Empty unless given. */
-  readonly view?: MutableView
-  /** Hears whether the store answers, now and at each change. */
-  readonly onConnection?: (connection: Connection) => void
-}
-
-/** The view after what arrived was written to it. */
-export interface Step {
-  readonly view: MutableView
-  /** Each at most once. Empty if only what is broken changed. */
-  readonly changes: readonly Change[]
-  readonly isFirst: boolean
-  /** The store was listed again: its history was compacted, or is another one. */
-  readonly isRelisted: boolean
-}
+export type { FollowOptions, Step } from './follower.ts'
 
 /**
  * Follows the store: lists all that hosts follow at one revision, watches from the next, and lists again when its history

@@ -4,9 +4,27 @@ import type { Logger } from '../log.ts'
 import { FOLLOWED_PREFIXES, parseKey } from '../model/keys.ts'
 import { Backoff, sleep } from './backoff.ts'
 import { ConnectionState } from './connection-state.ts'
-import type { FollowOptions, Step } from './follow.ts'
 import { CompactedError, type Connection, type Entry, type Store, type WatchBatch } from './store.ts'
 import { type Change, MutableView } from './view.ts'
+
+/** How to follow. */
+export interface FollowOptions {
+  readonly log: Logger
+  /** Where to begin: a saved view. The first step's changes are what the store has differently. Empty unless given. */
+  readonly view?: MutableView
+  /** Hears whether the store answers, now and at each change. */
+  readonly onConnection?: (connection: Connection) => void
+}
+
+/** The view after what arrived was written to it. */
+export interface Step {
+  readonly view: MutableView
+  /** Each at most once. Empty if only what is broken changed. */
+  readonly changes: readonly Change[]
+  readonly isFirst: boolean
+  /** The store was listed again: its history was compacted, or is another one. */
+  readonly isRelisted: boolean
+}
 
 /** So many values are parsed at a stretch (some 10 ms), then others may run. */
 const SLICE = 100

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open, readFile, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { describeError, MargayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { FOLLOWED_PREFIXES } from '../model/keys.ts'
@@ -19,6 +20,8 @@ export interface SavedView {
 const FORMAT = 'margay saved view 1'
 /** So many lines are written at once; in between others may run. */
 const CHUNK = 500
+/** So many values are parsed at a stretch. */
+const SLICE = 100
 
 /**
  * Saves a view so that a host that starts without etcd has what it knew. JSON lines: the first says of which cluster and revision,
@@ -57,7 +60,7 @@ export async function writeSavedView(path: string, view: MutableView, savedAt: s
 export async function readSavedView(path: string, log: Logger): Promise<SavedView | undefined> {
   try {
     const text = await readFile(path, 'utf8')
-    return parse(text)
+    return await parse(text)
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     log.warn({ path, reason: describeError(error) }, 'saved view was not usable')
@@ -90,7 +93,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-function parse(text: string): SavedView {
+async function parse(text: string): Promise<SavedView> {
   const lines = text.split('\n')
   const last = lines.findLastIndex((line) => line !== '')
   const body = lines.slice(1, last)
@@ -98,7 +101,8 @@ function parse(text: string): SavedView {
   const header: unknown = JSON.parse(lines[0] ?? '')
   if (!isHeader(header)) throw new MargayError('saved-view', `it is not in the format ${JSON.stringify(FORMAT)}`)
   const view = new MutableView()
-  for (const line of body) {
+  for (const [i, line] of body.entries()) {
+    if (i % SLICE === 0) await setImmediate()
     const record: unknown = JSON.parse(line)
     if (!isRecord(record)) throw new MargayError('saved-view', `a line is not a key, a revision and a value: ${line.slice(0, 60)}`)
     const [key, modRevision, value] = record
