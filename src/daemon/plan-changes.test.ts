@@ -167,6 +167,18 @@ test('a change of one of many peers plans that peer and its blocks again, and no
   assert.equal(planner.planned, [])
 })
 
+test('a peer whose tunnel address was another’s is planned again when the other goes', () => {
+  const [view, planner] = [threeHosts(), new Planner()]
+  view.node(aNode('h9', { v4: '192.0.2.9/24', tunnel4: '10.65.2.0' }))
+  planner.step(view, [], someFacts())
+  assert.is(planner.merger.partOf('peer/h9')?.fdb?.length, 0)
+  view.set('Node', 'h2', undefined)
+  planner.step(view, [{ kind: 'Node', id: 'h2' }], someFacts())
+  assert.ok(planner.planned.includes('peer/h9'))
+  assert.is(planner.merger.partOf('peer/h9')?.fdb?.length, 1)
+  assert.is(planner.merger.partOf('peer/h2'), undefined)
+})
+
 test('a change of one of 5,000 peers costs the same as of 50, and little', () => {
   const cost = (count: number): number => {
     const [view, planner, facts] = [manyPeers(count), new Planner(), someFacts()]
