@@ -7,7 +7,7 @@ import { type Mac, macFromBytes } from '../net/mac.ts'
  * computes the same: 0x66, then the first 5 bytes of the SHA-1 of the node's name (IPv6: of the name and `-v6`).
  */
 export function vtepMac(nodeName: string, family: Family): Mac {
-  // In one call, which costs a third: it is made for every host of the network at start.
+  // In one call, which costs a third less: it is made for every host of the network at start.
   const digest = hash('sha1', family === 4 ? nodeName : `${nodeName}-v6`, 'buffer')
   return macFromBytes(Buffer.concat([Buffer.from([0x66]), digest.subarray(0, 5)]))
 }
