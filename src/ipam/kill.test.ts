@@ -36,7 +36,6 @@ async function killForAWhile(): Promise<void> {
     const total = kills.reduce((sum, count) => sum + count, 0)
     process.stdout.write(`\n  ${JSON.stringify({ kills: total, held: countHeld(records), handles: records.handles.size })}\n`)
     assert.equal(await findFaults(store), [])
-    assert.ok(total >= 6, `${total} kills`)
     const h1 = createIpam({ store, node: 'h1', log: silentLogger })
     for (const handleId of records.handles.keys()) await h1.releaseByHandle(handleId, never)
     assert.is(countHeld(await readRecords(store)), 0)
@@ -51,7 +50,7 @@ async function killForAWhile(): Promise<void> {
 /** Starts a process for the host, kills it in the middle of its work, and starts the next one. */
 async function killAgainAndAgain(endpoint: string, host: string, deadline: number): Promise<number> {
   let kills = 0
-  for (; Date.now() < deadline; kills++) {
+  for (; Date.now() < deadline || kills < 2; kills++) {
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, process.argv[1] ?? ''], {
       env: { ...process.env, MARGAY_TEST_IPAM_CHILD: `${endpoint} ${host} ${kills}` },
       stdio: ['ignore', 'pipe', 'inherit'],
