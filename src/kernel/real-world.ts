@@ -62,6 +62,9 @@ export function openRealWorld(options: { readonly receiveBufferBytes?: number } 
 const SETUP = [
   'link set lo up',
   'link add eth0 address 02:00:5e:00:53:10 type veth peer name far0',
+  // Else their link-local addresses come up some time later, and make events in the middle of a test.
+  'link set far0 addrgenmode none',
+  'link set eth0 addrgenmode none',
   'link set far0 up',
   'link set eth0 up',
   'addr add 192.0.2.10/24 dev eth0',

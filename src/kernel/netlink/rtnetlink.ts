@@ -15,7 +15,8 @@ export interface Operation {
 
 /** A send of about 96 kB is as fast as larger ones; above, only memory grows. */
 const SLICE_BYTES = 96 * 1024
-const FIRST_SLICE_MESSAGES = 256
+/** A route among thousands with other gateways takes 0.1 ms (Linux 6.18), an FDB entry 3 us. */
+const FIRST_SLICE_MESSAGES = 128
 const MAX_SLICE_MESSAGES = 4096
 const ENOBUFS = 105
 
@@ -27,7 +28,6 @@ export class Rtnetlink {
   private readonly socket: NetlinkSocket
   private readonly writer = new MessageWriter()
   private readonly idle: NetlinkSocket[] = []
-  private sliceMessages = FIRST_SLICE_MESSAGES
   private requests = 0
   private isClosed = false
 
@@ -55,12 +55,12 @@ export class Rtnetlink {
   async submit(operations: readonly Operation[], signal: AbortSignal): Promise<Map<string, KernelError>> {
     const failures = new Map<string, KernelError>()
     let stretchStart = performance.now()
+    let limit = FIRST_SLICE_MESSAGES
     for (let at = 0; at < operations.length; ) {
       const sendStart = performance.now()
-      const count = this.sendSlice(operations, at, failures)
-      at += count
+      at += this.sendSlice(operations, at, limit, failures)
       const now = performance.now()
-      this.adapt(now - sendStart, count)
+      limit = nextLimit(limit, now - sendStart)
       if (at >= operations.length || now - stretchStart < SLICE_MS) continue
       await yieldToLoop()
       signal.throwIfAborted()
@@ -72,7 +72,7 @@ export class Rtnetlink {
   /** As `submit`, in one synchronous stretch: for a handful of messages. */
   submitNow(operations: readonly Operation[]): Map<string, KernelError> {
     const failures = new Map<string, KernelError>()
-    for (let at = 0; at < operations.length; ) at += this.sendSlice(operations, at, failures)
+    for (let at = 0; at < operations.length; ) at += this.sendSlice(operations, at, MAX_SLICE_MESSAGES, failures)
     return failures
   }
 
@@ -121,10 +121,10 @@ export class Rtnetlink {
   }
 
   /** Sends as many operations from `at` on as one send takes; gives how many. */
-  private sendSlice(operations: readonly Operation[], at: number, failures: Map<string, KernelError>): number {
+  private sendSlice(operations: readonly Operation[], at: number, limit: number, failures: Map<string, KernelError>): number {
     this.writer.reset()
     const sent = new Map<number, Operation>()
-    for (let i = at; i < operations.length && sent.size < this.sliceMessages && this.writer.length < SLICE_BYTES; i++) {
+    for (let i = at; i < operations.length && sent.size < limit && this.writer.length < SLICE_BYTES; i++) {
       const operation = operations[i]
       if (operation === undefined) break
       const sequence = this.socket.nextSequence()
@@ -147,13 +147,12 @@ export class Rtnetlink {
   private noteLost(sent: ReadonlyMap<number, Operation>, failures: Map<string, KernelError>): void {
     for (const operation of sent.values()) note(failures, operation, { errno: ENOBUFS, text: 'the answer was lost' })
   }
+}
 
-  private adapt(elapsedMs: number, count: number): void {
-    if (elapsedMs > 2 * SLICE_MS) this.sliceMessages = Math.max(16, Math.floor(this.sliceMessages / 2))
-    else if (elapsedMs < SLICE_MS / 2 && count >= this.sliceMessages) {
-      this.sliceMessages = Math.min(MAX_SLICE_MESSAGES, this.sliceMessages * 2)
-    }
-  }
+/** The next send takes about as long as others may be kept waiting. */
+function nextLimit(limit: number, elapsedMs: number): number {
+  if (elapsedMs > SLICE_MS) return Math.max(64, Math.floor(limit / 2))
+  return elapsedMs < SLICE_MS / 3 ? Math.min(MAX_SLICE_MESSAGES, limit * 2) : limit
 }
 
 /** Writes a dump request into a writer: type, body and filters. */
