@@ -10,6 +10,7 @@ const CODES = [
   /new (?:MargayError|IpamError|ConflictError)\(\s*'([a-z][a-z0-9-]*)'/g,
   /super\(\s*'([a-z][a-z0-9-]*)'/g,
   /\bcode: '([a-z][a-z0-9-]*)'/g,
+  /'((?:store|ipam)-[a-z][a-z-]*)'/g,
   /\berror\.code : '([a-z][a-z0-9-]*)'/g,
   /\bcode \?\? '([a-z][a-z0-9-]*)'/g,
 ]

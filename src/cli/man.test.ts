@@ -20,9 +20,9 @@ test('there is a page for the command, the daemon and the file', () => {
 
 for (const { file, text } of pages) {
   test(`${file} has its title and sections, and no line that is a request by mistake`, () => {
-    assert.match(text, /^\.TH [A-Z.]+ \d "" "margay 1\.2\.3" "margay"\n\.SH NAME\n\S+ \\- /)
+    assert.match(text, /^\.TH [A-Z.]+ \d "" "margay 1\.2\.3" "margay"\n\.nh\n\.ad l\n\.SH NAME\n\S+ \\- /)
     for (const line of text.split('\n')) {
-      if (line.startsWith('.')) assert.match(line, /^\.(TH|SH|SS|PP|TP|B|BR|I|IR|RS|RE|nf|fi)( |$)/)
+      if (line.startsWith('.')) assert.match(line, /^\.(TH|SH|SS|PP|TP|B|BR|I|IR|RS|RE|nf|fi|nh|ad)( |$)/)
       assert.not.match(line, /^'/)
       assert.is((line.match(/(?<!\\)"/g) ?? []).length % 2, 0, line)
     }

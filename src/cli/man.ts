@@ -12,7 +12,8 @@ export interface ManPage {
 
 /** The pages that are made of the commands and of the configuration's schema. */
 export function renderManPages(program: Command, version: string): readonly ManPage[] {
-  const footer = (name: string, section: number) => `.TH ${name.toUpperCase()} ${section} "" "margay ${escapeText(version)}" "margay"\n`
+  const footer = (name: string, section: number) =>
+    `.TH ${name.toUpperCase()} ${section} "" "margay ${escapeText(version)}" "margay"\n.nh\n.ad l\n`
   return [
     { file: 'margay.1', text: footer('margay', 1) + commandPage(program) },
     { file: 'margayd.8', text: footer('margayd', 8) + daemonPage() },
