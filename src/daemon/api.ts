@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { dirname } from 'node:path'
 import { ConflictError, describeError, IpamError, MargayError, StoreError, ValidationError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import type { AttachRequest, DiffReport, StatusReport, TableDump, WorkloadReport } from '../model/own/api.ts'
+import type { AttachRequest, DiffReport, PassReport, StatusReport, TableDump, WorkloadReport } from '../model/own/api.ts'
 
 /** What the API can be asked; each is one line of `model/own/api.ts`. */
 export interface ApiHandlers {
@@ -15,6 +15,7 @@ export interface ApiHandlers {
   attach(request: AttachRequest, signal: AbortSignal): Promise<WorkloadReport>
   /** False when there was no such workload. */
   detach(namespace: string, name: string, signal: AbortSignal): Promise<boolean>
+  passes(): readonly PassReport[]
   reload(): Promise<void>
   /** Lines of JSON until the time is over or the caller hangs up. */
   record(seconds: number, signal: AbortSignal): AsyncIterable<string>
@@ -68,6 +69,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
     await handlers.reload()
     return sendJson(response, 204, undefined)
   }
+  if (route === 'GET debug' && parts[1] === 'passes') return sendJson(response, 200, handlers.passes())
   if (route === 'GET debug' && parts[1] === 'record') return sendLines(response, handlers.record(secondsOf(url), hangUp.signal))
   throw new NotFound(`the API does not know ${request.method} ${url.pathname}`)
 }

@@ -23,6 +23,7 @@ import { instanceId, margayGroup } from './identity.ts'
 import { LiveKeeper } from './live.ts'
 import { PassLoop } from './loop.ts'
 import type { Notifier } from './notify.ts'
+import { PassLog } from './passes.ts'
 import { Planner } from './planner.ts'
 import { Recorder } from './record.ts'
 import { Registrar } from './register.ts'
@@ -60,6 +61,7 @@ export class Daemon {
   readonly #applied = new Applied()
   readonly #planner = new Planner(this.#merger)
   readonly #recorder = new Recorder()
+  readonly #passes = new PassLog()
   readonly #reconciler: Reconciler
   readonly #attachments: Attachments
   readonly #live: LiveKeeper
@@ -103,6 +105,7 @@ export class Daemon {
     const { config, log } = this.#options
     const failed = new AbortController()
     const ends = AbortSignal.any([signal, failed.signal])
+    this.#passes.start()
     const source = await this.#createSource(ends)
     const servers = await this.#serve(source)
     if (config.etcd.embedded) await startUnit('margay-etcd.service', log)
@@ -149,6 +152,7 @@ export class Daemon {
     this.#host.onPass = (view, timing) => {
       this.#appliedRevision = view.revision
       this.#saver.note(source.view, timing.changes)
+      this.#passes.note(view, timing)
       this.#recorder.note(source.view, timing, this.#host)
       this.#sayReady(source)
       if (this.#options.notifier.watchdogMs !== undefined) this.#options.notifier.alive()
@@ -162,6 +166,7 @@ export class Daemon {
       ...{ reconciler: this.#reconciler, registrar: this.#registrar, saver: this.#saver, source },
       connection: this.#connection,
       admission: this.#waitsFor,
+      loopDelayP999Ms: this.#passes.loopDelayP999Ms(),
       appliedRevision: this.#appliedRevision,
     }
   }
@@ -182,6 +187,7 @@ export class Daemon {
       workload: (namespace, name) => this.#workloads.get(namespace, name),
       attach: (request, signal) => this.#workloads.attach(request, signal),
       detach: (namespace, name, signal) => this.#workloads.detach(namespace, name, signal),
+      passes: () => this.#passes.list(),
       reload: () => this.#options.reload(),
       record: (seconds, signal) => this.#recorder.record(source.view, this.#host, seconds, signal),
     }
@@ -208,6 +214,7 @@ export class Daemon {
 
   async #close(servers: readonly Server[], source: FollowSource): Promise<void> {
     this.#options.notifier.stopping()
+    this.#passes.stop()
     for (const server of servers) {
       server.close()
       server.closeAllConnections()

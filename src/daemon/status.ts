@@ -37,6 +37,7 @@ export interface StatusParts {
   readonly admission: string | undefined
   /** The revision that the last whole pass applied; 0 before the first. */
   readonly appliedRevision: number
+  readonly loopDelayP999Ms: number
 }
 
 /** Why the daemon does not live. */
@@ -95,6 +96,7 @@ export function statusReport(parts: StatusParts): StatusReport {
     workloads: context?.endpoints.size ?? 0,
     failures: failureReports(parts),
     repairs: reconciler.repairs,
+    loopDelayP999Ms: parts.loopDelayP999Ms,
     warnings: warnings(parts),
   }
 }
