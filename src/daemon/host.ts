@@ -19,7 +19,7 @@ import type { Registrar } from './register.ts'
 import { SwitchTimers } from './switch-timers.ts'
 
 /** So long after a pool's mode was changed the old way of receiving stays: longer than any sender waits. Milliseconds. */
-const SETTLE_MS = 8000
+const SETTLE_MS = 10_000
 
 /** What the host is made of. */
 export interface HostParts {

@@ -13,6 +13,7 @@ export class Planner {
   readonly #memo: Memo
   readonly #waits = new Map<GroupId, readonly string[]>()
   #context: PlanContext | undefined
+  #isBrokenOff = false
 
   constructor(merger: Merger) {
     this.#memo = new Memo(merger)
@@ -40,7 +41,10 @@ export class Planner {
 
   /** Plans the groups that the changes or other facts touch, in slices, and adds what may be wanted otherwise to `dirty`. */
   async plan(view: View, changes: readonly Change[], facts: Facts, dirty: Map<TableName, Set<string>>): Promise<void> {
-    const { context, isFull, groups, keys } = advance(this.#context, view, changes, facts)
+    const before = this.#isBrokenOff ? undefined : this.#context
+    // A plan that breaks off is made anew from nothing: `advance` has taken the changes into the context's memory already.
+    this.#isBrokenOff = true
+    const { context, isFull, groups, keys } = advance(before, view, changes, facts)
     const touched = new Set(groups)
     for (const key of keys) for (const group of this.#memo.readersOf(key)) touched.add(group)
     const all = isFull ? allGroups(context) : undefined
@@ -55,8 +59,8 @@ export class Planner {
       await yieldToLoop()
       sliceStart = performance.now()
     }
-    // Last: a plan that broke off is made again from the context before.
     this.#context = context
+    this.#isBrokenOff = false
   }
 
   #planOne(group: GroupId, context: PlanContext, dirty: Map<TableName, Set<string>>): void {

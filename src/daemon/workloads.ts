@@ -1,5 +1,4 @@
 import { describeError } from '../errors.ts'
-import { workloadHandle } from '../ipam/handle.ts'
 import type { Ipam } from '../ipam/ipam.ts'
 import { keyOf } from '../kernel/objects.ts'
 import type { Logger } from '../log.ts'
@@ -85,7 +84,7 @@ export class Workloads {
 
   /** Takes up what a daemon that was killed in the middle of detaching left: the pin of an endpoint that is no more. */
   async forgetGone(signal: AbortSignal): Promise<void> {
-    const { attachments, planner, ipam, log, node } = this.#parts
+    const { attachments, planner, log, node } = this.#parts
     for (const id of [...attachments.endpoints()]) {
       const { context } = planner
       if (context === undefined || context.view.get('WorkloadEndpoint').has(id) || this.#turns.has(id)) continue
@@ -93,9 +92,8 @@ export class Workloads {
       try {
         await this.#inTurn(id, async () => {
           if (planner.context?.view.get('WorkloadEndpoint').has(id)) return
-          await this.#host.removed(id, signal)
-          if (name !== '') await ipam.releaseByHandle(workloadHandle(namespace, name), signal)
-          attachments.detach(id)
+          if (name !== '') await detachWorkload(this.#host, namespace, name, signal)
+          else attachments.detach(id)
         })
         log.info({ endpoint: id }, 'endpoint that was removed elsewhere is detached')
       } catch (error) {

@@ -57,9 +57,8 @@ export async function attachWorkload(host: WorkloadHost, request: AttachRequest,
   await refuseTaken(host, id, request, given, signal)
   await ensureNamespace(host.store, namespace, signal)
   host.attach(id, given)
-  const handleId = workloadHandle(namespace, name)
   try {
-    const addresses = await takeAddresses(host, request, handleId, signal)
+    const addresses = await takeAddresses(host, request, signal)
     const endpoint = await createResource(host.store, describeEndpoint(host, request, addresses), signal)
     await host.applied(id, Number(endpoint.metadata.resourceVersion), AbortSignal.any([signal, AbortSignal.timeout(APPLY_LIMIT_MS)]))
     return endpoint
@@ -76,9 +75,14 @@ export async function detachWorkload(host: WorkloadHost, namespace: string, name
   const stored = await getResource(host.store, ref, signal)
   if (stored !== undefined) await removeResource(host.store, ref, signal).catch(ignoreGone)
   await host.removed(id, AbortSignal.any([signal, AbortSignal.timeout(APPLY_LIMIT_MS)]))
-  const released = await host.ipam.releaseByHandle(workloadHandle(namespace, name), signal)
+  const released = await host.ipam.releaseHolder(holderOf(namespace, name), signal)
   host.detach(id)
   return stored !== undefined || released.length > 0
+}
+
+/** Who holds the addresses: the handle's id names no host, so the facts beside it tell workloads of one name apart. */
+function holderOf(namespace: string, name: string) {
+  return { handleId: workloadHandle(namespace, name), attributes: { namespace, workload: name } }
 }
 
 /** Somebody else removed it between our look and our removal. */
@@ -139,21 +143,17 @@ async function ensureNamespace(store: Store, namespace: string, signal: AbortSig
   }
 }
 
-async function takeAddresses(host: WorkloadHost, request: AttachRequest, handleId: string, signal: AbortSignal): Promise<readonly Ip[]> {
+async function takeAddresses(host: WorkloadHost, request: AttachRequest, signal: AbortSignal): Promise<readonly Ip[]> {
   const { name, namespace, ips = [], pools } = request
-  const attributes = { namespace, workload: name }
+  const holder = holderOf(namespace, name)
   if (ips.length === 0) {
-    const automatic = { handleId, attributes, keepHeld: true, ...(pools === undefined ? {} : { pools }) }
+    const automatic = { ...holder, keepHeld: true, ...(pools === undefined ? {} : { pools }) }
     return (await host.ipam.autoAssign(automatic, signal)).map(({ ip }) => ip)
   }
   const wanted = ips.map(parseIp)
-  const held = await host.ipam.heldBy(handleId, signal)
-  // Left over from a request that was broken off with other addresses.
-  const others = held.filter(({ ip }) => !wanted.includes(ip))
-  if (others.length > 0) await host.ipam.releaseIps(others, signal)
-  for (const ip of wanted) {
-    if (!held.some((one) => one.ip === ip)) await host.ipam.assignIp({ ip, handleId, attributes }, signal)
-  }
+  // What is left over from a request that was broken off may be other addresses, or these: given out anew it is the same.
+  await host.ipam.releaseHolder(holder, signal)
+  for (const ip of wanted) await host.ipam.assignIp({ ip, ...holder }, signal)
   return wanted
 }
 
