@@ -118,7 +118,10 @@ export class EtcdClient {
     signal: AbortSignal,
   ): Promise<{ readonly endpoint: Endpoint; readonly stream: EndpointStream<I, O> }> {
     const endpoint = this.#pick()
-    const metadata = await this.#metadata(endpoint, Date.now() + this.timeoutMs)
+    const metadata = await this.#metadata(endpoint, Date.now() + this.timeoutMs).catch((error: unknown) => {
+      this.avoid(endpoint)
+      throw error
+    })
     signal.throwIfAborted()
     this.closed.throwIfAborted()
     // etcd then ends the stream when its member has lost the leader, instead of keeping silent (clientv3.WithRequireLeader).

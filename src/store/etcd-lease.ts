@@ -7,8 +7,8 @@ import type { Lease } from './store.ts'
 /** What a lease needs of the store that it belongs to. */
 export interface LeaseContext {
   readonly client: EtcdClient
-  /** The newest revision, confirmed by a quorum. */
-  newestRevision(signal: AbortSignal): Promise<number>
+  /** Asks for something that a quorum must confirm. */
+  newest(signal: AbortSignal): Promise<unknown>
 }
 
 /** Asks etcd for a lease and keeps it alive from then on, as `Store.lease` says. */
@@ -65,7 +65,7 @@ async function keepAlive(context: LeaseContext, held: Held, signal: AbortSignal)
       backoff.reset()
       // A new leader that has not applied the grant yet says the same as one that knows it gone: after a read that a quorum
       // confirmed it has applied it, and is asked again.
-      if (isGoneBefore) await context.newestRevision(signal)
+      if (isGoneBefore) await context.newest(signal)
       else await sleep(pauseMs, signal)
     } catch (error) {
       signal.throwIfAborted()

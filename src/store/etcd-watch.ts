@@ -14,8 +14,14 @@ import { CompactedError, type WatchBatch } from './store.ts'
 export interface WatchContext {
   readonly client: EtcdClient
   readonly state: ConnectionState
-  /** The newest revision, confirmed by a quorum. */
-  newestRevision(signal: AbortSignal): Promise<number>
+  /** Where the store is, confirmed by a quorum. */
+  newest(signal: AbortSignal): Promise<Newest>
+}
+
+/** The newest revision, and the term of Raft in which it was asked for; within the life of a cluster both only grow. */
+export interface Newest {
+  readonly revision: number
+  readonly term: bigint
 }
 
 /** How long a stream may take until etcd says that the watch stands; a black hole costs this and not TCP's two minutes. */
@@ -36,7 +42,7 @@ export async function* watchPrefix(
   const { client, state } = context
   const user = Symbol(prefix)
   const backoff = new Backoff(100, 3000)
-  const position: Position = { next: fromRevision, denials: 0 }
+  const position: Position = { next: fromRevision, term: 0n, denials: 0, failures: 0 }
   try {
     while (!signal.aborted) {
       try {
@@ -46,7 +52,8 @@ export async function* watchPrefix(
         if (error instanceof CompactedError || (error instanceof StoreError && error.code === 'store-denied')) throw error
         const { reason } = client.judge(error)
         client.log.debug({ key: prefix, revision: position.next, reason }, 'watch was interrupted')
-        state.report(user, reason)
+        // One member that goes is no trouble yet: the next try is at another.
+        if (++position.failures > 1) state.report(user, reason)
         await sleep(backoff.next(), signal).catch(() => {})
       }
     }
@@ -59,7 +66,11 @@ export async function* watchPrefix(
 interface Position {
   /** 0: not known yet, from the next revision on. */
   next: number
+  /** Raft's term when the last stream came to stand. */
+  term: bigint
   denials: number
+  /** Streams in a row that did not come to stand. */
+  failures: number
 }
 
 interface Attempt {
@@ -138,14 +149,22 @@ async function acceptCreated(
   signal: AbortSignal,
 ): Promise<void> {
   const revision = Number(response.header?.revision ?? 0n)
+  const term = response.header?.raftTerm ?? 0n
   if (position.next === 0) position.next = revision + 1
-  // A member may lag behind the list that we watch from. But if the whole store is behind it, it was restored from a backup or
-  // made anew, and etcd would keep silent until its revision reaches ours.
-  if (revision + 1 < position.next) {
-    const newest = await context.newestRevision(signal)
-    if (newest + 1 < position.next) throw new CompactedError(newest, `the store is at revision ${newest}, which is before ${position.next}`)
+  // A member may lag behind what we know. But if the whole store is behind it, it was restored from a backup or made anew: etcd
+  // would keep silent until its revision reaches ours, and its history is another one.
+  if (revision + 1 < position.next || term < position.term) {
+    const newest = await context.newest(signal)
+    if (newest.revision + 1 < position.next || newest.term < position.term) {
+      throw new CompactedError(
+        newest.revision,
+        `the store is not the one that had revision ${position.next - 1}: it is at ${newest.revision}`,
+      )
+    }
   }
+  if (term > position.term) position.term = term
   position.denials = 0
+  position.failures = 0
   backoff.reset()
   context.state.clear(user)
 }

@@ -6,7 +6,7 @@ import { EtcdClient, type EtcdOptions, InterruptedError } from './etcd-client.ts
 import { isServiceError } from './etcd-error.ts'
 import { nextKey, prefixEnd, toBytes, toEntry } from './etcd-keys.ts'
 import { grantLease } from './etcd-lease.ts'
-import { watchPrefix } from './etcd-watch.ts'
+import { type Newest, watchPrefix } from './etcd-watch.ts'
 import {
   Compare_CompareResult,
   Compare_CompareTarget,
@@ -102,16 +102,11 @@ export class EtcdStore implements Store {
 
   watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncGenerator<WatchBatch> {
     const ends = AbortSignal.any([signal, this.#client.closed])
-    return watchPrefix(
-      { client: this.#client, state: this.#state, newestRevision: (within) => this.#newestRevision(within) },
-      prefix,
-      fromRevision,
-      ends,
-    )
+    return watchPrefix({ client: this.#client, state: this.#state, newest: (within) => this.#newest(within) }, prefix, fromRevision, ends)
   }
 
   lease(ttlSeconds: number, signal: AbortSignal): Promise<Lease> {
-    return grantLease({ client: this.#client, newestRevision: (within) => this.#newestRevision(within) }, ttlSeconds, signal)
+    return grantLease({ client: this.#client, newest: (within) => this.#newest(within) }, ttlSeconds, signal)
   }
 
   onConnection(listener: (connection: Connection) => void, signal: AbortSignal): void {
@@ -137,8 +132,9 @@ export class EtcdStore implements Store {
     }
   }
 
-  async #newestRevision(signal: AbortSignal): Promise<number> {
-    return revisionOf(await this.#range({ key: toBytes('/margay'), countOnly: true }, signal))
+  async #newest(signal: AbortSignal): Promise<Newest> {
+    const reply = await this.#range({ key: toBytes('/margay'), countOnly: true }, signal)
+    return { revision: revisionOf(reply), term: reply.header?.raftTerm ?? 0n }
   }
 
   /** Makes a call and tells the connection's state. */
@@ -159,7 +155,7 @@ export class EtcdStore implements Store {
     if (this.#probe || this.#client.closed.aborted) return
     this.#probe = setTimeout(() => {
       this.#probe = undefined
-      this.#newestRevision(this.#client.closed).catch(() => {})
+      this.#newest(this.#client.closed).catch(() => {})
     }, PROBE_MS).unref()
   }
 

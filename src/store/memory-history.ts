@@ -18,6 +18,8 @@ export class MemoryHistory {
   readonly now: () => number
   /** etcd begins at 1, too: the first write is revision 2. */
   revision = 1
+  /** How often everything was lost. */
+  life = 0
   readonly #entries = new Map<string, Entry>()
   readonly #leases = new Map<bigint, Expiry>()
   readonly #wakers = new Set<() => void>()
@@ -110,6 +112,7 @@ export class MemoryHistory {
     this.#changes = []
     this.#compacted = 0
     this.revision = 1
+    this.life++
     this.wake()
   }
 

@@ -75,10 +75,12 @@ export class MemoryStore implements Store {
 
   async *watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncGenerator<WatchBatch> {
     let next = fromRevision || this.#history.revision + 1
+    const life = this.#history.life
     while (!signal.aborted && !this.#isClosed) {
       const changed = this.#history.changed(signal)
       if (this.#isConnected) {
-        if (this.#history.revision + 1 < next) throw new CompactedError(this.#history.revision, 'the store was made anew')
+        if (this.#history.revision + 1 < next || this.#history.life !== life)
+          throw new CompactedError(this.#history.revision, 'the store was made anew')
         const batch = this.#history.since(prefix, next)
         next = this.#history.revision + 1
         if (batch) yield batch
