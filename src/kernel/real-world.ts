@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import type { World } from './conformance.ts'
+import type { World } from './conformance-kit.ts'
 import { createKernel, type RealKernel } from './kernel.ts'
 import type { NftObject } from './objects.ts'
 import type { KernelTable } from './table.ts'

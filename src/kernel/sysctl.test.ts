@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { expectOnly, put, remove } from './conformance.ts'
+import { expectOnly, put, remove } from './conformance-kit.ts'
 import { withNetns } from './netns.ts'
 import { openRealWorld } from './real-world.ts'
 import { readSysctl, writeSysctl } from './sysctl.ts'

@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { InterfaceAddress } from '../../net/cidr.ts'
 import type { Ip } from '../../net/ip.ts'
 import type { Mac } from '../../net/mac.ts'
-import { aPair, aTunnel, expectOnly, list, put, remove } from '../conformance.ts'
+import { aPair, aTunnel, expectOnly, list, put, remove } from '../conformance-kit.ts'
 import { loadNative } from '../native.ts'
 import { withNetns } from '../netns.ts'
 import type { Link } from '../objects.ts'
@@ -146,6 +146,35 @@ test('a pair is found again after a restart, and what the workload changed is pu
     assert.is(world.ip('-o link show tenant0').split(':')[0], index)
     await remove(kernel, 'links', pair)
     assert.not.match(world.ip('link'), 'tenant0')
+  }))
+
+test("the host's own network namespace is refused for a workload", () =>
+  inWorld(async (world) => {
+    const pair = aPair(world.netns, { peer: { ...aPair(world.netns).peer, name: 'eth7' } })
+    assert.is(await refusalOf(world, pair), `"${world.netns}" is the host's own network namespace, not a workload's`)
+  }))
+
+test("a pair whose network namespace can't be reached any more stays, and is refused with the reason", () =>
+  inWorld(async (world) => {
+    const netns = world.addNetns()
+    const pair = aPair(netns)
+    await put(world.kernel, 'links', pair)
+    const holder = spawn('ip', ['netns', 'exec', netns.replace('/run/netns/', ''), 'sh', '-c', 'echo ready; exec sleep 60'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    await new Promise((resolve) => holder.stdout.once('data', resolve))
+    const ended = new Promise((resolve) => holder.once('exit', resolve))
+    try {
+      world.removeNetns(netns)
+      const [unseen] = await list(world.kernel, 'links')
+      assert.equal(unseen?.faults, [`peer: there is no network namespace at ${JSON.stringify(netns)}`])
+      assert.is(await refusalOf(world, pair), `there is no network namespace at ${JSON.stringify(netns)}`)
+      assert.match(world.ip('link'), pair.name)
+      await remove(world.kernel, 'links', pair)
+    } finally {
+      holder.kill('SIGKILL')
+      await ended
+    }
   }))
 
 test('two workloads reach each other over IPv4 and IPv6', () =>

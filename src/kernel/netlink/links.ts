@@ -85,7 +85,7 @@ function putLink({ context, netns }: LinkTableOptions, link: Link): void {
     })
   }
   if (link.kind === 'vxlan') putVxlan(context, link, existing, netns)
-  else putVeth(context, link, existing)
+  else putVeth(context, link, existing, netns)
   // So that a notice that comes later tells no news.
   context.links.ask(link.name)
 }

@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseCidr } from '../../net/cidr.ts'
 import type { Ip } from '../../net/ip.ts'
-import { aPeer, aTunnel, eventsUntil, expectOnly, put, remove } from '../conformance.ts'
+import { aPeer, aTunnel, eventsUntil, expectOnly, put, remove } from '../conformance-kit.ts'
 import { keyOf, type Route } from '../objects.ts'
 import { openRealWorld, type RealWorld } from '../real-world.ts'
 

@@ -44,7 +44,7 @@ function routeKind(context: NetlinkContext): EntryKind<Route> {
     // IPv6 refuses a next hop, onlink or not, that another route leads out of another link (ip6_route_check_nh_onlink, Linux 4.19): a route
     // to the next hop itself must stand before.
     isFirst: (route) => route.type === 'unicast' && route.nextHop === undefined,
-    severalOf: (route) => ({ table: route.table, destination: route.destination, metric: route.metric, type: 'unicast' }),
+    severalOf: ({ table, destination, metric }) => ({ table, destination, metric, type: 'unicast' }),
     async list(signal) {
       const found: Route[] = []
       for (const family of FAMILIES) {
@@ -71,12 +71,14 @@ function routeKind(context: NetlinkContext): EntryKind<Route> {
       return [{ key, describe: () => `remove the route ${showRoute(route)}`, write, tolerates: [ERRNO.ESRCH, ERRNO.ENODEV] }]
     },
     readNotice(message) {
+      // A routing daemon may change its own routes by the thousand: those are passed over without reading more.
+      if (message.payload[5] !== ROUTE_PROTOCOL && (message.flags & NLM_F_REPLACE) === 0) return undefined
       const read = readRoute(message, linkName)
       if (read === undefined) return undefined
       const key = keyOf.routes(read.route)
       if (read.protocol === ROUTE_PROTOCOL) return { key, value: message.type === RTM.NEWROUTE ? read.route : undefined }
       // Somebody replaced ours by a route of their own: the kernel tells of theirs, not that ours went.
-      const isReplaced = message.type === RTM.NEWROUTE && (message.flags & NLM_F_REPLACE) !== 0 && held.has(key)
+      const isReplaced = message.type === RTM.NEWROUTE && held.has(key)
       return isReplaced ? { key, value: undefined } : undefined
     },
   }

@@ -1,5 +1,6 @@
 import { KernelError } from '../../errors.ts'
 import { macToBytes } from '../../net/mac.ts'
+import { netnsId } from '../netns.ts'
 import type { VethLink, VethPeer } from '../objects.ts'
 import { ERRNO, IFINFO_BYTES, RTM } from './constants.ts'
 import type { NetlinkContext } from './entry-table.ts'
@@ -15,6 +16,7 @@ const NETNSA = { NSID: 1, FD: 3 } as const
 /** IFALIASZ less the terminating zero. */
 const MAX_ALIAS_BYTES = 255
 const AF_INET6 = 10
+const OWN_NETNS = '/proc/thread-self/ns/net'
 
 /**
  * Makes a veth pair what it should be, with all inside the workload's network namespace. An existing pair into the same
@@ -23,7 +25,7 @@ const AF_INET6 = 10
  *
  * @throws {KernelError}
  */
-export function putVeth(context: NetlinkContext, link: VethLink, existing: LinkInfo | undefined): void {
+export function putVeth(context: NetlinkContext, link: VethLink, existing: LinkInfo | undefined, netns: string | undefined): void {
   const alias = `${ALIAS_PREFIX}${link.peer.netns}`
   if (Buffer.byteLength(alias) > MAX_ALIAS_BYTES) {
     const limit = MAX_ALIAS_BYTES - ALIAS_PREFIX.length
@@ -32,6 +34,12 @@ export function putVeth(context: NetlinkContext, link: VethLink, existing: LinkI
     })
   }
   insidePeer(link.peer.netns, (inside, fd) => {
+    // A default route and addresses of a workload, put into the host itself, would cut it off.
+    if (netnsId(fd) === netnsId(netns ?? OWN_NETNS)) {
+      throw new KernelError(`${JSON.stringify(link.peer.netns)} is the host's own network namespace, not a workload's`, {
+        errno: ERRNO.EINVAL,
+      })
+    }
     const isSamePair = existing?.kind === 'veth' && existing.linkNsid !== undefined && existing.linkNsid === nsidOf(context, fd)
     if (existing !== undefined && !isSamePair) removeLink(context, existing)
     if (!isSamePair) createVeth(context, link, { fd, isFree: () => findPeer(inside, link.peer.name) === undefined })
