@@ -18,7 +18,7 @@ export interface LabSpec extends TopologySpec {
    */
   readonly etcd: 'plain' | 'embedded'
   readonly mode?: string
-  /** Laid over the configuration of every host, group by group. */
+  /** Laid over the configuration of every host, group by group; `pools` replaces the lab's. */
   readonly config?: ConfigFile
 }
 
@@ -74,8 +74,9 @@ export function overlay(base: ConfigFile, over: ConfigFile): ConfigFile {
 
 function configOf(node: string, etcd: ConfigFile, spec: LabSpec): ConfigFile {
   const mode = spec.mode === undefined ? {} : { mode: spec.mode }
-  const base = { node: { name: node }, ...mode, etcd, pools: { ipv4: { cidr: POOLS[4] }, ipv6: { cidr: POOLS[6] } } }
-  return overlay(base, spec.config ?? {})
+  const pools = { ipv4: { cidr: POOLS[4] }, ipv6: { cidr: POOLS[6] } }
+  // Pools that are given replace those of the lab: with `create: false` a CIDR is refused.
+  return overlay({ node: { name: node }, ...mode, etcd, ...(spec.config?.['pools'] === undefined ? { pools } : {}) }, spec.config ?? {})
 }
 
 function isGroup(value: unknown): value is ConfigFile {

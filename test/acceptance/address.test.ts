@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { MACHINE, run } from '../../scripts/lab/command.ts'
 import type { ConfigFile } from '../../scripts/lab/daemon.ts'
-import { type Lab, overlay } from '../../scripts/lab/lab.ts'
+import { type Lab, overlay, POOLS } from '../../scripts/lab/lab.ts'
 import { refused, succeeded, withIdleLab } from '../support/scenario.ts'
 
 const test = suite('acceptance/address')
@@ -21,10 +21,13 @@ function nodad(address: string): readonly string[] {
 
 /** A host with its own card and a second one, `lan1`, in another subnet. */
 async function withTwoCards(config: ConfigFile, action: (lab: Lab) => Promise<void>): Promise<void> {
-  await withIdleLab({ hosts: [0], etcd: 'plain', config: overlay({ address: { ipv6: { address: 'none' } } }, config) }, async (lab) => {
-    await addCard(lab, 'lan1', '203.0.113.7/24')
-    await action(lab)
-  })
+  await withIdleLab(
+    { hosts: [0], etcd: 'plain', config: overlay({ address: { ipv6: { address: 'none' } }, pools: { ipv4: { cidr: POOLS[4] } } }, config) },
+    async (lab) => {
+      await addCard(lab, 'lan1', '203.0.113.7/24')
+      await action(lab)
+    },
+  )
 }
 
 async function nodeAddress(lab: Lab): Promise<string | undefined> {
@@ -115,7 +118,7 @@ test('ADDR-2 no pool is created when told so', async () => {
 })
 
 const badPools = [
-  { title: 'malformed', ipv4: { cidr: '10.77.0/20' }, names: ['pools.ipv4.cidr', '10.77.0/20'] },
+  { title: 'malformed', ipv4: { cidr: '10.77.0/20' }, names: ['pools.ipv4.cidr', '10.77.0'] },
   { title: 'with host bits', ipv4: { cidr: '10.77.0.1/20' }, names: ['pools.ipv4.cidr', '10.77.0.1/20'] },
   { title: 'too small for one block', ipv4: { cidr: '10.77.0.0/28', blockSize: 26 }, names: ['pools.ipv4', '/28', '26'] },
   { title: 'with a block size that is none', ipv4: { cidr: '10.77.0.0/16', blockSize: 33 }, names: ['pools.ipv4.blockSize', '33'] },

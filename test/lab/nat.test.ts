@@ -10,7 +10,7 @@ import { withLab } from '../support/scenario.ts'
 const test = suite('lab/nat')
 
 test('what leaves the pools has the address of the host, what stays in them keeps its own, in both families', async () => {
-  const config = { pools: { ipv4: { natOutgoing: true }, ipv6: { natOutgoing: true } } }
+  const config = { pools: { ipv4: { cidr: POOLS[4], natOutgoing: true }, ipv6: { cidr: POOLS[6], natOutgoing: true } } }
   await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'direct', config }, async (lab) => {
     const [first, second] = [await lab.addWorkload('h1', 'w1'), await lab.addWorkload('h2', 'w2')]
     for (const family of [4, 6] as const) {
@@ -25,7 +25,7 @@ test('what leaves the pools has the address of the host, what stays in them keep
 })
 
 test('a pool without NAT sends its own addresses out', async () => {
-  const config = { pools: { ipv4: { natOutgoing: false } } }
+  const config = { pools: { ipv4: { cidr: POOLS[4], natOutgoing: false } } }
   await withLab({ hosts: [0], etcd: 'plain', mode: 'direct', config }, async (lab) => {
     const workload = await lab.addWorkload('h1', 'w1')
     assert.is(await isReachable(workload.namespace, '192.0.2.254'), false)
