@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type ConfigFile, daemonOf, type LabDaemon } from './daemon.ts'
 import { prepareEmbedded } from './embedded.ts'
 import { type LabEtcd, plainEtcd, startEtcd } from './etcd.ts'
-import { buildTopology, sweepAtExit, type Topology, type TopologySpec } from './topology.ts'
+import { buildTopology, type Topology, type TopologySpec } from './topology.ts'
 import { addWorkload, type LabWorkload } from './workload.ts'
 
 /** The pools of a lab, unless its configuration says otherwise. */
@@ -37,7 +37,6 @@ export interface Lab {
 /** Builds network, etcd and configurations; no daemon runs yet. */
 export async function openLab(spec: LabSpec): Promise<Lab> {
   const topology = await buildTopology(spec)
-  sweepAtExit(topology.prefix)
   const folder = join(tmpdir(), `${topology.prefix}lab`)
   mkdirSync(folder, { recursive: true })
   try {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sweepPrefix } from '../sweep.mjs'
@@ -64,6 +64,7 @@ const opened = { count: 0 }
 
 /** Builds the network of a lab; takes about 0.3 s for three hosts. */
 export async function buildTopology(spec: TopologySpec): Promise<Topology> {
+  if (opened.count === 0) sweepAtExit()
   opened.count += 1
   const prefix = `mgt-${process.pid}-${opened.count}-`
   const holders: ChildProcess[] = []
@@ -207,14 +208,12 @@ async function holdMounts(namespace: Namespace, folder: string, host: string): P
   return { child, pid: child.pid ?? 0 }
 }
 
-/** Takes the lab away also when the process ends by an error that nobody caught; what `kill -9` leaves, the next run sweeps. */
-export function sweepAtExit(prefix: string): void {
+/** Takes all labs of this process away also when it ends by an error that nobody caught; what `kill -9` leaves, the next run sweeps. */
+function sweepAtExit(): void {
+  const own = `mgt-${process.pid}-`
   process.once('exit', () => {
-    spawnSync(process.execPath, [
-      '-e',
-      'import(process.argv[1]).then((m) => m.sweepPrefix(process.argv[2]))',
-      join(process.cwd(), 'scripts/sweep.mjs'),
-      prefix,
-    ])
+    if (!readdirSync('/run/netns').some((name) => name.startsWith(own))) return
+    const program = 'import(process.argv[1]).then((sweep) => sweep.sweepPrefix(process.argv[2]))'
+    spawnSync(process.execPath, ['-e', program, join(process.cwd(), 'scripts/sweep.mjs'), own])
   })
 }

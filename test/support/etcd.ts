@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -173,7 +173,12 @@ class Member implements EtcdMember {
   }
 
   pause(): void {
-    this.#child?.kill('SIGSTOP')
+    const child = this.#child
+    if (!child) return
+    child.kill('SIGSTOP')
+    // The signal takes effect a moment later, thread by thread: until then a call would still be answered.
+    const deadline = Date.now() + 1000
+    while (!isStopped(child.pid ?? 0) && Date.now() < deadline);
   }
 
   resume(): void {
@@ -216,6 +221,12 @@ class Member implements EtcdMember {
       socket.once('connect', () => socket.destroy())
     })
   }
+}
+
+/** Whether the kernel has stopped every thread of the process: state T behind the name in parentheses, proc(5). */
+function isStopped(pid: number): boolean {
+  const threads = readdirSync(`/proc/${pid}/task`)
+  return threads.every((thread) => /\) T /.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')))
 }
 
 interface ClusterParts {
