@@ -131,12 +131,12 @@ for (const { name, options, code, message } of refusals) {
 }
 
 test('a certificate for another address is named', async () => {
-  const { members } = await startElsewhere()
+  const cluster = await startElsewhere()
   try {
-    const error = await failure({ ...tls(), endpoints: [members[0]?.endpoint ?? ''] })
+    const error = await failure({ ...tls(), endpoints: cluster.endpoints })
     assert.match(error.message, /its certificate is not valid for this address \(IP: 127\.0\.0\.1 is not in the cert's list: /)
   } finally {
-    await members[0]?.kill()
+    await cluster.close()
   }
 })
 

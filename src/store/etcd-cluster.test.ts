@@ -51,8 +51,6 @@ test('a watch on a member that goes silent goes on at another within 15 s', asyn
   })
   await until(() => watches.every((values) => values.includes('0')))
   members[0]?.pause()
-  members[1]?.pause()
-  members[1]?.resume()
   for (let i = 1; i <= 5; i++) await put(store, '/calico/silent', String(i))
   await until(() => watches.every((values) => values.length === 6), 16_000)
   for (const values of watches) assert.equal(values, ['0', '1', '2', '3', '4', '5'])
