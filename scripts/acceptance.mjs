@@ -6,7 +6,7 @@ import { bundleHere } from './build.mjs'
 import { setUp } from './setup.mjs'
 import { CACHE, ROOT } from './step.mjs'
 import { sweepDead } from './sweep.mjs'
-import { findTests, runTestFile, stopAll } from './test-files.mjs'
+import { findTests, freezeDist, runTestFile, stopAll } from './test-files.mjs'
 
 const FOLDER = 'test/acceptance/'
 
@@ -49,6 +49,7 @@ async function runScenarios(bundles) {
     files.map(({ path }) => path),
     bundles,
   )
+  freezeDist(bundles)
   const verdicts = new Map()
   for (const { path, timeoutS } of files) {
     const result = await runTestFile({ path, bundle: join(bundles, path.replace(/\.ts$/, '.mjs')), timeoutS })

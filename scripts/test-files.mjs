@@ -2,7 +2,7 @@
 // uvu alone is not strict enough: it ends with 0 when a hook throws, when `run` was forgotten and when no test ran, and
 // it waits for ever for a test that hangs. Here a file passes only if it ends by itself with 0 and all of its tests passed.
 import { spawn } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ENV, ROOT } from './step.mjs'
 import { sweepDead } from './sweep.mjs'
@@ -22,6 +22,14 @@ export function findTests() {
       const timeoutS = Number(/^\/\/ at most (\d+) s$/m.exec(head)?.[1] ?? TIMEOUT_S)
       return { path, isAlone: /^\/\/ runs alone$/m.test(head), timeoutS }
     })
+}
+
+/** Keeps dist/ as it is now for the labs of this run: a build in another shell must not change what is tested half-way. */
+export function freezeDist(folder) {
+  const frozen = join(folder, 'dist')
+  cpSync(join(ROOT, 'dist'), frozen, { recursive: true })
+  process.env.LAB_DIST = frozen
+  ENV.LAB_DIST = frozen
 }
 
 /** Runs a bundled test file and judges how it ended: how many tests passed, failed and were skipped, and all it printed. */

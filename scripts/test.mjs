@@ -7,7 +7,7 @@ import { bundleHere } from './build.mjs'
 import { setUp } from './setup.mjs'
 import { CACHE, fail, ROOT } from './step.mjs'
 import { sweepDead } from './sweep.mjs'
-import { findTests, runGroup, runTestFile, stopAll } from './test-files.mjs'
+import { findTests, freezeDist, runGroup, runTestFile, stopAll } from './test-files.mjs'
 
 const LONG_TIMEOUT_S = 3600
 const SLOW_MS = 5000
@@ -38,6 +38,7 @@ async function main({ patterns, jobs, isLong }) {
     files.map((file) => file.path),
     bundles,
   )
+  freezeDist(bundles)
   await runAll(files, { jobs, isLong })
   report()
 }

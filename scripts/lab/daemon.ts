@@ -43,7 +43,7 @@ const READY_DEADLINE_MS = 30_000
 export function daemonOf(host: LabHost, config: ConfigFile): LabDaemon {
   const logPath = join(host.folder, 'margayd.log')
   const notify = openNotifySocket(join(host.folder, 'notify'))
-  const argv = [process.execPath, join(process.cwd(), 'dist/margayd.js'), '--config', '/etc/margay/config.json']
+  const argv = [process.execPath, builtProgram('margayd.js'), '--config', '/etc/margay/config.json']
   let child: ChildProcess | undefined
   const launch = () => {
     const log = openSync(logPath, 'a')
@@ -79,12 +79,16 @@ export function daemonOf(host: LabHost, config: ConfigFile): LabDaemon {
     get: (path) => callApi(join(host.folder, 'run/margay.sock'), path, undefined),
     post: (path, body) => callApi(join(host.folder, 'run/margay.sock'), path, body),
     status: () => daemon.get<StatusReport>('/v1/status'),
-    margay: (args, input) =>
-      tryRun(host, [process.execPath, join(process.cwd(), 'dist/margay.js'), ...args], input === undefined ? {} : { input }),
+    margay: (args, input) => tryRun(host, [process.execPath, builtProgram('margay.js'), ...args], input === undefined ? {} : { input }),
     close: () => notify.close(),
   }
   daemon.configure(config)
   return daemon
+}
+
+/** The path of a built program; a test run keeps a build of its own. */
+export function builtProgram(name: string): string {
+  return join(process.env['LAB_DIST'] ?? join(process.cwd(), 'dist'), name)
 }
 
 /** Waits until a daemon's status is as wanted. */

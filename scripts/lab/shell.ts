@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { MACHINE, start } from './command.ts'
+import { builtProgram } from './daemon.ts'
 import { type Lab, startLab } from './lab.ts'
 import { LAB_MODES } from './mode.ts'
 import { bold, say, usage, usageError } from './screen.ts'
@@ -41,7 +42,7 @@ function readArgs(args: readonly string[]): { hosts: (0 | 1)[]; mode: string } {
 
 /** One command for each host and workload: alone it is a shell there, with words it runs them there. */
 function shellCommands(lab: Lab, workloads: readonly LabWorkload[]): string {
-  const margay = `${process.execPath} ${join(process.cwd(), 'dist/margay.js')}`
+  const margay = `${process.execPath} ${builtProgram('margay.js')}`
   const place = (name: string, enter: readonly string[]) =>
     `${name}() { if [ $# -eq 0 ]; then ${enter.join(' ')} bash; else ${enter.join(' ')} "$@"; fi; }`
   const lines = [
