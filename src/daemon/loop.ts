@@ -34,7 +34,7 @@ export interface ViewSource {
 
 /** The kernel is listed anew this often, whatever events said. Milliseconds. */
 const RELIST_MS = 3_600_000
-/** Without any event a pass runs this often, so that the watchdog is fed by passes and nothing else. Milliseconds. */
+/** Without any event a pass runs this often, so that the watchdog is fed by the loop and nothing else. Milliseconds. */
 const HEARTBEAT_MS = 5000
 
 /**
@@ -55,8 +55,10 @@ export class PassLoop {
   #changes: readonly Change[] = []
   #view: View | undefined
   #mustRefresh = true
-  #lastDoneMs = performance.now()
+  #lastTurnMs = performance.now()
   #lastFailure: string | undefined
+  /** Called when a turn of the loop is over, whatever became of its pass: the loop is not stuck. */
+  onTurn: () => void = () => {}
 
   constructor(parts: { kernel: Kernel; planning: Planning; merger: Merger; reconciler: Reconciler; log: Logger }) {
     this.#kernel = parts.kernel
@@ -66,9 +68,9 @@ export class PassLoop {
     this.#log = parts.log
   }
 
-  /** Milliseconds since a pass was last completed. */
+  /** Milliseconds since a pass last ended, completed or given up with its reason. */
   get idleMs(): number {
-    return performance.now() - this.#lastDoneMs
+    return performance.now() - this.#lastTurnMs
   }
 
   /** Why the last pass could not be completed; undefined when it was. */
@@ -102,15 +104,22 @@ export class PassLoop {
       try {
         await this.#pass(source, signal)
         this.#lastFailure = undefined
+        this.#endTurn()
       } catch (error) {
         if (signal.aborted) return
         const reason = describeError(error)
         if (reason !== this.#lastFailure) this.#log.error({ err: error }, 'pass failed, trying again')
         this.#lastFailure = reason
         this.#wake.set()
+        this.#endTurn()
         await pause(1000, signal)
       }
     }
+  }
+
+  #endTurn(): void {
+    this.#lastTurnMs = performance.now()
+    this.onTurn()
   }
 
   #listen(source: ViewSource, signal: AbortSignal): void {
@@ -154,10 +163,10 @@ export class PassLoop {
     const changes = this.#changes
     if (this.#view !== undefined) await this.#planAndApply(this.#view, changes, signal)
     this.#changes = []
-    this.#lastDoneMs = performance.now()
     if (this.#view === undefined) return
-    const sinceNoticeMs = newsMs === undefined ? 0 : this.#lastDoneMs - newsMs
-    this.#planning.report(this.#view, { passMs: this.#lastDoneMs - startMs, sinceNoticeMs, changes })
+    const doneMs = performance.now()
+    const sinceNoticeMs = newsMs === undefined ? 0 : doneMs - newsMs
+    this.#planning.report(this.#view, { passMs: doneMs - startMs, sinceNoticeMs, changes })
   }
 
   async #planAndApply(view: View, changes: readonly Change[], signal: AbortSignal): Promise<void> {
@@ -172,8 +181,12 @@ export class PassLoop {
       }
     }
     const dirty = new Map<TableName, Set<string>>()
-    await this.#planning.plan(view, changes, dirty)
-    this.#reconciler.want(dirty)
+    try {
+      await this.#planning.plan(view, changes, dirty)
+    } finally {
+      // Also of a plan that broke off: what its groups no longer want is known from nowhere else.
+      this.#reconciler.want(dirty)
+    }
     await this.#reconciler.pass(this.#merger.tables, signal)
   }
 

@@ -44,9 +44,14 @@ export class Memo {
     }
   }
 
+  /** A group could not be planned at all: what it wanted before stands. */
+  fail(group: string, problem: string): void {
+    this.#problems.set(group, [problem])
+  }
+
   /** Forgets every group that is not in the set. */
   keepOnly(groups: ReadonlySet<string>, dirty: Map<TableName, Set<string>>): void {
-    for (const group of [...this.#merger.groups()]) {
+    for (const group of [...this.#merger.groups(), ...this.#problems.keys()]) {
       if (!groups.has(group)) this.set(group, { part: undefined, reads: [], problems: [] }, dirty)
     }
   }

@@ -1,3 +1,4 @@
+import { describeError } from '../errors.ts'
 import { SLICE_MS, yieldToLoop } from '../kernel/netlink/socket.ts'
 import type { TableName } from '../kernel/objects.ts'
 import type { Merger } from '../reconcile/merge.ts'
@@ -12,7 +13,9 @@ import { planGroup } from './plan-view.ts'
 export class Planner {
   readonly #memo: Memo
   readonly #waits = new Map<GroupId, readonly string[]>()
+  readonly #failed = new Set<GroupId>()
   #context: PlanContext | undefined
+  #planned: ReadonlySet<GroupId> = new Set()
   #isBrokenOff = false
 
   constructor(merger: Merger) {
@@ -22,6 +25,11 @@ export class Planner {
   /** What the last plan was made from; undefined before the first. */
   get context(): PlanContext | undefined {
     return this.#context
+  }
+
+  /** The groups that the last plan made anew. */
+  get planned(): ReadonlySet<GroupId> {
+    return this.#planned
   }
 
   /** Pairs `<peer> <pool>` for which a switch of the pool's mode waits. */
@@ -45,15 +53,17 @@ export class Planner {
     // A plan that breaks off is made anew from nothing: `advance` has taken the changes into the context's memory already.
     this.#isBrokenOff = true
     const { context, isFull, groups, keys } = advance(before, view, changes, facts)
-    const touched = new Set(groups)
+    const touched = new Set([...groups, ...this.#failed])
     for (const key of keys) for (const group of this.#memo.readersOf(key)) touched.add(group)
     const all = isFull ? allGroups(context) : undefined
     if (all !== undefined) {
       this.#memo.keepOnly(all, dirty)
       for (const group of [...this.#waits.keys()]) if (!all.has(group)) this.#waits.delete(group)
+      this.#failed.clear()
     }
     let sliceStart = performance.now()
-    for (const group of all ?? touched) {
+    this.#planned = all ?? touched
+    for (const group of this.#planned) {
       this.#planOne(group, context, dirty)
       if (performance.now() - sliceStart < SLICE_MS) continue
       await yieldToLoop()
@@ -63,10 +73,17 @@ export class Planner {
     this.#isBrokenOff = false
   }
 
+  /** A fault in one group must not stop the others: it is named, and the group is planned again in each pass until it succeeds. */
   #planOne(group: GroupId, context: PlanContext, dirty: Map<TableName, Set<string>>): void {
-    const planned = planGroup(group, context)
-    this.#memo.set(group, planned, dirty)
-    if (planned.waits.length > 0) this.#waits.set(group, planned.waits)
-    else this.#waits.delete(group)
+    try {
+      const planned = planGroup(group, context)
+      this.#memo.set(group, planned, dirty)
+      if (planned.waits.length > 0) this.#waits.set(group, planned.waits)
+      else this.#waits.delete(group)
+      this.#failed.delete(group)
+    } catch (error) {
+      this.#failed.add(group)
+      this.#memo.fail(group, `${group} could not be planned, what it was stays: ${describeError(error)}`)
+    }
   }
 }

@@ -25,7 +25,6 @@ export class Mirror<V extends TableTypes[keyof TableTypes]> {
       if (!desired.has(key)) this.dirty.add(key)
     }
     for (const [key, value] of desired) if (!this.isSame(value, listed.get(key))) this.dirty.add(key)
-    this.isStale = false
     return drifted
   }
 
