@@ -29,6 +29,8 @@ export class Attachments {
     this.#runFolder = join(runFolder, 'netns')
     this.#log = log
     mkdirSync(this.#stateFolder, { recursive: true, mode: 0o700 })
+    // Each with its own mode: the folder above holds the API's socket and is not for everybody.
+    mkdirSync(runFolder, { recursive: true, mode: 0o750 })
     mkdirSync(this.#runFolder, { recursive: true, mode: 0o755 })
     this.#load()
     this.refresh()
@@ -71,10 +73,16 @@ export class Attachments {
   attach(endpoint: string, given: { readonly path: string } | { readonly pid: number }): string {
     const source: NetnsSource = 'pid' in given ? { pid: given.pid, startTime: startTimeOf(given.pid) ?? '' } : given
     const pin = this.#pinOf(endpoint)
-    pinNetns('pid' in source ? source.pid : source.path, pin)
-    const attachment = { endpoint, source }
-    writeWhole(this.#fileOf(endpoint), `${JSON.stringify(attachment)}\n`)
-    this.#known.set(endpoint, attachment)
+    const before = this.#known.get(endpoint)
+    // Noted first: a pin that nothing tells of would keep its namespace alive for ever.
+    this.#note({ endpoint, source })
+    try {
+      pinNetns('pid' in source ? source.pid : source.path, pin)
+    } catch (error) {
+      if (before === undefined) this.detach(endpoint)
+      else this.#note(before)
+      throw error
+    }
     this.#pins = new Map([...this.#pins, [endpoint, pin]])
     return pin
   }
@@ -90,6 +98,11 @@ export class Attachments {
     rmSync(this.#fileOf(endpoint), { force: true })
     this.#known.delete(endpoint)
     this.#pins = new Map([...this.#pins].filter(([other]) => other !== endpoint))
+  }
+
+  #note(attachment: Attachment): void {
+    writeWhole(this.#fileOf(attachment.endpoint), `${JSON.stringify(attachment)}\n`)
+    this.#known.set(attachment.endpoint, attachment)
   }
 
   #restore(): void {

@@ -42,9 +42,21 @@ export async function bootstrap(context: BootstrapContext, signal: AbortSignal):
       if (!(error instanceof ConflictError)) throw error
     }
   }
+  while (!(await completeCluster(store, signal)));
+}
+
+/** False when somebody else wrote it at the same time: then it is looked at again. */
+async function completeCluster(store: Store, signal: AbortSignal): Promise<boolean> {
   const stored = await getResource(store, { kind: 'ClusterInformation', name: 'default' }, signal)
   const completed = stored && completeClusterInformation(stored, { clusterType: CLUSTER_TYPE, uuid: randomUUID })
-  if (completed !== undefined) await updateResource(store, completed, signal)
+  if (completed === undefined) return true
+  try {
+    await updateResource(store, completed, signal)
+    return true
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error
+    return false
+  }
 }
 
 async function defaultPools(context: BootstrapContext, signal: AbortSignal): Promise<readonly BootstrapPool[]> {

@@ -7,6 +7,9 @@ import type { Change, MutableView } from '../store/view.ts'
 /** A change is on disk after this long at the earliest, so that a burst costs one writing. Milliseconds. */
 const SAVE_AFTER_MS = 2000
 
+/** A view that could not be saved is tried again after this long. Milliseconds. */
+const RETRY_MS = 60_000
+
 /** Where the saved view is, below the state folder. */
 export function savedViewPath(stateFolder: string): string {
   return join(stateFolder, 'view.jsonl')
@@ -33,11 +36,7 @@ export class ViewSaver {
   /** Something changed. Who is alive is not worth a writing. */
   note(view: MutableView, changes: readonly Change[]): void {
     if (this.#timer !== undefined || changes.every(({ kind }) => kind === 'Live')) return
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      this.#writing = this.#writing.then(() => this.#write(view))
-    }, SAVE_AFTER_MS)
-    this.#timer.unref()
+    this.#schedule(view, SAVE_AFTER_MS)
   }
 
   /** Writes now what waits to be written. */
@@ -49,6 +48,14 @@ export class ViewSaver {
     if (isWaiting) await this.#write(view)
   }
 
+  #schedule(view: MutableView, afterMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.#writing = this.#writing.then(() => this.#write(view))
+    }, afterMs)
+    this.#timer.unref()
+  }
+
   async #write(view: MutableView): Promise<void> {
     try {
       await writeSavedView(this.#path, view, new Date().toISOString())
@@ -57,6 +64,7 @@ export class ViewSaver {
       const problem = describeError(error)
       if (problem !== this.#problem) this.#log.error({ path: this.#path, err: error }, 'view could not be saved')
       this.#problem = problem
+      if (this.#timer === undefined) this.#schedule(view, RETRY_MS)
     }
   }
 }

@@ -36,6 +36,8 @@ export class FollowSource implements ViewSource {
     this.#store = store
     this.#saved = saved
     this.#admission = admission
+    // Its failure ends `run`; until that listens it must not end the process without a word.
+    admission.catch(() => {})
     this.#log = log
     this.#onConnection = onConnection
     this.#follower = new Follower(store, { log, onConnection, ...(saved === undefined ? {} : { view: saved.view }) })

@@ -1,4 +1,4 @@
-import { describeError } from '../errors.ts'
+import { describeError, isTransient } from '../errors.ts'
 import type { Ipam } from '../ipam/ipam.ts'
 import { keyOf } from '../kernel/objects.ts'
 import type { Logger } from '../log.ts'
@@ -8,6 +8,7 @@ import { ipOf } from '../net/cidr.ts'
 import { attachWorkload, detachWorkload, endpointId, ORCHESTRATOR, type WorkloadHost } from '../plugins/workload.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
+import { getResource } from '../store/resource-store.ts'
 import type { Store } from '../store/store.ts'
 import { workloadInterface } from '../workloads/interfaces.ts'
 import type { Applied, Verdict } from './applied.ts'
@@ -84,22 +85,30 @@ export class Workloads {
 
   /** Takes up what a daemon that was killed in the middle of detaching left: the pin of an endpoint that is no more. */
   async forgetGone(signal: AbortSignal): Promise<void> {
-    const { attachments, planner, log, node } = this.#parts
+    const { attachments, planner, log } = this.#parts
     for (const id of [...attachments.endpoints()]) {
       const { context } = planner
       if (context === undefined || context.view.get('WorkloadEndpoint').has(id) || this.#turns.has(id)) continue
-      const [namespace = '', name = ''] = nameOf(id, node)
       try {
-        await this.#inTurn(id, async () => {
-          if (planner.context?.view.get('WorkloadEndpoint').has(id)) return
-          if (name !== '') await detachWorkload(this.#host, namespace, name, signal)
-          else attachments.detach(id)
-        })
-        log.info({ endpoint: id }, 'endpoint that was removed elsewhere is detached')
+        const isDone = await this.#inTurn(id, () => this.#forget(id, signal))
+        if (isDone) log.info({ endpoint: id }, 'endpoint that was removed elsewhere is detached')
       } catch (error) {
-        log.warn({ endpoint: id, reason: describeError(error) }, 'endpoint that was removed elsewhere could not be detached')
+        // What needs a store that is away is done when it is back; the follower says that it is away.
+        const level = isTransient(error) ? 'debug' : 'warn'
+        log[level]({ endpoint: id, reason: describeError(error) }, 'endpoint that was removed elsewhere could not be detached')
       }
     }
+  }
+
+  /** The store is asked, not the view: a saved view may be older than the endpoint. */
+  async #forget(id: string, signal: AbortSignal): Promise<boolean> {
+    const { attachments, store, node } = this.#parts
+    const [namespace = '', endpoint = ''] = id.split('/')
+    if ((await getResource(store, { kind: 'WorkloadEndpoint', namespace, name: endpoint }, signal)) !== undefined) return false
+    const name = nameOf(id, node)
+    if (name === undefined) attachments.detach(id)
+    else await detachWorkload(this.#host, namespace, name, signal)
+    return true
   }
 
   /** What is waited for may have been done by the pass before: another one looks. */
@@ -129,11 +138,15 @@ export class Workloads {
   }
 
   #removal(endpoint: string): Verdict {
-    const { planner, merger } = this.#parts
+    const { planner, merger, reconciler, node } = this.#parts
     const { context } = planner
     if (context === undefined) return 'waiting'
     const isGone = !context.view.get('WorkloadEndpoint').has(endpoint) && merger.partOf(`endpoint/${endpoint}`) === undefined
-    return isGone ? 'done' : 'waiting'
+    if (!isGone) return 'waiting'
+    const name = nameOf(endpoint, node)
+    const link = name === undefined ? undefined : workloadInterface(endpoint.split('/')[0] ?? '', name)
+    const failure = reconciler.failures().find(({ table, key }) => table === 'links' && key === link)
+    return failure === undefined ? 'done' : { reason: describeError(failure.error) }
   }
 
   #report(id: string, { metadata, spec }: WorkloadEndpoint): WorkloadReport {
@@ -166,10 +179,10 @@ export class Workloads {
   }
 }
 
-/** Namespace and workload of an endpoint that this host's own plug-in made; empty for others. */
-function nameOf(id: string, node: string): readonly string[] {
-  const [namespace = '', endpoint = ''] = id.split('/')
+/** The workload of an endpoint that this host's own plug-in made; undefined for others. */
+function nameOf(id: string, node: string): string | undefined {
+  const [, endpoint = ''] = id.split('/')
   const [head, tail] = [`${node.replaceAll('-', '--')}-${ORCHESTRATOR}-`, '-eth0']
-  if (!endpoint.startsWith(head) || !endpoint.endsWith(tail)) return []
-  return [namespace, endpoint.slice(head.length, -tail.length).replaceAll('--', '-')]
+  if (!endpoint.startsWith(head) || !endpoint.endsWith(tail)) return undefined
+  return endpoint.slice(head.length, -tail.length).replaceAll('--', '-')
 }
