@@ -32,8 +32,11 @@ export interface Logger {
   error(fields: LogFields, message: string): void
 }
 
-/** JSON lines on standard error, each with the journal's priority prefix (sd-daemon(3)) when it writes to the journal. */
-export function createLogger(level: LogLevel, write: (line: string) => void = (line) => process.stderr.write(line)): Logger {
+/** JSON lines on standard error, of its `level` and above, which may be set anew; each with the journal's priority prefix (sd-daemon(3)) when it writes to the journal. */
+export function createLogger(
+  level: LogLevel,
+  write: (line: string) => void = (line) => process.stderr.write(line),
+): Logger & { level: string } {
   const stream = prefixedStream(write, process.env.JOURNAL_STREAM !== undefined)
   return pino({ level, base: null, timestamp: process.env.JOURNAL_STREAM === undefined ? pino.stdTimeFunctions.isoTime : false }, stream)
 }

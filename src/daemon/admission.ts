@@ -2,16 +2,13 @@ import type { Config } from '../config.ts'
 import { describeError, StoreError, ValidationError } from '../errors.ts'
 import type { Kernel } from '../kernel/table.ts'
 import type { Logger } from '../log.ts'
-import { decodeEntry } from '../model/codec.ts'
-import { liveKey } from '../model/keys.ts'
-import type { LiveRecord } from '../model/own/live.ts'
 import { FAMILIES } from '../net/ip.ts'
 import { getResource, listResources } from '../store/resource-store.ts'
 import type { Store } from '../store/store.ts'
 import { bootstrap } from './bootstrap.ts'
 import { candidatesOf } from './detect.ts'
 import { type HostFacts, readHostFacts } from './host-facts.ts'
-import { refuseTwin } from './live.ts'
+import type { LiveKeeper } from './live.ts'
 import { refuseSameAddress } from './register.ts'
 import { pause } from './wake.ts'
 
@@ -20,8 +17,7 @@ export interface AdmissionParts {
   readonly store: Store
   readonly kernel: Kernel
   readonly config: Config
-  /** Our live record, without addresses. */
-  readonly live: LiveRecord
+  readonly live: LiveKeeper
   readonly log: Logger
   /** Told why the host is not in yet, each time that the reason changes. */
   readonly onWait: (reason: string | undefined) => void
@@ -62,11 +58,9 @@ async function admitOnce(parts: AdmissionParts, signal: AbortSignal): Promise<vo
   const { store, kernel, config, live, log } = parts
   const stored = await getResource(store, { kind: 'Node', name: config.node.name }, signal)
   const facts = await readFacts(parts, stored, signal)
-  const entry = await store.get(liveKey(config.node.name), signal)
-  const twin = entry && (decodeEntry(entry.key, entry.value, entry.modRevision)?.value as LiveRecord | undefined)
-  refuseTwin({ ...live, addresses: Object.values(facts.address) }, twin)
   const { resources } = await listResources(store, { kind: 'Node' }, signal)
   refuseSameAddress(config.node.name, facts, resources)
+  await live.claim(Object.values(facts.address), signal)
   const interfaces = await kernel.interfaces(signal)
   await bootstrap({ store, config, interfaces, hasIpv6Underlay: facts.underlay[6] !== undefined, log }, signal)
 }

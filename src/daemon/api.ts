@@ -1,6 +1,8 @@
 import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { ConflictError, describeError, IpamError, MargayError, StoreError, ValidationError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { AttachRequest, DiffReport, PassReport, StatusReport, TableDump, WorkloadReport } from '../model/own/api.ts'
@@ -16,7 +18,8 @@ export interface ApiHandlers {
   /** False when there was no such workload. */
   detach(namespace: string, name: string, signal: AbortSignal): Promise<boolean>
   passes(): readonly PassReport[]
-  reload(): Promise<void>
+  /** Throws ValidationError with everything that is wrong with the configuration. */
+  reload(): void
   /** Lines of JSON until the time is over or the caller hangs up. */
   record(seconds: number, signal: AbortSignal): AsyncIterable<string>
 }
@@ -24,17 +27,20 @@ export interface ApiHandlers {
 /** A body larger than this is refused: the largest request is a workload's labels. Bytes. */
 const BODY_LIMIT = 1 << 20
 
-/** The group whose members may use the socket. Looked up by the package; without it the socket is root's alone. */
+/** Who may use the socket. */
 export interface SocketOwner {
+  /** The group whose members may; without it the socket is root's alone. */
   readonly groupId: number | undefined
+  /** The daemon's own folder for what runs. A socket elsewhere leaves the folder that it is in as it is. */
+  readonly folder: string
 }
 
 /**
- * Serves the API on a unix socket: folder 0750, socket 0660, of root and the group. A socket file that is left over is replaced:
+ * Serves the API on a unix socket: own folder 0750, socket 0660, of root and the group. A socket file that is left over is replaced:
  * the caller holds the lock by which there is one daemon.
  */
 export async function serveApi(path: string, handlers: ApiHandlers, owner: SocketOwner, log: Logger): Promise<Server> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o750 })
+  const isFolderOurs = mkdirSync(dirname(path), { recursive: true, mode: 0o750 }) !== undefined || dirname(path) === owner.folder
   rmSync(path, { force: true })
   const server = createServer((request, response) => {
     void answer(request, response, handlers).catch((error: unknown) => {
@@ -49,28 +55,31 @@ export async function serveApi(path: string, handlers: ApiHandlers, owner: Socke
       resolve()
     })
   })
-  if (owner.groupId !== undefined) for (const file of [dirname(path), path]) chownSync(file, 0, owner.groupId)
   chmodSync(path, 0o660)
+  if (owner.groupId !== undefined) chownSync(path, 0, owner.groupId)
+  if (!isFolderOurs) return server
+  chmodSync(dirname(path), 0o750)
+  if (owner.groupId !== undefined) chownSync(dirname(path), 0, owner.groupId)
   return server
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, handlers: ApiHandlers): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://margay')
+  const { url, parts: all } = parseUrl(request.url ?? '/')
   const hangUp = new AbortController()
   response.on('close', () => hangUp.abort())
-  const [version, ...parts] = url.pathname.split('/').slice(1).map(decodeURIComponent)
+  const [version, ...parts] = all
   if (version !== 'v1') throw new NotFound(`there is no ${url.pathname}: the API's paths begin with /v1`)
-  const route = `${request.method} ${parts[0] ?? ''}`
+  const route = `${request.method} ${parts.join('/')}`
   if (parts[0] === 'workloads') return answerWorkloads(request, response, handlers, parts.slice(1), hangUp.signal)
   if (route === 'GET status') return sendJson(response, 200, handlers.status())
   if (route === 'GET desired') return sendJson(response, 200, handlers.desired())
   if (route === 'GET diff') return sendJson(response, 200, await handlers.diff(hangUp.signal))
   if (route === 'POST reload') {
-    await handlers.reload()
+    handlers.reload()
     return sendJson(response, 204, undefined)
   }
   if (route === 'GET debug' && parts[1] === 'passes') return sendJson(response, 200, handlers.passes())
-  if (route === 'GET debug' && parts[1] === 'record') return sendLines(response, handlers.record(secondsOf(url), hangUp.signal))
+  if (route === 'GET debug/record') return sendLines(response, handlers.record(secondsOf(url), hangUp.signal))
   throw new NotFound(`the API does not know ${request.method} ${url.pathname}`)
 }
 
@@ -90,6 +99,7 @@ async function answerWorkloads(
     if (await handlers.detach(namespace, name, signal)) return sendJson(response, 204, undefined)
     throw new NotFound(`this host has no workload ${namespace}/${name}`)
   }
+  if (request.method !== 'GET') throw new NotFound(`the API does not know ${request.method} of a workload`)
   const report = handlers.workload(namespace, name)
   if (report === undefined) throw new NotFound(`this host has no workload ${namespace}/${name}`)
   sendJson(response, 200, report)
@@ -110,7 +120,8 @@ function secondsOf(url: URL): number {
 
 async function readBody(request: IncomingMessage): Promise<unknown> {
   let text = ''
-  for await (const chunk of request.setEncoding('utf8')) {
+  // Not destroyed when it is too long: the answer goes over the same connection.
+  for await (const chunk of request.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
     text += chunk
     if (text.length > BODY_LIMIT) throw new ValidationError(`the request is over ${BODY_LIMIT} bytes`)
   }
@@ -118,6 +129,15 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
     return JSON.parse(text)
   } catch (cause) {
     throw new ValidationError('the request is not JSON', [], { cause })
+  }
+}
+
+function parseUrl(text: string): { readonly url: URL; readonly parts: readonly string[] } {
+  try {
+    const url = new URL(`http://margay${text}`)
+    return { url, parts: url.pathname.split('/').slice(1).map(decodeURIComponent) }
+  } catch (cause) {
+    throw new ValidationError(`not a path: ${JSON.stringify(text)}`, [], { cause })
   }
 }
 
@@ -160,10 +180,16 @@ function parseAttach(body: unknown): AttachRequest {
 
 async function sendLines(response: ServerResponse, lines: AsyncIterable<string>): Promise<void> {
   response.writeHead(200, { 'content-type': 'application/x-ndjson' })
-  for await (const line of lines) {
-    if (!response.write(`${line}\n`)) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve))
+  try {
+    await pipeline(Readable.from(lines), withNewlines, response)
+  } catch (error) {
+    // Who hangs up has seen enough.
+    if (!response.destroyed) throw error
   }
-  response.end()
+}
+
+async function* withNewlines(lines: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const line of lines) yield `${line}\n`
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {

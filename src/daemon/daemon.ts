@@ -38,8 +38,8 @@ export interface DaemonOptions {
   readonly config: Config
   readonly log: Logger
   readonly notifier: Notifier
-  /** Reads the configuration again and takes over what may change while it runs. */
-  readonly reload: () => Promise<void>
+  /** Reads the configuration again, and has it taken over by `use`. */
+  readonly reload: () => void
 }
 
 /**
@@ -53,6 +53,7 @@ const UPKEEP_MS = 2000
 /** The daemon's parts, put together. */
 export class Daemon {
   readonly #options: DaemonOptions
+  #config: Config
   readonly #policy: NftablesTable
   readonly #kernel: RealKernel
   readonly #store: Store
@@ -65,7 +66,6 @@ export class Daemon {
   readonly #reconciler: Reconciler
   readonly #attachments: Attachments
   readonly #live: LiveKeeper
-  readonly #record: LiveRecord
   readonly #registrar: Registrar
   readonly #saver: ViewSaver
   readonly #host: Host
@@ -79,6 +79,7 @@ export class Daemon {
   constructor(options: DaemonOptions) {
     this.#options = options
     const { config, log } = options
+    this.#config = config
     const { state, run } = config.paths
     this.#policy = new NftablesTable({ log })
     this.#kernel = createKernel({ policy: this.#policy })
@@ -86,9 +87,8 @@ export class Daemon {
     this.#ipam = createIpam({ store: this.#store, node: config.node.name, log })
     this.#reconciler = new Reconciler(this.#kernel.tables, () => performance.now())
     this.#attachments = new Attachments(state, run, log)
-    this.#record = liveRecord(config)
-    this.#live = new LiveKeeper(this.#store, this.#record, log)
-    this.#registrar = new Registrar({ store: this.#store, ipam: this.#ipam, config, log })
+    this.#live = new LiveKeeper(this.#store, liveRecord(config), log)
+    this.#registrar = new Registrar({ store: this.#store, ipam: this.#ipam, config: () => this.#config, log })
     this.#saver = new ViewSaver(state, log)
     this.#host = this.#createHost()
     const parts = { merger: this.#merger, reconciler: this.#reconciler, log }
@@ -100,13 +100,25 @@ export class Daemon {
     })
   }
 
+  /** The configuration that is used now. */
+  get config(): Config {
+    return this.#config
+  }
+
+  /** Uses another configuration from now on; only what `planReload` takes over may be different in it. */
+  use(config: Config): void {
+    this.#config = config
+    this.#host.reconfigure()
+    this.#loop.refresh()
+  }
+
   /** Runs until the signal aborts, or throws why it can't. Leaves the kernel as it is. */
   async run(signal: AbortSignal): Promise<void> {
     const { config, log } = this.#options
     const failed = new AbortController()
     const ends = AbortSignal.any([signal, failed.signal])
     this.#passes.start()
-    const source = await this.#createSource(ends)
+    const { source, admission } = await this.#createSource(ends)
     const servers = await this.#serve(source)
     if (config.etcd.embedded) await startUnit('margay-etcd.service', log)
     const timers = [setTimeout(() => this.#sayReady(source), READY_AFTER_MS), setInterval(() => this.#upkeep(ends), UPKEEP_MS)]
@@ -114,8 +126,8 @@ export class Daemon {
       const work = [
         source.run(ends),
         this.#loop.run(source, ends),
-        this.#registrar.run(ends),
-        this.#live.run(ends),
+        // A host that is not let in says nothing of itself: it could write over the one that has its name.
+        admission.then(() => Promise.all([this.#registrar.run(ends), this.#live.run(ends)])),
         this.#watchRuleset(ends),
       ]
       await Promise.race([Promise.all(work), aborted(signal)])
@@ -129,7 +141,8 @@ export class Daemon {
   #createHost(): Host {
     const { config, log } = this.#options
     return new Host({
-      ...{ config, log, kernel: this.#kernel, planner: this.#planner, reconciler: this.#reconciler, attachments: this.#attachments },
+      ...{ kernel: this.#kernel, planner: this.#planner, reconciler: this.#reconciler, attachments: this.#attachments },
+      ...{ config: () => this.#config, log },
       ...{ applied: this.#applied, registrar: this.#registrar, live: this.#live, hostForwardedBefore: forwardedBefore(config.paths.state) },
       wake: (afterMs) => {
         if (afterMs === undefined) this.#loop.poke()
@@ -138,13 +151,13 @@ export class Daemon {
     })
   }
 
-  async #createSource(signal: AbortSignal): Promise<FollowSource> {
+  async #createSource(signal: AbortSignal): Promise<{ readonly source: FollowSource; readonly admission: Promise<void> }> {
     const { config, log } = this.#options
     const saved = await readSavedView(savedViewPath(config.paths.state), log)
     const onWait = (reason: string | undefined) => {
       this.#waitsFor = reason
     }
-    const admission = admit({ store: this.#store, kernel: this.#kernel, config, live: this.#record, log, onWait }, signal)
+    const admission = admit({ store: this.#store, kernel: this.#kernel, config, live: this.#live, log, onWait }, signal)
     const onConnection = (connection: Connection) => {
       this.#connection = connection
     }
@@ -154,16 +167,19 @@ export class Daemon {
       this.#saver.note(source.view, timing.changes)
       this.#passes.note(view, timing)
       this.#recorder.note(source.view, timing, this.#host)
-      this.#sayReady(source)
+      if (!this.#isReady) this.#sayReady(source)
+    }
+    this.#loop.onTurn = () => {
+      if (this.#isReady) this.#sayReady(source)
       if (this.#options.notifier.watchdogMs !== undefined) this.#options.notifier.alive()
     }
-    return source
+    return { source, admission }
   }
 
   #statusParts(source: FollowSource): StatusParts {
     return {
-      ...{ config: this.#options.config, host: this.#host, loop: this.#loop, planner: this.#planner, merger: this.#merger },
-      ...{ reconciler: this.#reconciler, registrar: this.#registrar, saver: this.#saver, source },
+      ...{ config: this.#config, host: this.#host, loop: this.#loop, planner: this.#planner, merger: this.#merger },
+      ...{ reconciler: this.#reconciler, registrar: this.#registrar, live: this.#live, saver: this.#saver, source },
       connection: this.#connection,
       admission: this.#waitsFor,
       loopDelayP999Ms: this.#passes.loopDelayP999Ms(),
@@ -174,7 +190,7 @@ export class Daemon {
   async #serve(source: FollowSource): Promise<readonly Server[]> {
     const { config, log } = this.#options
     const health = { notAlive: () => notAlive(this.#statusParts(source)), notReady: () => notReady(this.#statusParts(source)) }
-    const api = await serveApi(config.api.socket, this.#handlers(source), { groupId: margayGroup() }, log)
+    const api = await serveApi(config.api.socket, this.#handlers(source), { groupId: margayGroup(), folder: config.paths.run }, log)
     return config.health.enabled ? [api, await serveHealth(health, config.health.host, config.health.port)] : [api]
   }
 

@@ -23,7 +23,8 @@ const SETTLE_MS = 10_000
 
 /** What the host is made of. */
 export interface HostParts {
-  readonly config: Config
+  /** The configuration as it is now: some of it may change while the daemon runs. */
+  readonly config: () => Config
   readonly kernel: Kernel
   readonly planner: Planner
   readonly reconciler: Reconciler
@@ -71,8 +72,14 @@ export class Host implements Planning {
     return new Map([...this.#lastSeen, ...[...alive].map((node) => [node, now] as const)])
   }
 
+  /** The configuration is another one: what follows from it is looked at again with the next pass. */
+  reconfigure(): void {
+    this.#mustRegister = true
+  }
+
   async refresh(view: View, signal: AbortSignal): Promise<void> {
-    const { kernel, config, attachments, log } = this.#parts
+    const { kernel, attachments, log } = this.#parts
+    const config = this.#parts.config()
     attachments.refresh()
     try {
       const next = await readHostFacts({ kernel, config, node: view.get('Node').get(config.node.name) }, signal)
@@ -91,10 +98,12 @@ export class Host implements Planning {
   }
 
   async plan(view: View, changes: readonly Change[], dirty: Map<TableName, Set<string>>): Promise<void> {
-    const { planner, config } = this.#parts
+    const { planner, live } = this.#parts
+    const { name } = this.#parts.config().node
     for (const { kind, id } of changes) {
       if (kind === 'Live') this.#lastSeen.set(id, new Date().toISOString())
-      if (kind === 'IPPool' || (kind === 'Node' && id === config.node.name)) this.#mustRegister = true
+      if (kind === 'Live' && id === name) live.notice(view.get('Live').get(id))
+      if (kind === 'IPPool' || (kind === 'Node' && id === name)) this.#mustRegister = true
     }
     this.#noticeSwitch(view)
     const facts = this.planFacts()
@@ -140,7 +149,8 @@ export class Host implements Planning {
   planFacts(): Facts | undefined {
     const host = this.#hostFacts
     if (host === undefined) return undefined
-    const { config, attachments, hostForwardedBefore } = this.#parts
+    const { attachments, hostForwardedBefore } = this.#parts
+    const config = this.#parts.config()
     const isSettling = performance.now() < this.#settledAtMs
     // What was kept for the switch may go now, the tunnel address too.
     if (!isSettling && this.#settledAtMs > 0) {

@@ -11,7 +11,7 @@ import { embeddedEnvironment, environmentFile } from '../store/embedded.ts'
 import { cleanUp } from './cleanup.ts'
 import { Daemon } from './daemon.ts'
 import { Notifier } from './notify.ts'
-import { describeReload } from './reload.ts'
+import { reload } from './reload.ts'
 import { VERSION } from './version.ts'
 
 const SWITCHES = ['--cleanup', '--write-etcd-env', '--version', '--help']
@@ -45,26 +45,23 @@ async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<nu
   }
 }
 
-async function runDaemon(config: Config, log: Logger, argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+async function runDaemon(config: Config, log: Logger & { level: string }, argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const stop = new AbortController()
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
   const notifier = notifierOf(env)
-  const reload = async () => {
-    notifier.reloading(process.hrtime.bigint() / 1000n)
+  const read = () => loadConfig({ argv, env, switches: SWITCHES }).config
+  const reloadAll = () => void reload({ read, current: () => daemon.config, use: (next) => daemon.use(next), log, notifier })
+  const daemon = new Daemon({ config, log, notifier, reload: reloadAll })
+  process.on('SIGHUP', () => {
     try {
-      for (const text of describeReload(config, loadConfig({ argv, env, switches: SWITCHES }).config))
-        log.warn({ reason: text }, 'needs a restart')
-    } finally {
-      notifier.ready('configuration read again')
+      reloadAll()
+    } catch (error) {
+      log.error({ err: error }, 'configuration is wrong, the old one goes on to be used')
     }
-  }
-  process.on(
-    'SIGHUP',
-    () => void reload().catch((error: unknown) => log.error({ err: error }, 'configuration is wrong, the old one goes on to be used')),
-  )
+  })
   log.info({ node: config.node.name }, `margayd ${VERSION} started`)
   try {
-    await new Daemon({ config, log, notifier, reload }).run(stop.signal)
+    await daemon.run(stop.signal)
   } catch (error) {
     notifier.status(describeError(error))
     throw error

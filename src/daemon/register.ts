@@ -24,7 +24,7 @@ export interface Registration {
 export class Registrar {
   readonly #store: Store
   readonly #ipam: Ipam
-  readonly #config: Config
+  readonly #config: () => Config
   readonly #log: Logger
   readonly #wake = new Wake()
   #current: Registration | undefined
@@ -33,7 +33,7 @@ export class Registrar {
   #tunnel: TunnelAddresses = {}
   #problem: string | undefined
 
-  constructor(parts: { store: Store; ipam: Ipam; config: Config; log: Logger }) {
+  constructor(parts: { store: Store; ipam: Ipam; config: () => Config; log: Logger }) {
     this.#store = parts.store
     this.#ipam = parts.ipam
     this.#config = parts.config
@@ -72,7 +72,7 @@ export class Registrar {
 
   async #write(registration: Registration, signal: AbortSignal): Promise<void> {
     const { view, facts } = registration
-    const { name } = this.#config.node
+    const { name } = this.#config().node
     const shown = view.get('Node').get(name)
     if (this.#tunnelsFor === '') this.#tunnel = tunnelsOf(shown)
     if (shown === undefined) await this.#writeNode(facts, undefined, signal)
@@ -87,7 +87,7 @@ export class Registrar {
 
   /** Written over what the store has now, not over what the view shows: the view may be a step behind. */
   async #writeNode(facts: HostFacts, shown: Node | undefined, signal: AbortSignal): Promise<void> {
-    const { name } = this.#config.node
+    const { name } = this.#config().node
     const stored = await getResource(this.#store, { kind: 'Node', name }, signal)
     const wanted = nodeRecord(stored, this.#recordFacts(facts))
     if (wanted === undefined) return
@@ -106,7 +106,7 @@ export class Registrar {
   }
 
   async #ensureTunnels({ view, facts, isSettling }: Registration, node: Node | undefined, signal: AbortSignal): Promise<void> {
-    if (!this.#config.networking.enabled) return
+    if (!this.#config().networking.enabled) return
     const families = FAMILIES.filter((family) => facts.underlay[family] !== undefined)
     const current: { readonly [F in Family]?: Ip | undefined } = {
       4: node?.spec.ipv4VXLANTunnelAddr as Ip | undefined,
@@ -128,7 +128,7 @@ export class Registrar {
   }
 
   #recordFacts(facts: HostFacts) {
-    const { name, labels } = this.#config.node
+    const { name, labels } = this.#config().node
     return { name, labels, address: facts.address, tunnel: this.#tunnel, interfaces: facts.interfaces }
   }
 }

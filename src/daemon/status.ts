@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '../config.ts'
 import { describeError } from '../errors.ts'
 import { APPLY_ORDER } from '../kernel/objects.ts'
@@ -11,7 +12,9 @@ import type { Connection } from '../store/store.ts'
 import type { MutableView } from '../store/view.ts'
 import { describePeers } from './describe-peers.ts'
 import type { Host } from './host.ts'
+import type { LiveKeeper } from './live.ts'
 import type { PassLoop } from './loop.ts'
+import type { PlanContext } from './plan-context.ts'
 import type { Planner } from './planner.ts'
 import type { Registrar } from './register.ts'
 import type { ViewSaver } from './saver.ts'
@@ -30,6 +33,7 @@ export interface StatusParts {
   readonly merger: Merger
   readonly reconciler: Reconciler
   readonly registrar: Registrar
+  readonly live: LiveKeeper
   readonly source: FollowSource
   readonly saver: ViewSaver
   readonly connection: Connection
@@ -42,12 +46,12 @@ export interface StatusParts {
 
 /** Why the daemon does not live. */
 export function notAlive({ loop }: Pick<StatusParts, 'loop'>): readonly string[] {
-  return loop.idleMs > STUCK_MS ? [`no pass was completed for ${Math.round(loop.idleMs / 1000)} s`] : []
+  return loop.idleMs > STUCK_MS ? [`no pass has ended for ${Math.round(loop.idleMs / 1000)} s`] : []
 }
 
 /** Why the host is not ready: what we know is not applied. That etcd is away is no reason once there is something to apply. */
 export function notReady(parts: StatusParts): readonly string[] {
-  const { loop, planner, host, registrar, reconciler, config } = parts
+  const { loop, planner, host, registrar, live, reconciler, config } = parts
   const reasons = [...notAlive(parts)]
   const waiting = parts.admission
   if (planner.context === undefined) {
@@ -60,6 +64,7 @@ export function notReady(parts: StatusParts): readonly string[] {
     reasons.push(registrar.problem ?? waiting ?? 'the Node record of this host is not written yet')
   }
   if (loop.failure !== undefined) reasons.push(loop.failure)
+  if (live.problem !== undefined) reasons.push(live.problem)
   if (host.factsProblem !== undefined) reasons.push(host.factsProblem)
   const hostWide = reconciler.failures().filter(({ table, key }) => !isOfWorkload(table, key))
   return [...reasons, ...hostWide.map(({ table, key, error }) => `${table} ${key}: ${describeError(error)}`)]
@@ -88,10 +93,7 @@ export function statusReport(parts: StatusParts): StatusReport {
     appliedRevision: parts.appliedRevision,
     addresses: Object.values(host.facts?.address ?? {}),
     tunnelAddresses: FAMILIES.flatMap((family) => context?.local.vtep[family]?.ip ?? []),
-    mtuBytes:
-      context === undefined
-        ? 0
-        : Math.min(...FAMILIES.filter((family) => context.local.underlay[family] !== undefined).map((family) => context.mtuBytes[family])),
+    mtuBytes: context === undefined ? 0 : smallestMtu(context),
     peers: context === undefined ? [] : describePeers(context, host.lastSeen()),
     workloads: context?.endpoints.size ?? 0,
     failures: failureReports(parts),
@@ -99,6 +101,12 @@ export function statusReport(parts: StatusParts): StatusReport {
     loopDelayP999Ms: parts.loopDelayP999Ms,
     warnings: warnings(parts),
   }
+}
+
+/** Of the families that this host has an underlay address of; 0 without any. */
+function smallestMtu({ local, mtuBytes }: PlanContext): number {
+  const families = FAMILIES.filter((family) => local.underlay[family] !== undefined)
+  return families.length === 0 ? 0 : Math.min(...families.map((family) => mtuBytes[family]))
 }
 
 /** What is wanted in the kernel, by table and key. */
@@ -124,15 +132,11 @@ async function diffTable<T extends (typeof APPLY_ORDER)[number]>(table: T, table
   const keys = [...new Set([...wanted.keys(), ...listed.keys()])].sort()
   return keys.flatMap((key) => {
     const [want, have] = [wanted.get(key), listed.get(key)]
-    if (want !== undefined && have !== undefined && (matches(want, have) ?? isSameJson(want, have))) return []
+    if (want !== undefined && have !== undefined && (matches(want, have) ?? isDeepStrictEqual(want, have))) return []
     return [
       { table, key, ...(want === undefined ? {} : { want: showValue(want) }), ...(have === undefined ? {} : { have: showValue(have) }) },
     ]
   })
-}
-
-function isSameJson(a: unknown, b: unknown): boolean {
-  return JSON.stringify(showValue(a)) === JSON.stringify(showValue(b))
 }
 
 /** Sets are lists in JSON. */
