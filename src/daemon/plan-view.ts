@@ -5,7 +5,7 @@ import { type Desired, MAIN_TABLE, type Route } from '../kernel/objects.ts'
 import type { Receive } from '../model/own/live.ts'
 import type { Cidr } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
-import { HOST_SETS, planFrame, TUNNEL_INTERFACES, WORKLOAD_INTERFACES } from '../policy/frame.ts'
+import { HOST_SETS, OTHER_NETWORKS, planFrame, TUNNEL_INTERFACES, WORKLOAD_INTERFACES } from '../policy/frame.ts'
 import { blockOf, blockRoutes } from '../routing/blocks.ts'
 import { planForwarding } from '../routing/forwarding.ts'
 import { planNat } from '../routing/nat.ts'
@@ -90,6 +90,7 @@ function plannedFrame({ view, facts, felix, tunnels, vteps, endpoints, local }: 
     forwardOnlyOurs: isForwarding && !facts.hostForwardedBefore,
     workloadInterfaces: [...WORKLOAD_INTERFACES, ...[...interfaces].sort()],
     tunnelInterfaces: TUNNEL_INTERFACES,
+    otherInterfaces: OTHER_NETWORKS,
   })
   return planned({ policy })
 }

@@ -7,7 +7,7 @@ import { type FrameInput, planFrame, TUNNEL_INTERFACES, WORKLOAD_INTERFACES } fr
 const test = suite('policy/frame')
 
 function plan(more: Partial<FrameInput>): string[] {
-  const interfaces = { workloadInterfaces: WORKLOAD_INTERFACES, tunnelInterfaces: TUNNEL_INTERFACES }
+  const interfaces = { workloadInterfaces: WORKLOAD_INTERFACES, tunnelInterfaces: TUNNEL_INTERFACES, otherInterfaces: ['docker*'] }
   return showNft(planFrame({ hosts: [], externalHosts: [], vxlan: undefined, forwardOnlyOurs: false, ...interfaces, ...more }))
 }
 
@@ -75,7 +75,7 @@ const cases: readonly { name: string; input: Partial<FrameInput>; want: readonly
       'chain raw-output: filter output -300',
       'chain filter-input: filter input 0',
       'chain filter-forward: filter forward 0',
-      '  iifname != mgy* oifname != mgy* iifname != margay.* oifname != margay.* counter drop',
+      '  iifname != mgy* oifname != mgy* iifname != margay.* oifname != margay.* iifname != docker* oifname != docker* counter drop',
     ],
   },
 ]

@@ -11,12 +11,14 @@ export interface FrameInput {
   readonly externalHosts: readonly string[]
   /** Absent where no tunnel uses VXLAN. */
   readonly vxlan: { readonly port: number; readonly isAllowedFromWorkloads: boolean } | undefined
-  /** The host did not forward before margay came: then it forwards for our interfaces only. */
+  /** The host did not forward before margay came: then it forwards for our interfaces, and other programs' guests, only. */
   readonly forwardOnlyOurs: boolean
   /** Names of workloads' interfaces; a trailing `*` is a wildcard. */
   readonly workloadInterfaces: readonly string[]
   /** Names of tunnel devices; a trailing `*` is a wildcard. */
   readonly tunnelInterfaces: readonly string[]
+  /** Names of interfaces of other programs that forward for their own guests; a trailing `*` is a wildcard. */
+  readonly otherInterfaces: readonly string[]
 }
 
 /** The sets of all hosts' underlay addresses, by family. */
@@ -25,6 +27,14 @@ export const HOST_SETS: Readonly<Record<Family, string>> = { 4: 'hosts4', 6: 'ho
 /** The interfaces that margay makes (ARCHITECTURE.md, section 4). */
 export const WORKLOAD_INTERFACES: readonly string[] = ['mgy*']
 export const TUNNEL_INTERFACES: readonly string[] = ['margay.*']
+
+/**
+ * Interfaces of other programs that forward for guests of their own: Docker, Podman, CNI, libvirt, LXC, LXD, Incus, virtual machines and
+ * VPNs. They turn forwarding on when they start and find it on already, so it must not look as if the host had never wanted theirs.
+ */
+export const OTHER_NETWORKS: readonly string[] = 'docker br- podman cni virbr vnet lxcbr lxdbr incusbr veth tap tun wg tailscale'
+  .split(' ')
+  .map((prefix) => `${prefix}*`)
 
 const UDP = 17
 const RAW_PRIORITY = -300
@@ -102,10 +112,10 @@ function workloadRules({ vxlan, workloadInterfaces }: FrameInput): readonly NftR
   }))
 }
 
-function forwardRules({ forwardOnlyOurs, workloadInterfaces, tunnelInterfaces }: FrameInput): readonly NftRule[] {
+function forwardRules({ forwardOnlyOurs, workloadInterfaces, tunnelInterfaces, otherInterfaces }: FrameInput): readonly NftRule[] {
   if (!forwardOnlyOurs) return []
-  const ours = [...workloadInterfaces, ...tunnelInterfaces]
-  const matches = ours.flatMap((value): NftMatch[] => [
+  const forwarded = [...workloadInterfaces, ...tunnelInterfaces, ...otherInterfaces]
+  const matches = forwarded.flatMap((value): NftMatch[] => [
     { on: 'iifname', value, negate: true },
     { on: 'oifname', value, negate: true },
   ])

@@ -70,7 +70,7 @@ function addAddresses(namespace: Namespace, link: string, ...addresses: readonly
 }
 
 function frame(more: Partial<FrameInput> = {}): readonly NftObject[] {
-  const interfaces = { workloadInterfaces: WORKLOAD_INTERFACES, tunnelInterfaces: TUNNEL_INTERFACES }
+  const interfaces = { workloadInterfaces: WORKLOAD_INTERFACES, tunnelInterfaces: TUNNEL_INTERFACES, otherInterfaces: ['docker*'] }
   const hosts = ['192.0.2.1', '192.0.2.2', '2001:db8:1::1', '2001:db8:1::2'].map(parseIp)
   return planFrame({ hosts, externalHosts: [], vxlan, forwardOnlyOurs: false, ...interfaces, ...more })
 }
