@@ -111,7 +111,11 @@ export class Notices {
     if (info === undefined) return
     const link = context.links.get(info.index)
     if (link !== undefined && isOurs(link)) {
-      this.announce('addresses', tables.addresses.notice(message))
+      const notice = tables.addresses.notice(message)
+      this.announce('addresses', notice)
+      // With the last IPv4 address of a link its routes and neighbours go, and the kernel tells of the routes to nobody (fib_flush).
+      if (notice !== undefined && message.type === RTM.DELADDR)
+        for (const table of ['neighbours', 'routes'] as const) queue.push({ type: 'stale', table })
       return
     }
     const state = message.type === RTM.DELADDR ? undefined : `${info.scope} ${info.isDeprecated} ${info.isTentative}`
