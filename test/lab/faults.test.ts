@@ -3,7 +3,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Lab } from '../../scripts/lab/lab.ts'
-import { addressOf, IS_LONG, showSuffering, sufferingOf, type Traffic, untilReached } from '../support/fault.ts'
+import { addressOf, IS_LONG, STALL_MS, showSuffering, sufferingOf, type Traffic, untilReached } from '../support/fault.ts'
 import { withLab } from '../support/scenario.ts'
 
 const test = suite('lab/faults')
@@ -57,7 +57,7 @@ for (const { title, count, act } of faults) {
         const suffering = await sufferingOf(traffic, () => act(lab))
         process.stdout.write(showSuffering(`${title}, ${traffic.from.name} to ${traffic.to.name}`, suffering))
         assert.equal([suffering.probe.lost, suffering.full.lost], [0, 0])
-        assert.ok(suffering.longestStallMs < 200, `the stream stalled for ${suffering.longestStallMs} ms`)
+        assert.ok(suffering.longestStallMs < STALL_MS, `the stream stalled for ${suffering.longestStallMs} ms`)
       }
     })
   })

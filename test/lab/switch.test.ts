@@ -7,7 +7,7 @@ import { POOLS } from '../../scripts/lab/lab.ts'
 import { checkMatrix } from '../../scripts/lab/matrix.ts'
 import { isMatrixRight, isWireRight, switchMode } from '../../scripts/lab/mode.ts'
 import { startCapture } from '../../scripts/lab/wire.ts'
-import { addressOf, IS_LONG, showSuffering, sufferingOf, untilReached } from '../support/fault.ts'
+import { addressOf, IS_LONG, STALL_MS, showSuffering, sufferingOf, untilReached } from '../support/fault.ts'
 import { withLab } from '../support/scenario.ts'
 
 const test = suite('lab/switch')
@@ -33,7 +33,7 @@ test('the mode of the pools is switched live and back', async () => {
       })
       process.stdout.write(showSuffering(`switched to ${mode}`, suffering))
       assert.equal([suffering.probe.lost, suffering.full.lost], [0, 0])
-      assert.ok(suffering.longestStallMs < 200, `the stream stalled for ${suffering.longestStallMs} ms`)
+      assert.ok(suffering.longestStallMs < STALL_MS, `the stream stalled for ${suffering.longestStallMs} ms`)
       const capture = await startCapture(lab.topology, lab.folder)
       const pairs = await checkMatrix(workloads, 4)
       const { count } = await capture.end(Object.values(POOLS))

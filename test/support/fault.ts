@@ -5,6 +5,9 @@ import type { LabWorkload } from '../../scripts/lab/workload.ts'
 /** Whether this is the long form of the tests (`npm test -- --long`), with which figures are measured. */
 export const IS_LONG = process.env['TEST_LONG'] === '1'
 
+/** How long a TCP stream may stand still. A machine that runs other tests too takes the receiver off its processor for longer. */
+export const STALL_MS = IS_LONG ? 200 : 1000
+
 /** What traffic between two workloads suffered while something was done. */
 export interface Suffering {
   /** Echo requests each millisecond. */
