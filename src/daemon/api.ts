@@ -78,7 +78,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
     handlers.reload()
     return sendJson(response, 204, undefined)
   }
-  if (route === 'GET debug' && parts[1] === 'passes') return sendJson(response, 200, handlers.passes())
+  if (route === 'GET debug/passes') return sendJson(response, 200, handlers.passes())
   if (route === 'GET debug/record') return sendLines(response, handlers.record(secondsOf(url), hangUp.signal))
   throw new NotFound(`the API does not know ${request.method} ${url.pathname}`)
 }
@@ -120,11 +120,13 @@ function secondsOf(url: URL): number {
 
 async function readBody(request: IncomingMessage): Promise<unknown> {
   let text = ''
-  // Not destroyed when it is too long: the answer goes over the same connection.
-  for await (const chunk of request.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
-    text += chunk
-    if (text.length > BODY_LIMIT) throw new ValidationError(`the request is over ${BODY_LIMIT} bytes`)
+  let length = 0
+  // Read to its end also when it is too long: who still writes would not see the answer.
+  for await (const chunk of request.setEncoding('utf8')) {
+    length += chunk.length
+    if (length <= BODY_LIMIT) text += chunk
   }
+  if (length > BODY_LIMIT) throw new ValidationError(`the request is over ${BODY_LIMIT} bytes`)
   try {
     return JSON.parse(text)
   } catch (cause) {
