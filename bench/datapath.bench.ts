@@ -34,7 +34,7 @@ export async function main(args: readonly string[]): Promise<number> {
 async function measure(paths: readonly Path[], { rounds, seconds }: { rounds: number; seconds: number }): Promise<Map<string, Samples>> {
   const samples = new Map(paths.map(({ name }) => [name, { gbits: [], rttUs: [] } as Samples]))
   // Once without counting: the first connection pays for neighbour discovery and cold caches.
-  for (const path of paths) await measureTcp(path, 0.5)
+  for (const path of paths) await measureTcp(path, 1)
   for (let round = 0; round < rounds; round += 1) {
     // Each round begins with another path, so that none always follows the same one.
     const order = paths.map((_, index) => paths[(index + round) % paths.length]).filter((path) => path !== undefined)
