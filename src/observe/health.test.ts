@@ -1,0 +1,34 @@
+import type { AddressInfo } from 'node:net'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { serveHealth } from './health.ts'
+
+const test = suite('observe/health')
+
+const cases = [
+  { ask: 'GET /liveness', want: '200 live' },
+  { ask: 'GET /readiness', want: '503 etcd is away\nno address' },
+  { ask: 'GET /readiness?verbose', want: '503 etcd is away\nno address' },
+  { ask: 'HEAD /liveness', want: '200 ' },
+  { ask: 'POST /liveness', want: '405 only GET is served here' },
+  { ask: 'GET /', want: '404 there is /liveness and /readiness' },
+]
+
+test('the two questions are answered with 200, or 503 and the reasons', async () => {
+  const server = await serveHealth({ notAlive: () => [], notReady: () => ['etcd is away', 'no address'] }, '127.0.0.1', 0)
+  try {
+    const { port } = server.address() as AddressInfo
+    for (const { ask, want } of cases) {
+      const [method = '', path = ''] = ask.split(' ')
+      const response = await fetch(`http://127.0.0.1:${port}${path}`, { method })
+      assert.is(`${response.status} ${(await response.text()).trimEnd()}`, want)
+    }
+    const taken = serveHealth({ notAlive: () => [], notReady: () => [] }, '127.0.0.1', port)
+    assert.match(await taken.then(String, String), 'EADDRINUSE')
+  } finally {
+    server.close()
+    server.closeAllConnections()
+  }
+})
+
+test.run()
