@@ -1,4 +1,5 @@
 import type { Logger } from '../log.ts'
+import { withDeadline } from '../store/deadline.ts'
 import { Follower } from '../store/follower.ts'
 import type { SavedView } from '../store/saved-view.ts'
 import type { Connection, Store } from '../store/store.ts'
@@ -65,8 +66,7 @@ export class FollowSource implements ViewSource {
 
   async hasNews(signal: AbortSignal): Promise<boolean> {
     if (this.#state === 'waiting' && this.#saved !== undefined && !this.#isSavedDue) {
-      const early = AbortSignal.any([signal, AbortSignal.timeout(SAVED_VIEW_AFTER_MS)])
-      if (await this.#follower.hasNews(early)) return true
+      if (await withDeadline(SAVED_VIEW_AFTER_MS, signal, (early) => this.#follower.hasNews(early))) return true
       if (signal.aborted) return false
       this.#isSavedDue = true
       return true

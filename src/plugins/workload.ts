@@ -9,6 +9,7 @@ import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
 import { workloadEndpointName } from '../model/workload-endpoint-name.ts'
 import { parseInterfaceAddress } from '../net/cidr.ts'
 import { type Ip, parseIp } from '../net/ip.ts'
+import { withDeadline } from '../store/deadline.ts'
 import { createResource, getResource, removeResource } from '../store/resource-store.ts'
 import type { Store } from '../store/store.ts'
 
@@ -18,6 +19,9 @@ export const ORCHESTRATOR = 'margay'
 const ENDPOINT = 'eth0'
 /** How long attaching waits for the pass that sets the endpoint up, beside the store's own limits. Milliseconds. */
 const APPLY_LIMIT_MS = 10_000
+
+/** How long the undoing of a failed attachment may take: its own wait for the pass, and several requests to the store. Milliseconds. */
+const UNDO_LIMIT_MS = 20_000
 
 /** What this plug-in needs of the host: it writes resources and waits, and has no way into the kernel of its own. */
 export interface WorkloadHost {
@@ -60,7 +64,8 @@ export async function attachWorkload(host: WorkloadHost, request: AttachRequest,
   try {
     const addresses = await takeAddresses(host, request, signal)
     const endpoint = await createResource(host.store, describeEndpoint(host, request, addresses), signal)
-    await host.applied(id, Number(endpoint.metadata.resourceVersion), AbortSignal.any([signal, AbortSignal.timeout(APPLY_LIMIT_MS)]))
+    const revision = Number(endpoint.metadata.resourceVersion)
+    await withDeadline(APPLY_LIMIT_MS, signal, (limited) => host.applied(id, revision, limited))
     return endpoint
   } catch (error) {
     await undo(host, request, id)
@@ -74,7 +79,7 @@ export async function detachWorkload(host: WorkloadHost, namespace: string, name
   const ref = { kind: 'WorkloadEndpoint', namespace, name: id.slice(namespace.length + 1) } as const
   const stored = await getResource(host.store, ref, signal)
   if (stored !== undefined) await removeResource(host.store, ref, signal).catch(ignoreGone)
-  await host.removed(id, AbortSignal.any([signal, AbortSignal.timeout(APPLY_LIMIT_MS)]))
+  await withDeadline(APPLY_LIMIT_MS, signal, (limited) => host.removed(id, limited))
   const released = await host.ipam.releaseHolder(holderOf(namespace, name), signal)
   host.detach(id)
   return stored !== undefined || released.length > 0
@@ -180,7 +185,7 @@ function describeEndpoint(host: WorkloadHost, { name, namespace, labels = {} }: 
  */
 async function undo(host: WorkloadHost, { namespace, name }: AttachRequest, id: string): Promise<void> {
   try {
-    await detachWorkload(host, namespace, name, AbortSignal.timeout(APPLY_LIMIT_MS))
+    await withDeadline(UNDO_LIMIT_MS, new AbortController().signal, (limited) => detachWorkload(host, namespace, name, limited))
   } catch (error) {
     host.log.warn({ endpoint: id, err: error }, 'a failed attachment could not be undone; attaching or removing the workload again does')
   }
