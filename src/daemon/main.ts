@@ -12,6 +12,7 @@ import { cleanUp } from './cleanup.ts'
 import { Daemon } from './daemon.ts'
 import { Notifier } from './notify.ts'
 import { reload } from './reload.ts'
+import { replayFile } from './replay.ts'
 import { VERSION } from './version.ts'
 
 const SWITCHES = ['--cleanup', '--write-etcd-env', '--version', '--help']
@@ -20,6 +21,7 @@ const HELP = `margayd ${VERSION}: the daemon of margay
 margayd [--config FILE] [--KEY VALUE …]   runs until it is stopped; traffic goes on then
 margayd --cleanup                         takes everything of margay out of the kernel of this host
 margayd --write-etcd-env                  writes the environment of margay-etcd.service; ends with 1 where there is no embedded etcd
+margayd --replay FILE                     runs a recording (margay debug record) through the planners; ends with 1 where they disagree
 margayd --version, --help
 
 The configuration is /etc/margay/config.json; each key is also a flag and MARGAY_* in the environment: margay config show, man margayd.
@@ -31,6 +33,8 @@ const INSTANCE = 'margay/margayd'
 
 async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   if (argv.includes('--help')) return print(HELP)
+  // Needs no configuration: a recording may be of another host.
+  if (argv[0] === '--replay') return replayFile(argv[1], print)
   if (argv.includes('--version')) return print(`margayd ${VERSION}\n`)
   const { config, switches } = loadConfig({ argv, env, switches: SWITCHES })
   if (switches.has('--write-etcd-env')) return writeEtcdEnvironment(config)

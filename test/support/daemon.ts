@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import type { Config } from '../../src/config.ts'
 import { load } from '../../src/config.ts'
+import { describeError } from '../../src/errors.ts'
 import type { Interface } from '../../src/kernel/table.ts'
 import type { LogFields, Logger } from '../../src/log.ts'
 import type { LiveRecord } from '../../src/model/own/live.ts'
@@ -66,6 +67,6 @@ export async function until<T>(what: string, look: () => T | undefined | false |
 export async function refusal(promise: Promise<unknown>): Promise<string> {
   return promise.then(
     () => 'it was not refused',
-    (error: Error) => error.message,
+    (error: unknown) => describeError(error),
   )
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createWriteStream, readFileSync } from 'node:fs'
+import { createWriteStream } from 'node:fs'
 import type { Command } from 'commander'
 import { MargayError } from '../../errors.ts'
 import { apiFor } from '../api.ts'
@@ -29,13 +29,10 @@ export const addDebugCommand: AddCommand = (parent, context, outcome) => {
     .action((file: string) => recordTo(file, record, context))
   const replay = debug
     .command('replay')
-    .description('run a recording through the planners, and compare')
+    .description('run a recording through the planners of this version: what each step changes, and whether planning by changes holds')
     .argument('<file>', 'file, or - for standard input')
   replay.addHelpText('after', REPLAY_EXAMPLES).action(async (file: string) => {
-    const text = file === '-' ? await context.stdin() : readText(file)
-    const report = replayRecording(text)
-    context.out(report.text)
-    if (report.differences > 0) outcome.code = 1
+    outcome.code = await replayRecording(file, context)
   })
 }
 
@@ -62,13 +59,5 @@ async function writeAll(file: string, parts: AsyncIterable<Buffer>): Promise<num
   } catch (cause) {
     target.destroy()
     throw new MargayError('file', `the recording could not be written to ${file}`, { cause })
-  }
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new MargayError('file', `the recording ${file} could not be read`, { cause })
   }
 }
