@@ -138,11 +138,16 @@ export class Host implements Planning {
     this.#parts.wake(SETTLE_MS + 50)
   }
 
-  /** Whether the receiving side that the pools ask for stands: nothing of the tunnels or the rules was refused. */
+  /** Whether the receiving side that the pools ask for stands: the devices are there, and nothing of them or the rules was refused. */
   #canReceive(): boolean {
-    return !this.#parts.reconciler
-      .failures()
-      .some(({ table, key }) => table === 'policy' || (table === 'links' && key.startsWith('margay.')))
+    const { planner, reconciler } = this.#parts
+    const { context } = planner
+    if (context === undefined) return false
+    const needed = context.pools.filter(
+      ({ driver, family }) => driver.receives.includes('vxlan') && context.local.underlay[family] !== undefined,
+    )
+    if (needed.some(({ family }) => context.local.vtep[family] === undefined)) return false
+    return !reconciler.failures().some(({ table, key }) => table === 'policy' || (table === 'links' && key.startsWith('margay.')))
   }
 
   /** What planning knows of this host now; undefined until it could be read. */

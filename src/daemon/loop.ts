@@ -30,6 +30,8 @@ export interface ViewSource {
   /** Resolves with true when there is something to take, with false when it is over. */
   hasNews(signal: AbortSignal): Promise<boolean>
   take(): Promise<{ readonly view: View; readonly changes: readonly Change[] }>
+  /** The view was read from disk, and the store may know better. */
+  readonly isSaved: boolean
 }
 
 /** The kernel is listed anew this often, whatever events said. Milliseconds. */
@@ -161,7 +163,7 @@ export class PassLoop {
       if (event.type !== 'changed') this.#mustRefresh = true
     }
     const changes = this.#changes
-    if (this.#view !== undefined) await this.#planAndApply(this.#view, changes, signal)
+    if (this.#view !== undefined) await this.#planAndApply(this.#view, changes, source.isSaved, signal)
     this.#changes = []
     if (this.#view === undefined) return
     const doneMs = performance.now()
@@ -169,7 +171,7 @@ export class PassLoop {
     this.#planning.report(this.#view, { passMs: doneMs - startMs, sinceNoticeMs, changes })
   }
 
-  async #planAndApply(view: View, changes: readonly Change[], signal: AbortSignal): Promise<void> {
+  async #planAndApply(view: View, changes: readonly Change[], isSaved: boolean, signal: AbortSignal): Promise<void> {
     if (this.#mustRefresh) {
       // Cleared first: what changes while the facts are read must cause another look.
       this.#mustRefresh = false
@@ -187,7 +189,7 @@ export class PassLoop {
       // Also of a plan that broke off: what its groups no longer want is known from nowhere else.
       this.#reconciler.want(dirty)
     }
-    await this.#reconciler.pass(this.#merger.tables, signal)
+    await this.#reconciler.pass(this.#merger.tables, signal, { keepsInherited: isSaved })
   }
 
   #waitMs(): number {

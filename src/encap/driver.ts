@@ -59,6 +59,8 @@ export interface Reach {
 export interface Unreachable {
   readonly via: 'none'
   readonly reason: string
+  /** It is on its way: a tunnel address is being taken. What led there before may be kept until then. */
+  readonly isPending?: true
 }
 
 /** One way to carry packets between hosts. Pure. */

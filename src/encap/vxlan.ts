@@ -60,11 +60,15 @@ function reachThroughTunnel(local: Local, peer: Peer, family: Family): Reach | U
   const underlay = underlayTo(local, peer, family)
   if ('via' in underlay) return underlay
   const mtuBytes = vxlanMtu(local, family)
-  if (local.vtep[family] === undefined || mtuBytes === undefined) return unreachable('this host has no VXLAN tunnel address yet')
+  if (local.vtep[family] === undefined || mtuBytes === undefined) return pending('this host has no VXLAN tunnel address yet')
   const vtep = peer.vtep[family]
-  if (vtep === undefined) return unreachable(`its Node has no VXLAN tunnel address yet (spec.ipv${family}VXLANTunnelAddr)`)
+  if (vtep === undefined) return pending(`its Node has no VXLAN tunnel address yet (spec.ipv${family}VXLANTunnelAddr)`)
   const conflict = peer.conflict?.[family]
   if (conflict !== undefined) return unreachable(conflict)
   const link = VXLAN_DEVICES[family]
   return { via: 'vxlan', link, nextHop: vtep.ip, isOnlink: true, mtuBytes, ...vtepEntries(link, vtep, underlay.other) }
+}
+
+function pending(reason: string): Unreachable {
+  return { ...unreachable(reason), isPending: true }
 }

@@ -9,6 +9,10 @@ export class Mirror<V extends TableTypes[keyof TableTypes]> {
   readonly dirty = new Set<string>()
   /** The kernel must be listed before the next comparison. */
   isStale = true
+  /** What an earlier run of the daemon has put there stays as it is. */
+  keepsInherited = false
+  /** Found at the first list, and not put by this run since. */
+  #inherited: Set<string> | undefined
 
   constructor(table: KernelTable<V>) {
     this.table = table
@@ -19,6 +23,7 @@ export class Mirror<V extends TableTypes[keyof TableTypes]> {
     const drifted = [...this.entries.keys()].filter(
       (key) => desired.has(key) && !this.isSame(this.entries.get(key), listed.get(key)),
     ).length
+    this.#inherited ??= new Set(listed.keys())
     this.entries.clear()
     for (const [key, value] of listed) {
       this.entries.set(key, value)
@@ -26,6 +31,17 @@ export class Mirror<V extends TableTypes[keyof TableTypes]> {
     }
     for (const [key, value] of desired) if (!this.isSame(value, listed.get(key))) this.dirty.add(key)
     return drifted
+  }
+
+  /** This run has put it there. */
+  own(key: string, value: V): void {
+    this.entries.set(key, value)
+    this.#inherited?.delete(key)
+  }
+
+  /** Whether the key must not be touched now: it is there, and this run did not put it there. */
+  isKept(key: string): boolean {
+    return this.keepsInherited && this.entries.has(key) && this.#inherited?.has(key) === true
   }
 
   /** Whether the kernel holds what is wanted (both may be absent). */

@@ -130,6 +130,21 @@ test('what is ours and not wanted is removed at the start', async () => {
   assert.is(tables.routes.kernel.size, 0)
 })
 
+test('what an earlier run put there is neither changed nor removed while one does not know better', async () => {
+  const { set, merger, reconciler, tables } = world()
+  const [old, stray] = [aRoute('10.65.1.0/26', { nextHop: '192.0.2.1' as Ip }), aRoute('10.65.9.0/26')]
+  tables.routes.kernel.set('254 10.65.1.0/26 0', old).set('254 10.65.9.0/26 0', stray)
+  set('a', { routes: [aRoute('10.65.1.0/26', { nextHop: '192.0.2.2' as Ip }), aRoute('10.65.2.0/26')] })
+  await reconciler.pass(merger.tables, never, { keepsInherited: true })
+  assert.equal([...tables.routes.kernel.values()], [old, stray, aRoute('10.65.2.0/26')])
+  set('a', { routes: [aRoute('10.65.1.0/26', { nextHop: '192.0.2.2' as Ip }), aRoute('10.65.2.0/26', { nextHop: '192.0.2.3' as Ip })] })
+  await reconciler.pass(merger.tables, never, { keepsInherited: true })
+  assert.is(tables.routes.kernel.get('254 10.65.2.0/26 0')?.nextHop, '192.0.2.3')
+  await reconciler.pass(merger.tables, never)
+  assert.equal([...tables.routes.kernel.keys()], ['254 10.65.1.0/26 0', '254 10.65.2.0/26 0'])
+  assert.is(tables.routes.kernel.get('254 10.65.1.0/26 0')?.nextHop, '192.0.2.2')
+})
+
 test('a refused entry stops no other, stays, is tried again after a while, and says why', async () => {
   const { set, pass, wait, tables, reconciler } = world()
   tables.routes.refuse.set('254 10.65.1.0/26 0', new KernelError('network is unreachable', { errno: 101 }))

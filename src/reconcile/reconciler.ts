@@ -101,9 +101,16 @@ export class Reconciler {
     for (const table of APPLY_ORDER) this.#mirrors[table].isStale = true
   }
 
-  /** Lists what must be listed, then commits puts in APPLY_ORDER and removes in reverse. A refused entry stops no other. */
-  async pass(desired: DesiredTables, signal: AbortSignal): Promise<PassOutcome> {
-    for (const table of APPLY_ORDER) await this.#list(table, desired, signal)
+  /**
+   * Lists what must be listed, then commits puts in APPLY_ORDER and removes in reverse. A refused entry stops no other.
+   * `keepsInherited`: what is wanted may be older than what another run of the daemon has put into the kernel, so nothing of that is
+   * changed or removed, only what is missing is put.
+   */
+  async pass(desired: DesiredTables, signal: AbortSignal, { keepsInherited = false } = {}): Promise<PassOutcome> {
+    for (const table of APPLY_ORDER) {
+      this.#mirrors[table].keepsInherited = keepsInherited
+      await this.#list(table, desired, signal)
+    }
     let put = 0
     let removed = 0
     let refused = 0
@@ -141,7 +148,7 @@ export class Reconciler {
     const failures = await mirror.table.commit(delta, signal)
     const nowMs = this.#now()
     for (const [key, value] of delta.put) {
-      if (this.#settle(table, key, failures.get(key), nowMs)) mirror.entries.set(key, value)
+      if (this.#settle(table, key, failures.get(key), nowMs)) mirror.own(key, value)
     }
     for (const key of delta.remove.keys()) {
       if (this.#settle(table, key, failures.get(key), nowMs)) mirror.entries.delete(key)
@@ -161,7 +168,7 @@ export class Reconciler {
       const have = mirror.entries.get(key)
       if (mirror.isSame(want, have)) {
         this.#settle(table, key, undefined, nowMs)
-      } else if (this.#backoffs[table].isDue(key, nowMs)) {
+      } else if (!mirror.isKept(key) && this.#backoffs[table].isDue(key, nowMs)) {
         if (want !== undefined && step === 'put') this.#putUnlessLinkIsMissing(table, key, want, put, nowMs)
         if (want === undefined && have !== undefined && step === 'remove') remove.set(key, have)
       }

@@ -54,4 +54,21 @@ test('what can not be reached the wanted way is not reached the old way', () => 
   assert.is(pathTo({ ...known, driver: direct, peer: far, peerReceives: ['vxlan'] }).reach.via, 'none')
 })
 
+const untold = aPeer({ vtep: {} })
+
+test('while a peer takes its tunnel address its packets go the old way', () => {
+  const path = pathTo({ ...known, driver: vxlan, peer: untold, peerReceives: ['direct'] })
+  assert.is(path.waitsFor, 'vxlan')
+  assert.is(path.reach.via, 'direct')
+})
+
+test('a peer without a tunnel address is not waited for longer than others', () => {
+  const path = pathTo({ ...known, hasTimedOut: true, driver: vxlan, peer: untold, peerReceives: ['direct'] })
+  assert.is(path.reach.via, 'none')
+})
+
+test('a peer without a tunnel address that never received another way has no way', () => {
+  assert.is(pathTo({ ...known, driver: vxlan, peer: untold, peerReceives: ['vxlan'] }).reach.via, 'none')
+})
+
 test.run()

@@ -49,13 +49,30 @@ export interface Path {
   readonly waitsFor: Receive | undefined
 }
 
-/** How packets of one pool get to one peer now: the driver's way, or the way of before while the peer is not ready. */
+/**
+ * How packets of one pool get to one peer now: the driver's way, or the way of before while the peer is not ready, or while the tunnel
+ * addresses that the new way needs are still being taken.
+ */
 export function pathTo({ local, peer, family, driver, ...known }: PathInput): Path {
   const wanted = driver.reach(local, peer, family)
-  if (wanted.via === 'none') return { reach: wanted, waitsFor: undefined }
+  if (wanted.via === 'none')
+    return wanted.isPending === true
+      ? untilReady({ local, peer, family, driver, ...known }, wanted)
+      : { reach: wanted, waitsFor: undefined }
   const choice = chooseEncap({ ...known, wanted: wanted.via })
   if (!choice.isWaiting) return { reach: wanted, waitsFor: undefined }
   const former = DRIVER_OF[choice.way].reach(local, peer, family)
   // The way of before leads nowhere for this peer: there is nothing to be kept up.
   return former.via === 'none' ? { reach: wanted, waitsFor: undefined } : { reach: former, waitsFor: wanted.via }
+}
+
+/** The way that a live peer still receives, if it leads there; only for as long as one waits for a switch. */
+function untilReady(
+  { local, peer, family, driver, peerReceives, isPeerAlive, hasTimedOut, isStanding }: PathInput,
+  wanted: Unreachable,
+): Path {
+  const former = peerReceives?.find((way) => !driver.receives.includes(way) && isStanding(way))
+  const reach = former === undefined || !isPeerAlive || hasTimedOut ? wanted : DRIVER_OF[former].reach(local, peer, family)
+  const [waitsFor] = driver.receives
+  return reach.via === 'none' ? { reach: wanted, waitsFor: undefined } : { reach, waitsFor }
 }
