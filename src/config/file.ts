@@ -30,13 +30,18 @@ export function readFileLayer(file: string, text: string): Layer {
   const errors: ParseError[] = []
   const root = parseTree(text, errors, { allowTrailingComma: true, allowEmptyContent: true })
   const at = (offset: number) => `${file}:${position(text, offset)}`
-  if (errors.length > 0)
-    return { given: [], wrong: errors.slice(0, 5).map((error) => ({ source: at(error.offset), path: '', message: describe(error) })) }
+  if (errors.length > 0) return { given: [], wrong: syntaxFaults(errors, at) }
   if (root === undefined) return { given: [], wrong: [] }
   if (root.type !== 'object') return { given: [], wrong: [{ source: at(root.offset), path: '', message: 'not a JSON object, give { … }' }] }
   const layer = { given: [] as Given[], wrong: [] as Wrong[] }
   walk(root, '', at, layer)
   return layer
+}
+
+/** One for each place: a brace that is missing at the end is missing in every group. */
+function syntaxFaults(errors: readonly ParseError[], at: (offset: number) => string): readonly Wrong[] {
+  const first = errors.filter(({ offset }, index) => errors.findIndex((other) => other.offset === offset) === index)
+  return first.slice(0, 5).map((error) => ({ source: at(error.offset), path: '', message: describe(error) }))
 }
 
 type Collected = { readonly given: Given[]; readonly wrong: Wrong[] }

@@ -1,4 +1,4 @@
-import { didYouMean } from '../model/issues.ts'
+import { didYouMean, nearest } from '../model/issues.ts'
 import type { Layer } from './file.ts'
 import { quote } from './formats.ts'
 import { SETTINGS, type Setting } from './schema.ts'
@@ -18,9 +18,19 @@ export function readEnvLayer(env: Readonly<Record<string, string | undefined>>):
     if (raw === undefined || !name.startsWith('MARGAY_') || OTHER_ENV.test(name)) continue
     const setting = byName.get(name)
     if (setting) given.push({ path: setting.path, raw, source: name })
-    else wrong.push({ source: name, path: '', message: `unknown variable${didYouMean(name, [...byName.keys()])}` })
+    else wrong.push({ source: name, path: '', message: `unknown variable${meantVariable(name)}` })
   }
   return { given, wrong }
+}
+
+/** Compared without the prefix that all have, which would make every name near. */
+function meantVariable(name: string): string {
+  const short = (variable: string) => variable.replace(/^MARGAY_/, '')
+  const near = nearest(
+    short(name),
+    SETTINGS.map(({ env }) => short(env)),
+  )
+  return near === undefined ? '' : `: did you mean "MARGAY_${near}"?`
 }
 
 /** The values that flags give, by the key's path. */

@@ -73,14 +73,29 @@ export function oneOf<T extends string>(name: string, words: readonly T[]): Form
 /** A list: a JSON array in the file, items between commas in flags and the environment. No item twice. */
 export function csv(item: Format<string>): Format<readonly string[]> {
   return {
-    name: `list of ${item.name}s`,
+    name: `list of ${item.name}${item.name.endsWith('s') ? 'es' : 's'}`,
     parse(raw, written) {
-      const items = listItems(raw, written).map((each) => item.parse(each, written))
+      const items = parseEach(listItems(raw, written), (each) => item.parse(each, written))
       const twice = items.find((each, i) => items.indexOf(each) !== i)
       if (twice !== undefined) throw new ValidationError(`${quote(twice)} is given twice`)
       return items
     },
   }
+}
+
+/** Every item that is bad is named, not only the first. */
+function parseEach(items: readonly unknown[], parse: (item: unknown) => string): readonly string[] {
+  const faults: string[] = []
+  const parsed = items.flatMap((each) => {
+    try {
+      return [parse(each)]
+    } catch (error) {
+      faults.push(describeError(error))
+      return []
+    }
+  })
+  if (faults.length > 0) throw new ValidationError(faults.join('; '))
+  return parsed
 }
 
 function listItems(raw: unknown, written: Written): readonly unknown[] {

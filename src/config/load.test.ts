@@ -165,7 +165,7 @@ for (const [file, fault] of files) {
 
 /** Each etcd group by itself, and the faults that are found. */
 const etcds: readonly (readonly [etcd: string, ...faults: string[]])[] = [
-  ['{}', 'default: etcd.endpoints: no etcd is given, give etcd.endpoints, or etcd.embedded: true on the one host that shall run it'],
+  ['{}', 'etcd.endpoints: no etcd is given, give etcd.endpoints, or etcd.embedded: true on the one host that shall run it'],
   [
     '{"endpoints": ["http://192.0.2.1:2379"], "embedded": true}',
     'c.json:1:11 and c.json:1:51: etcd.endpoints: given together with etcd.embedded: true, give one of the two',
@@ -243,6 +243,29 @@ test('all faults of all sources are found together', () => {
   ])
 })
 
+test('what cannot work together is found beside other faults, unless they may be its cause', () => {
+  const text =
+    '{"helth": {}, "address": {"ipv4": {"address": "none"}, "ipv6": {"address": "none"}}, "pools": {"ipv4": {"cidr": "10.65.0.0/27"}}}'
+  assert.equal(faultsOf({ file: { path: 'c.json', text } }), [
+    'c.json:1:2: helth: unknown key: did you mean "health"?',
+    'c.json:1:36 and c.json:1:65: address.ipv4.address: none for both families, a host needs an underlay address of at least one',
+    'c.json:1:105: pools.ipv4.cidr: "10.65.0.0/27" is too small for one block of /26, give a prefix of /26 or shorter, or a longer pools.ipv4.blockSize',
+    'c.json:1:105 and c.json:1:36: pools.ipv4.cidr: needs an IPv4 underlay address, but address.ipv4.address is none',
+  ])
+})
+
+test('every bad item of a list is named', () => {
+  const text = '{"etcd": {"endpoints": ["192.0.2.1:2379", "http://192.0.2.2:2379", "http://192.0.2.3"]}}'
+  assert.equal(faultsOf({ file: { path: 'c.json', text } }), [
+    'c.json:1:11: etcd.endpoints: "192.0.2.1:2379" is not an endpoint, give http://HOST:PORT or https://HOST:PORT; "http://192.0.2.3" has no port, give http://192.0.2.3:2379',
+  ])
+})
+
+test('a variable is compared without the prefix that all have', () => {
+  const faults = faultsOf({ env: { MARGAY_FOO: '1', MARGAY_MOED: 'vxlan' }, file: { path: 'c.json', text: `{${ETCD}}` } })
+  assert.equal(faults, ['MARGAY_FOO: unknown variable', 'MARGAY_MOED: unknown variable: did you mean "MARGAY_MODE"?'])
+})
+
 test('a password in a URL is never shown', () => {
   for (const etcd of ['"http://u:secret@192.0.2.1:2379"', '["http://u:secret@192.0.2.1:2379"]', '{"http://u:secret@h:1": 1}']) {
     const faults = faultsOf({ file: { path: 'c.json', text: `{"etcd": {"endpoints": ${etcd}}}` } })
@@ -270,6 +293,7 @@ test('whatever stands in the file or the environment, the answer is a configurat
 
 test('a file that is no JSON is refused with line and column', () => {
   assert.equal(faultsOf({ file: { path: 'c.json', text: '{\n  "mode" "vxlan"\n}' } })[0], 'c.json:2:10: not JSON: colon expected')
+  assert.equal(faultsOf({ file: { path: 'c.json', text: '{"etcd": {' } }), ['c.json:1:11: not JSON: close brace expected'])
   assert.equal(faultsOf({ file: { path: 'c.json', text: '[]' }, env: { MARGAY_ETCD_EMBEDDED: '1' } }), [
     'c.json:1:1: not a JSON object, give { … }',
   ])

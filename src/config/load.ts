@@ -61,8 +61,7 @@ export function load(sources: ConfigSources): LoadedConfig {
     const written = layer === layers[0] ? 'file' : 'text'
     for (const given of layer.given) wrong.push(...put(store, found, given, written))
   }
-  // A key whose value is bad has its default here, so a combination would be blamed for what is not its fault.
-  if (wrong.length === 0) wrong.push(...checkCombinations(store.getProperties(), (path) => found.get(path) ?? 'default'))
+  wrong.push(...checkCombinations(store.getProperties(), (path) => found.get(path) ?? 'default', wrong))
   const node = nameNode(store.get('node.name'), sources.hostname ?? hostname())
   if (node.wrong) wrong.push(node.wrong)
   if (wrong.length > 0) throw new ConfigError(wrong)

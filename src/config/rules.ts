@@ -1,6 +1,6 @@
 import { type Family, isIp } from '../net/ip.ts'
 import type { Wrong } from './file.ts'
-import type { Settings } from './schema.ts'
+import { type Settings, settingAt } from './schema.ts'
 import { holdsBlock } from './values.ts'
 
 /** One impossible combination: the keys that take part (the first is blamed) and what would be right. */
@@ -9,13 +9,23 @@ interface Clash {
   readonly message: string
 }
 
-/** Combinations that cannot work, each with the sources of the values that take part. */
-export function checkCombinations(settings: Settings, sourceOf: (path: string) => string): readonly Wrong[] {
+/**
+ * Combinations that cannot work, each with the sources of the values that take part. Those that a fault found before may have
+ * caused are left out: a key whose value is bad has its default here, and a misspelt key or a broken file counts as not given.
+ */
+export function checkCombinations(settings: Settings, sourceOf: (path: string) => string, before: readonly Wrong[]): readonly Wrong[] {
   const clashes = [...etcdClashes(settings.etcd), ...embeddedClashes(settings.etcd), ...addressClashes(settings), ...poolClashes(settings)]
-  return clashes.map(({ keys, message }) => {
+  const blameless = clashes.filter(({ keys }) => !before.some(({ path }) => mayCause(path, keys, sourceOf)))
+  return blameless.map(({ keys, message }) => {
     const sources = new Set(keys.map(sourceOf).filter((source) => source !== 'default'))
-    return { source: [...sources].join(' and ') || 'default', path: keys[0] ?? '', message }
+    return { source: [...sources].join(' and '), path: keys[0] ?? '', message }
   })
+}
+
+/** The rules about etcd depend on each other's keys, the others on their own. What is given nowhere may be what was misspelt. */
+function mayCause(path: string, keys: readonly string[], sourceOf: (path: string) => string): boolean {
+  if (path.startsWith('etcd.') && keys.some((key) => key.startsWith('etcd.'))) return true
+  return keys.includes(path) || (settingAt(path) === undefined && keys.every((key) => sourceOf(key) === 'default'))
 }
 
 type Etcd = Settings['etcd']
