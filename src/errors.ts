@@ -67,5 +67,10 @@ export function isTransient(error: unknown): boolean {
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const own = error.message
-  return error.cause === undefined ? own : `${own}: ${describeError(error.cause)}`
+  return error.cause === undefined || isCallError(error.cause) ? own : `${own}: ${describeError(error.cause)}`
+}
+
+/** gRPC's own error, whose words are in the message above it already, in a form that a person can read. */
+function isCallError(cause: unknown): boolean {
+  return cause instanceof Error && 'details' in cause && 'code' in cause && typeof cause.code === 'number'
 }

@@ -29,7 +29,9 @@ test('docs/cli.md names every command', () => {
 
 test('docs/cli.md names every flag of its commands', () => {
   const flags = new Set(
-    commands.filter(({ name }) => !name.startsWith('config')).flatMap(({ command }) => command.options.map((option) => option.long ?? '')),
+    commands
+      .filter(({ name }) => !name.startsWith('config'))
+      .flatMap(({ command }) => command.options.filter(({ hidden }) => !hidden).map((option) => option.long ?? '')),
   )
   const byShort = new Map([
     ['--output', '`-o`'],
@@ -45,7 +47,7 @@ test('docs/cli.md names every flag of its commands', () => {
 test('every flag and argument is described, and no description ends with a full stop', () => {
   for (const { name, command } of commands) {
     assert.ok(command.description().length > 10, name)
-    for (const { description } of [...command.options, ...command.registeredArguments]) {
+    for (const { description } of [...command.options.filter(({ hidden }) => !hidden), ...command.registeredArguments]) {
       assert.ok(description.length > 4 && !description.endsWith('.'), `${name}: ${description}`)
     }
   }

@@ -38,7 +38,8 @@ export async function readDocuments(
     if (wrong.length > 0) faults.push(documentsError(file, wrong).message)
   }
   if (faults.length > 0) throw new ValidationError(`nothing was written, because of errors in documents:\n${indent(faults)}`)
-  if (given.length === 0) throw new ValidationError(`no resources in ${names.join(', ')}`)
+  if (given.length === 0)
+    throw new ValidationError(`no resources in ${names.map((name) => (name === '-' ? 'standard input' : name)).join(', ')}`)
   return given
 }
 

@@ -48,5 +48,5 @@ export function formatAge(then: Date, now: Date): string {
 
 /** Items between commas, or a dash where there are none. */
 export function joinOrDash(items: readonly string[]): string {
-  return items.length === 0 ? '-' : items.join(',')
+  return items.length === 0 ? '-' : items.join(', ')
 }

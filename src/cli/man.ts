@@ -55,10 +55,10 @@ function leavesOf(command: Command, parents = ''): readonly { readonly name: str
 }
 
 function commandEntry({ name, command }: { readonly name: string; readonly command: Command }): string {
-  const own = command.options.filter((option) => !isConfiguration(option))
+  const own = command.options.filter((option) => !isConfiguration(option) && !option.hidden)
   const usage = [...command.registeredArguments.map(showArgument), '[options]'].join(' ')
   const head = `.SS "margay ${escapeText(`${name} ${usage}`)}"\n${paragraph(sentence(command.description()))}`
-  const rest = command.options.length > own.length ? paragraph(`Also takes ${listConfiguration(command)}; see margay.conf(5).`) : ''
+  const rest = command.options.some(isConfiguration) ? paragraph(`Also takes ${listConfiguration(command)}; see margay.conf(5).`) : ''
   return head + terms(own.map((option) => [option.flags, sentence(describeOption(option))])) + rest + examples(command)
 }
 

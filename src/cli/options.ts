@@ -53,7 +53,9 @@ function addKeyOptions(command: Command, settings: readonly Setting[]): Command 
     const { flag, doc } = setting
     const shown = isSwitch(setting) ? `${flag} [true|false]` : `${flag} <value>`
     const option = new Option(shown, doc.split(/(?<=\.) /)[0]?.replace(/\.$/, '')).helpGroup(group)
-    command.addOption(isSwitch(setting) ? option.preset('true') : option)
+    command.addOption(option)
+    // As the daemon takes it; help shows the first form only.
+    if (isSwitch(setting)) command.addOption(new Option(flag.replace('--', '--no-')).hideHelp())
   }
   return command
 }

@@ -9,7 +9,7 @@ const test = suite('cli/program')
 
 const usage: readonly (readonly [argv: readonly string[], err: RegExp])[] = [
   [[], /Usage: margay/],
-  [['statsu'], /unknown command 'statsu'\n\(Did you mean status\?\)/],
+  [['statsu'], /^margay: unknown command 'statsu'\n\(Did you mean status\?\)/],
   [['status', '--wiat'], /unknown option '--wiat'\n\(Did you mean --wait\?\)/],
   [['status', '-o', 'xml'], /argument 'xml' is invalid. Allowed choices are text, json/],
   [['status', '--wait', '0'], /Give a whole number from 1 to 86400/],
@@ -34,6 +34,16 @@ for (const [argv, err] of usage) {
     assert.equal([done.code, done.out], [2, ''])
   })
 }
+
+test('a switch also stands alone and with --no-, as the daemon takes it', async () => {
+  const argv = ['config', 'show', '-o', 'json', '--etcd-embedded', '--no-health-enabled', '--networking-enabled', 'false']
+  const shown = JSON.parse((await run(argv)).out)
+  assert.equal(
+    ['etcd.embedded', 'health.enabled', 'networking.enabled'].map((key) => shown[key].value),
+    [true, false, false],
+  )
+  assert.not.match((await run(['config', 'show', '--help'])).out, /preset|--no-/)
+})
 
 test('help of every command ends with 0, and every command that does something has examples', async () => {
   for (const words of [

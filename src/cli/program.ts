@@ -34,7 +34,11 @@ export function createProgram(context: Context, outcome: Outcome): Command {
   program
     .description('One routed network and one network policy for Linux hosts')
     .exitOverride()
-    .configureOutput({ writeOut: (text) => context.out(text), writeErr: (text) => context.err(text) })
+    .configureOutput({
+      writeOut: (text) => context.out(text),
+      writeErr: (text) => context.err(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'margay: ')),
+    })
     .version(context.version, '-V, --version', 'show the version of this command')
     .showSuggestionAfterError(true)
     .addHelpText('after', EPILOG)

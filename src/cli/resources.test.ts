@@ -91,7 +91,7 @@ const unreadable: readonly (readonly [argv: readonly string[], code: number, err
   [['apply'], 2, /give -f FILE, -f FOLDER or -f -/],
   [['apply', '-f', '/nowhere/x.yaml'], 1, /"\/nowhere\/x.yaml" does not exist/],
   [['apply', '-f', '-', '-f', '-'], 2, /-f - is given twice/],
-  [['apply', '-f', '-'], 1, /no resources in -/],
+  [['apply', '-f', '-'], 1, /no resources in standard input/],
   [['get'], 2, /missing required argument 'kind'/],
   [['get', 'nodse'], 2, /"nodse" is not a kind: did you mean "node"\?/],
   [['get', 'qqqqqqqq'], 2, /is not a kind; kinds are Node, IPPool/],
@@ -117,7 +117,7 @@ for (const [argv, code, err] of unreadable) {
 test('without an etcd in the configuration every command says what to give', async () => {
   const done = await run(['get', 'nodes'])
   assert.is(done.code, 1)
-  assert.match(done.err, /default: etcd.endpoints: no etcd is given, give etcd.endpoints, or etcd.embedded: true/)
+  assert.match(done.err, /etcd.endpoints: no etcd is given, give etcd.endpoints, or etcd.embedded: true/)
 })
 
 test('a pool that overlaps another is refused', async () => {
@@ -236,7 +236,11 @@ test('a node whose daemon is alive is not deleted', async () => {
 test('deleting a pool gives its blocks back and tells what is still held', async () => {
   const { margay } = await aCluster()
   const done = await margay(['delete', 'pool', 'p1'])
-  assert.equal(done, { code: 0, out: 'ippool/p1 deleted (1 blocks still hold addresses)\n', err: '' })
+  assert.equal(done, {
+    code: 0,
+    out: 'ippool/p1 deleted (1 block still holds addresses: their workloads are cut off, attach them again)\n',
+    err: '',
+  })
   assert.match((await margay(['ipam', 'show'])).out, /\| No pool {2}\| 10.65.0.0\/26 \| 64 /)
 })
 

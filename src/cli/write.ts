@@ -117,5 +117,7 @@ async function unhang(session: Session, ref: ResourceRef, signal: AbortSignal): 
   if (ref.kind !== 'IPPool') return []
   const pool = await getResource(session.store, { ...ref, kind: 'IPPool' }, signal)
   const held = pool === undefined ? 0 : await emptyPool(session, pool, signal)
-  return held > 0 ? [`${held} blocks still hold addresses`] : []
+  if (held === 0) return []
+  const blocks = held === 1 ? '1 block still holds' : `${held} blocks still hold`
+  return [`${blocks} addresses: their workloads are cut off, attach them again`]
 }

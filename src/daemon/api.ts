@@ -44,7 +44,7 @@ export async function serveApi(path: string, handlers: ApiHandlers, owner: Socke
   rmSync(path, { force: true })
   const server = createServer((request, response) => {
     void answer(request, response, handlers).catch((error: unknown) => {
-      log.warn({ err: error, path: request.url ?? '' }, 'api request failed')
+      logFault(log, request, error)
       sendError(response, error)
     })
   })
@@ -61,6 +61,13 @@ export async function serveApi(path: string, handlers: ApiHandlers, owner: Socke
   chmodSync(dirname(path), 0o750)
   if (owner.groupId !== undefined) chownSync(dirname(path), 0, owner.groupId)
   return server
+}
+
+/** The caller is told the reason; here it is for who looks later. What is no error of ours comes with its stack. */
+function logFault(log: Logger, request: IncomingMessage, error: unknown): void {
+  const path = `${request.method} ${request.url}`
+  if (!(error instanceof MargayError)) log.warn({ err: error, path }, 'api request failed')
+  else log[request.method === 'GET' ? 'debug' : 'info']({ reason: describeError(error), path }, 'api request refused')
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, handlers: ApiHandlers): Promise<void> {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { describeError } from '../errors.ts'
@@ -11,7 +11,8 @@ import { Reconciler } from '../reconcile/reconciler.ts'
 
 /**
  * Takes everything of ours out of the kernel of this host, and the pins of network namespaces: `margayd --cleanup`.
- * Kernel parameters stay as they are, records in etcd too. Gives what could not be removed.
+ * Kernel parameters stay as they are, records in etcd too, and where workloads came from: a daemon that is started again attaches
+ * them. Gives what could not be removed.
  */
 export async function cleanUp(
   kernel: Kernel,
@@ -26,7 +27,6 @@ export async function cleanUp(
   const pins = join(config.paths.run, 'netns')
   for (const name of existsSync(pins) ? readdirSync(pins) : []) unpinNetns(join(pins, name))
   removePinFolder(pins)
-  rmSync(join(config.paths.state, 'netns'), { recursive: true, force: true })
   log.info({ count: removed }, 'kernel cleaned up')
   return reconciler.failures().map(({ table, key, error }) => `${table} ${key}: ${describeError(error)}`)
 }

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import type { Config } from '../config.ts'
+import { MargayError } from '../errors.ts'
 import { createIpam, type Ipam } from '../ipam/ipam.ts'
 import { createKernel, type RealKernel } from '../kernel/kernel.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
@@ -197,16 +198,25 @@ export class Daemon {
   #handlers(source: FollowSource): ApiHandlers {
     return {
       status: () => statusReport(this.#statusParts(source)),
-      desired: () => desiredReport(this.#merger),
-      diff: (signal) => diffReport(this.#kernel.tables, this.#merger, signal),
-      workloads: () => this.#workloads.list(),
-      workload: (namespace, name) => this.#workloads.get(namespace, name),
+      desired: () => this.#onceKnown(source, () => desiredReport(this.#merger)),
+      diff: async (signal) => this.#onceKnown(source, () => diffReport(this.#kernel.tables, this.#merger, signal)),
+      workloads: () => this.#onceKnown(source, () => this.#workloads.list()),
+      workload: (namespace, name) => this.#onceKnown(source, () => this.#workloads.get(namespace, name)),
       attach: (request, signal) => this.#workloads.attach(request, signal),
       detach: (namespace, name, signal) => this.#workloads.detach(namespace, name, signal),
       passes: () => this.#passes.list(),
       reload: () => this.#options.reload(),
       record: (seconds, signal) => this.#recorder.record(source.view, this.#host, seconds, signal),
     }
+  }
+
+  /** Before the first view nothing is wanted yet: an empty answer would say that all that stands in the kernel is to go. */
+  #onceKnown<T>(source: FollowSource, answer: () => T): T {
+    if (this.#planner.context !== undefined) return answer()
+    throw new MargayError(
+      'not-ready',
+      `nothing is known yet, the kernel is left as it is: ${notReady(this.#statusParts(source)).join('; ')}`,
+    )
   }
 
   /** What we know is applied and the sockets answer: the first time READY=1, afterwards how it is. */

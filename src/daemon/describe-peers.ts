@@ -9,7 +9,7 @@ import { pathToPeer } from './plan-view.ts'
 
 /**
  * How each peer is reached, one row for each family and way, by name: from the same functions that make the routes, at the time when
- * it is asked for. Pools of one family that use the same way share a row.
+ * it is asked for. Pools of one family that use the same way share a row; a way by which nothing goes is left out beside one that is used.
  */
 export function describePeers(context: PlanContext, lastSeen: ReadonlyMap<string, string>): readonly PeerReport[] {
   const blocks = countBlocks(context)
@@ -31,7 +31,8 @@ function rowsOf(name: string, family: Family, context: PlanContext, known: Known
     const same = rows.get(key)
     rows.set(key, same === undefined ? row : { ...same, blocks: same.blocks + row.blocks })
   }
-  return [...rows.values()]
+  const used = [...rows.values()].filter((row) => row.blocks > 0)
+  return used.length > 0 ? used : [...rows.values()]
 }
 
 function rowOf(name: string, pool: PoolPlan, context: PlanContext, { blocks, lastSeen }: Known): PeerReport {

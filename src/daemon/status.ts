@@ -8,6 +8,7 @@ import type { DiffReport, FailureReport, StatusReport, TableDump } from '../mode
 import { FAMILIES } from '../net/ip.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
+import { clientEndpoints } from '../store/embedded.ts'
 import type { Connection } from '../store/store.ts'
 import type { MutableView } from '../store/view.ts'
 import { describePeers } from './describe-peers.ts'
@@ -84,7 +85,7 @@ export function statusReport(parts: StatusParts): StatusReport {
     isReady: notReadyYet.length === 0,
     notReady: notReadyYet,
     store: {
-      endpoints: config.etcd.endpoints,
+      endpoints: clientEndpoints(config),
       isConnected,
       ...(isConnected || reason === undefined ? {} : { reason }),
       isFromSavedView: source.isSaved,

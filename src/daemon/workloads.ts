@@ -5,7 +5,7 @@ import type { Logger } from '../log.ts'
 import type { AttachRequest, WorkloadReport } from '../model/own/api.ts'
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
 import { ipOf } from '../net/cidr.ts'
-import { attachWorkload, detachWorkload, endpointId, ORCHESTRATOR, type WorkloadHost } from '../plugins/workload.ts'
+import { attachWorkload, detachWorkload, endpointId, ORCHESTRATOR, type WorkloadHost, workloadOf } from '../plugins/workload.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
 import { getResource } from '../store/resource-store.ts'
@@ -105,7 +105,7 @@ export class Workloads {
     const { attachments, store, node } = this.#parts
     const [namespace = '', endpoint = ''] = id.split('/')
     if ((await getResource(store, { kind: 'WorkloadEndpoint', namespace, name: endpoint }, signal)) !== undefined) return false
-    const name = nameOf(id, node)
+    const name = workloadOf(node, id)?.name
     if (name === undefined) attachments.detach(id)
     else await detachWorkload(this.#host, namespace, name, signal)
     return true
@@ -125,7 +125,7 @@ export class Workloads {
   #verdict(endpoint: string): Verdict {
     const { merger, reconciler, planner } = this.#parts
     const problem = planner.problemsOf(`endpoint/${endpoint}`)[0]
-    if (problem !== undefined) return { reason: problem }
+    if (problem !== undefined) return { reason: problem.replace(`endpoint ${endpoint}: `, '') }
     const part = merger.partOf(`endpoint/${endpoint}`)
     const wanted = new Set([
       ...(part?.links ?? []).map((value) => `links ${keyOf.links(value)}`),
@@ -134,7 +134,15 @@ export class Workloads {
       ...(part?.sysctls ?? []).map((value) => `sysctls ${keyOf.sysctls(value)}`),
     ])
     const failure = reconciler.failures().find(({ table, key }) => wanted.has(`${table} ${key}`))
-    return failure === undefined ? 'done' : { reason: describeError(failure.error) }
+    return failure === undefined ? 'done' : { reason: this.#asGiven(endpoint, describeError(failure.error)) }
+  }
+
+  /** The kernel's words name the pin; who attached the workload knows the path or the process that was given. */
+  #asGiven(endpoint: string, reason: string): string {
+    const { attachments } = this.#parts
+    const [pin, source] = [attachments.pins.get(endpoint), attachments.sourceOf(endpoint)]
+    if (pin === undefined || source === undefined) return reason
+    return reason.replaceAll(pin, 'path' in source ? source.path : `the network namespace of process ${source.pid}`)
   }
 
   #removal(endpoint: string): Verdict {
@@ -143,7 +151,7 @@ export class Workloads {
     if (context === undefined) return 'waiting'
     const isGone = !context.view.get('WorkloadEndpoint').has(endpoint) && merger.partOf(`endpoint/${endpoint}`) === undefined
     if (!isGone) return 'waiting'
-    const name = nameOf(endpoint, node)
+    const name = workloadOf(node, endpoint)?.name
     const link = name === undefined ? undefined : workloadInterface(endpoint.split('/')[0] ?? '', name)
     const failure = reconciler.failures().find(({ table, key }) => table === 'links' && key === link)
     return failure === undefined ? 'done' : { reason: describeError(failure.error) }
@@ -177,12 +185,4 @@ export class Workloads {
       if (this.#turns.get(id) === settled) this.#turns.delete(id)
     }
   }
-}
-
-/** The workload of an endpoint that this host's own plug-in made; undefined for others. */
-function nameOf(id: string, node: string): string | undefined {
-  const [, endpoint = ''] = id.split('/')
-  const [head, tail] = [`${node.replaceAll('-', '--')}-${ORCHESTRATOR}-`, '-eth0']
-  if (!endpoint.startsWith(head) || !endpoint.endsWith(tail)) return undefined
-  return endpoint.slice(head.length, -tail.length).replaceAll('--', '-')
 }

@@ -26,7 +26,7 @@ export function claimInstance(name: string, netns?: string): Instance {
   native.close(fd)
   if (result !== -EADDRINUSE) checked(result, `bind the socket @${name}`)
   const holder = netns === undefined ? findHolder(name) : withNetns(netns, () => findHolder(name))
-  throw new KernelError(`${name} runs already in this network namespace${holder}`, { errno: EADDRINUSE })
+  throw new KernelError(`${name.replace(/^.*\//, '')} runs already in this network namespace${holder}`, { errno: EADDRINUSE })
 }
 
 function findHolder(name: string): string {

@@ -85,6 +85,19 @@ export async function detachWorkload(host: WorkloadHost, namespace: string, name
   return stored !== undefined || released.length > 0
 }
 
+/** The workload of an endpoint that was attached here by hand, by namespace and name; undefined for others. */
+export function workloadOf(node: string, id: string): { readonly namespace: string; readonly name: string } | undefined {
+  const [namespace = '', endpoint = ''] = id.split('/')
+  const [head, tail] = [`${node.replaceAll('-', '--')}-${ORCHESTRATOR}-`, `-${ENDPOINT}`]
+  if (!endpoint.startsWith(head) || !endpoint.endsWith(tail)) return undefined
+  return { namespace, name: endpoint.slice(head.length, -tail.length).replaceAll('--', '-') }
+}
+
+function showHolder(id: string, node: string): string {
+  const workload = workloadOf(node, id)
+  return workload === undefined ? id : `${workload.namespace}/${workload.name}`
+}
+
 /** Who holds the addresses: the handle's id names no host, so the facts beside it tell workloads of one name apart. */
 function holderOf(namespace: string, name: string) {
   return { handleId: workloadHandle(namespace, name), attributes: { namespace, workload: name } }
@@ -126,21 +139,15 @@ async function refuseTaken(
   if (holder !== undefined && holder !== id) {
     throw new ConflictError(
       'exists',
-      `the network namespace ${'path' in given ? given.path : `of process ${given.pid}`} is attached already, as ${holder}`,
+      `the network namespace ${'path' in given ? given.path : `of process ${given.pid}`} is attached already, as workload ${showHolder(holder, host.node)}`,
     )
   }
 }
 
-/** The default namespace is made when it is missing; another one must be there, so that a typo makes no new one. */
+/** A namespace is made with its first endpoint, as `margay apply` does: without its Profile its workloads would be closed. */
 async function ensureNamespace(store: Store, namespace: string, signal: AbortSignal): Promise<void> {
   const profile = await getResource(store, { kind: 'Profile', name: namespaceProfileName(namespace) }, signal)
   if (profile !== undefined) return
-  if (namespace !== 'default') {
-    throw new ConflictError(
-      'not-found',
-      `there is no namespace ${JSON.stringify(namespace)}: it is the Profile ${namespaceProfileName(namespace)}, which must be created first`,
-    )
-  }
   try {
     await createResource(store, namespaceProfile(namespace), signal)
   } catch (error) {

@@ -36,7 +36,7 @@ export class InterruptedError extends StoreError {
   }
 }
 
-const TIMEOUT_MS = 5000
+const TIMEOUT_MS = 4500
 /** For so long a call waits for an etcd that refuses connections, because it may just be restarting. */
 const REFUSED_MS = 3000
 

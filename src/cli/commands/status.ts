@@ -62,7 +62,7 @@ async function waitUntilReady(api: ApiClient, seconds: number, signal: AbortSign
 
 /** Status for a person. */
 export function renderStatus(report: StatusReport, now: Date): string {
-  const parts = [renderFacts(factsOf(report)), renderPeers(report.peers, now)]
+  const parts = [renderFacts(factsOf(report)), renderPeers(report, now)]
   if (report.failures.length > 0) parts.push(renderFailures(report.failures))
   if (report.warnings.length > 0) parts.push(`Warnings:\n${report.warnings.map((warning) => `  ${warning}\n`).join('')}`)
   return parts.join('\n')
@@ -74,26 +74,30 @@ function factsOf(report: StatusReport): readonly (readonly [string, string])[] {
     ['Node', `${report.node} (margay ${report.version})`],
     ['Ready', report.isReady ? 'yes' : `no: ${report.notReady.join('\n')}`],
     ['Mode', mode.isDifferent ? `${mode.pools} (the configuration says ${mode.configured}; the pools win)` : mode.pools],
-    ['Etcd', `${storeState(store)} (${store.endpoints.join(', ')})`],
+    ['Etcd', storeState(store)],
     ['Revision', revisionState(report)],
     ['Addresses', joinOrDash(report.addresses)],
     ['Tunnel', joinOrDash(report.tunnelAddresses)],
-    ['MTU', String(report.mtuBytes)],
+    ['MTU', report.mtuBytes === 0 ? '-' : String(report.mtuBytes)],
     ['Workloads', String(report.workloads)],
     ['Repairs', String(report.repairs)],
   ]
 }
 
-function storeState({ isConnected, reason, isFromSavedView }: StatusReport['store']): string {
+function storeState({ endpoints, isConnected, reason, isFromSavedView }: StatusReport['store']): string {
   const saved = isFromSavedView ? ', working from the saved view' : ''
-  return isConnected ? `connected${saved}` : `not connected: ${reason ?? 'no reason known'}${saved}`
+  if (isConnected) return `connected (${endpoints.join(', ')})${saved}`
+  const unnamed = endpoints.filter((endpoint) => reason?.includes(endpoint) !== true)
+  const where = unnamed.length === 0 ? '' : ` (${unnamed.join(', ')})`
+  return `not connected: ${reason ?? 'no reason known'}${where}${saved}`
 }
 
 function revisionState({ revision, appliedRevision }: StatusReport): string {
+  if (revision === 0) return 'none yet'
   return revision === appliedRevision ? `${revision}, applied` : `${revision}, applied up to ${appliedRevision}`
 }
 
-function renderPeers(peers: readonly PeerReport[], now: Date): string {
+function renderPeers({ peers, store }: StatusReport, now: Date): string {
   if (peers.length === 0) return 'No peers.\n'
   const header = ['PEER', 'FAMILY', 'MODE', 'TUNNEL', 'NEXT HOP', 'MTU', 'BLOCKS', 'LAST SEEN', 'STATE']
   return renderTable(
@@ -106,14 +110,21 @@ function renderPeers(peers: readonly PeerReport[], now: Date): string {
       peer.nextHop ?? '-',
       peer.mtuBytes === undefined ? '-' : String(peer.mtuBytes),
       String(peer.blocks),
-      peer.isAlive ? 'now' : peer.lastSeen === undefined ? 'never' : formatAge(new Date(peer.lastSeen), now),
-      peerState(peer),
+      lastSeen(peer, store.isConnected, now),
+      peerState(peer, store.isConnected),
     ]),
   )
 }
 
-function peerState({ isReachable, isAlive, reason }: PeerReport): string {
-  const state = isReachable ? (isAlive ? 'reachable' : 'routed, but not alive') : 'not reachable'
+/** Peers say in etcd that they live: while it is away nobody knows. */
+function lastSeen({ isAlive, lastSeen: seen }: PeerReport, isKnown: boolean, now: Date): string {
+  if (isAlive) return isKnown ? 'now' : 'unknown'
+  return seen === undefined ? 'never' : formatAge(new Date(seen), now)
+}
+
+function peerState({ isReachable, isAlive, reason }: PeerReport, isKnown: boolean): string {
+  const alive = isAlive ? (isKnown ? 'reachable' : 'routed') : 'routed, but not alive'
+  const state = isReachable ? alive : 'not reachable'
   return reason === undefined ? state : `${state}: ${reason}`
 }
 
