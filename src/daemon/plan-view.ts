@@ -83,7 +83,7 @@ function plannedFrame({ view, facts, felix, tunnels, vteps, endpoints, local }: 
   const interfaces = new Set(foreign.filter((name) => name !== '' && !name.startsWith(WORKLOAD_PREFIX)))
   const isForwarding = facts.isNetworkingEnabled && felix.ipForwarding !== 'Disabled'
   const policy = planFrame({
-    hosts: [...vteps.hosts.keys()].sort() as Ip[],
+    hosts: { 4: vteps.hostSet(4), 6: vteps.hostSet(6) },
     externalHosts: felix.externalNodesList ?? [],
     vxlan:
       tunnels.length === 0 ? undefined : { port: local.vxlan.port, isAllowedFromWorkloads: felix.allowVXLANPacketsFromWorkloads === true },

@@ -1,4 +1,4 @@
-import { FAMILIES, type Family } from '../net/ip.ts'
+import { FAMILIES, type Family, type Ip } from '../net/ip.ts'
 import type { Peer } from './driver.ts'
 
 /**
@@ -8,11 +8,20 @@ import type { Peer } from './driver.ts'
 export class VtepIndex {
   readonly #claims = new Map<string, readonly string[]>()
   readonly #peers = new Map<string, Peer>()
-  readonly #hosts = new Map<string, number>()
+  readonly #hosts = new Map<Ip, number>()
+  /** What `#hosts` counts, by family. One that was given away is copied before it changes. */
+  readonly #hostSets: Record<Family, Set<Ip>> = { 4: new Set(), 6: new Set() }
+  readonly #given = new Set<ReadonlySet<Ip>>()
 
   /** How often each underlay address is claimed. */
-  get hosts(): ReadonlyMap<string, number> {
+  get hosts(): ReadonlyMap<Ip, number> {
     return this.#hosts
+  }
+
+  /** The underlay addresses of one family: the same object until one comes or goes, and never changed afterwards. */
+  hostSet(family: Family): ReadonlySet<Ip> {
+    this.#given.add(this.#hostSets[family])
+    return this.#hostSets[family]
   }
 
   /** All hosts that are known, by name, ourselves included. */
@@ -79,13 +88,24 @@ export class VtepIndex {
     for (const family of FAMILIES) {
       const [old, now] = [before?.underlay[family], after?.underlay[family]]
       if (old === now) continue
-      if (old !== undefined && this.#count(old, -1) === 0) isChanged = true
-      if (now !== undefined && this.#count(now, 1) === 1) isChanged = true
+      const isLast = old !== undefined && this.#count(old, -1) === 0
+      const isFirst = now !== undefined && this.#count(now, 1) === 1
+      if (isLast) this.#ownSet(family).delete(old)
+      if (isFirst) this.#ownSet(family).add(now)
+      isChanged ||= isLast || isFirst
     }
     return isChanged
   }
 
-  #count(ip: string, step: 1 | -1): number {
+  /** The set of this family to write to: planners may still hold the one that was given away. */
+  #ownSet(family: Family): Set<Ip> {
+    const set = this.#hostSets[family]
+    if (!this.#given.delete(set)) return set
+    this.#hostSets[family] = new Set(set)
+    return this.#hostSets[family]
+  }
+
+  #count(ip: Ip, step: 1 | -1): number {
     const count = (this.#hosts.get(ip) ?? 0) + step
     if (count === 0) this.#hosts.delete(ip)
     else this.#hosts.set(ip, count)

@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { byFamily } from '../../test/support/planning.ts'
 import { showNft } from '../../test/support/show-nft.ts'
 import { parseIp } from '../net/ip.ts'
 import { type FrameInput, planFrame, TUNNEL_INTERFACES, WORKLOAD_INTERFACES } from './frame.ts'
@@ -8,10 +9,10 @@ const test = suite('policy/frame')
 
 function plan(more: Partial<FrameInput>): string[] {
   const interfaces = { workloadInterfaces: WORKLOAD_INTERFACES, tunnelInterfaces: TUNNEL_INTERFACES, otherInterfaces: ['docker*'] }
-  return showNft(planFrame({ hosts: [], externalHosts: [], vxlan: undefined, forwardOnlyOurs: false, ...interfaces, ...more }))
+  return showNft(planFrame({ hosts: byFamily([]), externalHosts: [], vxlan: undefined, forwardOnlyOurs: false, ...interfaces, ...more }))
 }
 
-const hosts = ['192.0.2.1', '192.0.2.2', '2001:db8::1'].map(parseIp)
+const hosts = byFamily(['192.0.2.1', '192.0.2.2', '2001:db8::1'].map(parseIp))
 const toVxlan = 'protocol 17 dport 4789'
 
 const cases: readonly { name: string; input: Partial<FrameInput>; want: readonly string[] }[] = [

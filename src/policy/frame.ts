@@ -5,8 +5,8 @@ import { withoutCovered } from '../net/prefix-set.ts'
 
 /** What decides the frame: the chains that the kernel calls, and the little that is in them before there is any policy. */
 export interface FrameInput {
-  /** Underlay addresses of all known hosts, this one's too. */
-  readonly hosts: Iterable<Ip>
+  /** Underlay addresses of all known hosts, this one's too. Taken as they are: with thousands of hosts a copy would cost. */
+  readonly hosts: Readonly<Record<Family, ReadonlySet<Ip>>>
   /** Further senders of tunnel packets (FelixConfiguration externalNodesList): addresses or prefixes. */
   readonly externalHosts: readonly string[]
   /** Absent where no tunnel uses VXLAN. */
@@ -63,10 +63,8 @@ interface Senders {
   readonly family: Family
 }
 
-function hostSets(hosts: Iterable<Ip>): readonly NftSet[] {
-  const elements: Record<Family, Set<string>> = { 4: new Set(), 6: new Set() }
-  for (const ip of hosts) elements[familyOf(ip)].add(ip)
-  return FAMILIES.map((family) => ({ kind: 'set', name: HOST_SETS[family], family, isInterval: false, elements: elements[family] }))
+function hostSets(hosts: FrameInput['hosts']): readonly NftSet[] {
+  return FAMILIES.map((family) => ({ kind: 'set', name: HOST_SETS[family], family, isInterval: false, elements: hosts[family] }))
 }
 
 function externalSets(externalHosts: readonly string[]): readonly NftSet[] {

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createNamespace, joinNamespaces, type Namespace, openUdp, until } from '../../test/support/nft-lab.ts'
+import { byFamily } from '../../test/support/planning.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import { keyOf, type NftObject } from '../kernel/objects.ts'
 import { silentLogger } from '../log.ts'
@@ -71,7 +72,7 @@ function addAddresses(namespace: Namespace, link: string, ...addresses: readonly
 
 function frame(more: Partial<FrameInput> = {}): readonly NftObject[] {
   const interfaces = { workloadInterfaces: WORKLOAD_INTERFACES, tunnelInterfaces: TUNNEL_INTERFACES, otherInterfaces: ['docker*'] }
-  const hosts = ['192.0.2.1', '192.0.2.2', '2001:db8:1::1', '2001:db8:1::2'].map(parseIp)
+  const hosts = byFamily(['192.0.2.1', '192.0.2.2', '2001:db8:1::1', '2001:db8:1::2'].map(parseIp))
   return planFrame({ hosts, externalHosts: [], vxlan, forwardOnlyOurs: false, ...interfaces, ...more })
 }
 
@@ -147,7 +148,7 @@ for (const f of families) {
       assert.equal(await receiver.receiveUntil('known'), [])
       assert.is(counted(host, 'inet', 'margay', 'fib daddr type local counter'), 1)
       assert.is(counted(host, 'inet', 'probe', 'untracked'), 1)
-      await put(table, frame({ hosts: [f.unknown as Ip] }))
+      await put(table, frame({ hosts: byFamily([f.unknown as Ip]) }))
       known.send(f.host, VXLAN_PORT, 'gone')
       unknown.send(f.host, VXLAN_PORT, 'new')
       assert.equal(await receiver.receiveUntil('new'), [])
@@ -198,7 +199,7 @@ for (const f of families) {
 
   test(`${f.name}: a workload cannot send tunnel packets, neither to its host nor through it`, () =>
     inLab(async ({ host, underlay, workload, table }) => {
-      await put(table, [...frame({ hosts: [f.workload, f.known].map(parseIp) }), ...nat()])
+      await put(table, [...frame({ hosts: byFamily([f.workload, f.known].map(parseIp)) }), ...nat()])
       const sender = openUdp(workload, f.workload)
       const receivers = [openUdp(host, f.any, VXLAN_PORT), openUdp(underlay, f.any, VXLAN_PORT)]
       const controls = [openUdp(host, f.any, 7777), openUdp(underlay, f.any, 7777)]
@@ -236,14 +237,14 @@ test('5,000 hosts are let in, and one more costs one element', () =>
   inLab(async ({ host, underlay, table }) => {
     const many = Array.from({ length: 5000 }, (_, i) => parseIp(`198.51.${100 + (i >> 8)}.${i & 255}`))
     const started = performance.now()
-    await put(table, frame({ hosts: many }))
+    await put(table, frame({ hosts: byFamily(many) }))
     const loadMs = performance.now() - started
     const receiver = openUdp(host, '0.0.0.0', VXLAN_PORT)
     const sender = openUdp(underlay, '192.0.2.2')
     sender.send('192.0.2.1', VXLAN_PORT, 'early')
     await until('the drop', () => (counted(host, 'inet', 'margay', 'fib daddr type local counter') === 1 ? true : undefined))
     const start = performance.now()
-    await put(table, frame({ hosts: [...many, parseIp('192.0.2.2')] }))
+    await put(table, frame({ hosts: byFamily([...many, parseIp('192.0.2.2')]) }))
     const oneMs = performance.now() - start
     sender.send('192.0.2.1', VXLAN_PORT, 'known')
     assert.equal(await receiver.receiveUntil('known'), [])

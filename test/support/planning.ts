@@ -10,7 +10,7 @@ import type { Node } from '../../src/model/node.ts'
 import type { LiveRecord, Receive } from '../../src/model/own/live.ts'
 import type { WorkloadEndpoint, WorkloadEndpointSpec } from '../../src/model/workload-endpoint.ts'
 import { type Cidr, parseCidr, parseInterfaceAddress, rangeOf, sizeOf } from '../../src/net/cidr.ts'
-import { ipToNumber, parseIp } from '../../src/net/ip.ts'
+import { type Family, familyOf, type Ip, ipToNumber, parseIp } from '../../src/net/ip.ts'
 import { parseMac } from '../../src/net/mac.ts'
 import type { View } from '../../src/store/view.ts'
 
@@ -204,4 +204,11 @@ export function threeHosts(v4: Partial<IPPoolSpec> = {}, v6: Partial<IPPoolSpec>
 
 function resource<Kind extends string, Spec>(kind: Kind, name: string, spec: Spec) {
   return { apiVersion: 'projectcalico.org/v3' as const, kind, metadata: { name }, spec }
+}
+
+/** Addresses as sets by family, as planners take them. */
+export function byFamily(ips: Iterable<Ip>): Readonly<Record<Family, ReadonlySet<Ip>>> {
+  const sets = { 4: new Set<Ip>(), 6: new Set<Ip>() }
+  for (const ip of ips) sets[familyOf(ip)].add(ip)
+  return sets
 }

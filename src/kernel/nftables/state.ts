@@ -96,7 +96,11 @@ export function isSameObject(desired: NftObject, actual: NftObject, encode: (rul
 
 function isSameSet(a: NftSet, b: NftSet): boolean {
   if (a.name !== b.name || a.family !== b.family || a.isInterval !== b.isInterval) return false
-  return a.elements === b.elements || (a.elements.size === b.elements.size && [...a.elements].every((element) => b.elements.has(element)))
+  if (a.elements === b.elements) return true
+  if (a.elements.size !== b.elements.size) return false
+  // Not copied to a list: sets of hosts have thousands of members and are compared with each change.
+  for (const element of a.elements) if (!b.elements.has(element)) return false
+  return true
 }
 
 function isSameChain(a: NftChain, b: NftChain, encode: (rule: NftRule) => EncodedRule): boolean {
