@@ -175,7 +175,7 @@ test('a group that can not be planned is named, keeps what it wanted, and stops 
   const [view, planner] = [threeHosts(), new Planning()]
   await planner.step(view, [], someFacts())
   const before = planner.merger.partOf('block/10.65.2.0/26')
-  const broken = { ...aBlock('10.65.2.0/26', 'h2'), allocations: undefined } as unknown as ReturnType<typeof aBlock>
+  const broken = { ...aBlock('10.65.2.0/26', 'h2'), affinity: 7 } as unknown as ReturnType<typeof aBlock>
   view.block(broken).block(aBlock('10.65.4.0/26', 'h3'))
   const changes = ['10.65.2.0/26', '10.65.4.0/26'].map((id) => ({ kind: 'IPAMBlock', id }) as const)
   await planner.step(view, changes, someFacts())
