@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { bundleHere } from './build.mjs'
-import { setUp } from './setup.mjs'
+import { checkNamespaces, setUp } from './setup.mjs'
 import { CACHE, fail, ROOT } from './step.mjs'
 import { sweepDead, sweepPrefix } from './sweep.mjs'
 
@@ -13,6 +13,7 @@ export async function launch(entry, args) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => end(bundles, 130))
   try {
     await setUp()
+    await checkNamespaces()
     await sweepDead()
     mkdirSync(bundles, { recursive: true })
     await bundleHere([entry], bundles)

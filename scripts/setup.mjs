@@ -15,6 +15,8 @@ const PACKAGES = [
   'iputils-ping',
   'libc6-dev',
   'libuv1-dev',
+  // /etc/protocols: without it nft shows numbers.
+  'netbase',
   'nftables',
   'openssl',
   'procps',
@@ -56,6 +58,15 @@ function checkMachine() {
     fail(`margay needs Node ${OLDEST_NODE.join('.')} or newer, ${process.execPath} is ${process.versions.node}`)
   }
   if (process.getuid() !== 0) fail('this needs root: it installs packages and makes network namespaces; run it again as root')
+}
+
+/** Ends with the reason where a lab can't be built: in a container without the right to, or in a chroot whose / is no mount point. */
+export async function checkNamespaces() {
+  await run('unshare', ['--net', '--mount', 'true']).catch((error) => {
+    const reason = error.message.split('\n').at(-1)
+    const cure = 'a container must be privileged, the folder of a chroot a mount point (mount --bind DIR DIR, then chroot DIR)'
+    fail(`network namespaces with mounts of their own can't be made here (${reason}): ${cure}`)
+  })
 }
 
 async function installPackages(say) {

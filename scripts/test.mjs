@@ -4,7 +4,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bundleHere } from './build.mjs'
-import { setUp } from './setup.mjs'
+import { checkNamespaces, setUp } from './setup.mjs'
 import { CACHE, fail, ROOT } from './step.mjs'
 import { sweepDead } from './sweep.mjs'
 import { findTests, freezeDist, runGroup, runTestFile, stopAll } from './test-files.mjs'
@@ -26,6 +26,7 @@ const CHECKS = [
 
 async function main({ patterns, jobs, isLong }) {
   const fault = await setUp({ isBuildNeeded: false })
+  await checkNamespaces()
   for (const name of await sweepDead()) process.stdout.write(`swept what an earlier run left: ${name}\n`)
   const matches = (name) => patterns.length === 0 || patterns.some((pattern) => new RegExp(pattern).test(name))
   const files = findTests().filter((file) => matches(file.path))

@@ -177,7 +177,7 @@ async function buildHost(plan: HostPlan): Promise<LabHost> {
   const folder = join(tmpdir(), `${plan.prefix}${host}`)
   const holder = await holdMounts(namespace, folder, host)
   plan.holders.push(holder.child)
-  const enter = ['nsenter', '-t', String(holder.pid), '-m', '-u', '-n', '--']
+  const enter = ['nsenter', '-t', String(holder.pid), '-m', '-u', '-n', '-r', '--']
   return { ...namespace, enter, host, subnet: plan.subnet, ipv4, ipv6, folder }
 }
 
