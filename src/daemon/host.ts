@@ -6,6 +6,7 @@ import type { TableName } from '../kernel/objects.ts'
 import type { Kernel } from '../kernel/table.ts'
 import type { Logger } from '../log.ts'
 import type { LiveRecord } from '../model/own/live.ts'
+import type { Cidr } from '../net/cidr.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
 import type { Change, View } from '../store/view.ts'
 import type { Applied } from './applied.ts'
@@ -48,6 +49,8 @@ export class Host implements Planning {
   #hostFacts: HostFacts | undefined
   #factsProblem: string | undefined
   #receives: LiveRecord['receives'] | undefined
+  /** What was received before the last switch: as good as ever until the switch has settled. */
+  #formerReceives: LiveRecord['receives'] = {}
   #settledAtMs = 0
   #mustRegister = true
 
@@ -119,7 +122,7 @@ export class Host implements Planning {
     const isSettling = nowMs < this.#settledAtMs
     if (this.#hostFacts !== undefined) {
       const addresses = Object.values(this.#hostFacts.address)
-      live.update({ addresses, ...(this.#canReceive() ? { receives: this.#receives ?? {} } : {}) })
+      live.update({ addresses, ...(this.#canReceive() ? { receives: this.#shownReceives(isSettling) } : {}) })
       if (this.#mustRegister) registrar.poke({ view, facts: this.#hostFacts, isSettling })
       this.#mustRegister = false
     }
@@ -131,11 +134,20 @@ export class Host implements Planning {
   #noticeSwitch(view: View): void {
     const receives = receivesOf(view.get('IPPool').values())
     if (isDeepStrictEqual(receives, this.#receives)) return
-    const isSwitch = this.#receives !== undefined
+    const former = this.#receives
     this.#receives = receives
-    if (!isSwitch) return
+    if (former === undefined) return
+    this.#formerReceives = former
     this.#settledAtMs = performance.now() + SETTLE_MS
     this.#parts.wake(SETTLE_MS + 50)
+  }
+
+  /** A peer that is not ready for the new way itself must know that the old one still leads here. */
+  #shownReceives(isSettling: boolean): LiveRecord['receives'] {
+    const receives = this.#receives ?? {}
+    if (!isSettling) return receives
+    const both = (cidr: string) => [...new Set([...(receives[cidr as Cidr] ?? []), ...(this.#formerReceives[cidr as Cidr] ?? [])])]
+    return Object.fromEntries(Object.keys(receives).map((cidr) => [cidr, both(cidr)]))
   }
 
   /** Whether the receiving side that the pools ask for stands: the devices are there, and nothing of them or the rules was refused. */
