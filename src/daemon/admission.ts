@@ -1,9 +1,14 @@
 import type { Config } from '../config.ts'
 import { describeError, StoreError, ValidationError } from '../errors.ts'
+import { Pace } from '../kernel/pace.ts'
 import type { Kernel } from '../kernel/table.ts'
 import type { Logger } from '../log.ts'
-import { FAMILIES } from '../net/ip.ts'
-import { getResource, listResources } from '../store/resource-store.ts'
+import { decodeResource } from '../model/codec.ts'
+import { resourcePrefix } from '../model/keys.ts'
+import type { Node } from '../model/node.ts'
+import { type InterfaceAddress, ipOf } from '../net/cidr.ts'
+import { FAMILIES, familyOf } from '../net/ip.ts'
+import { getResource } from '../store/resource-store.ts'
 import type { Store } from '../store/store.ts'
 import { bootstrap } from './bootstrap.ts'
 import { candidatesOf } from './detect.ts'
@@ -58,11 +63,36 @@ async function admitOnce(parts: AdmissionParts, signal: AbortSignal): Promise<vo
   const { store, kernel, config, live, log } = parts
   const stored = await getResource(store, { kind: 'Node', name: config.node.name }, signal)
   const facts = await readFacts(parts, stored, signal)
-  const { resources } = await listResources(store, { kind: 'Node' }, signal)
-  refuseSameAddress(config.node.name, facts, resources)
+  refuseSameAddress(config.node.name, facts, await nodesNaming(Object.values(facts.address), store, signal))
   await live.claim(Object.values(facts.address), signal)
   const interfaces = await kernel.interfaces(signal)
   await bootstrap({ store, config, interfaces, hasIpv6Underlay: facts.underlay[6] !== undefined, log }, signal)
+}
+
+/**
+ * The Nodes whose text may say one of these addresses: of thousands few must be parsed. An IPv6 address has several notations, so
+ * every Node with one counts.
+ */
+async function nodesNaming(addresses: readonly InterfaceAddress[], store: Store, signal: AbortSignal): Promise<readonly Node[]> {
+  const marks = addresses.map((address) => (familyOf(address) === 4 ? ipOf(address) : 'ipv6Address'))
+  const nodes: Node[] = []
+  const pace = new Pace()
+  for await (const page of store.list(resourcePrefix('Node'), {}, signal)) {
+    for (const { value, modRevision } of page.entries) {
+      if (marks.some((mark) => value.includes(mark))) nodes.push(...parsedNode(value, modRevision))
+      if (pace.isDue) await pace.giveWay()
+    }
+  }
+  return nodes
+}
+
+/** One that does not parse can't be compared; status names it. */
+function parsedNode(value: string, modRevision: number): readonly Node[] {
+  try {
+    return [decodeResource('Node', value, modRevision)]
+  } catch {
+    return []
+  }
 }
 
 /** A host that was in the network before waits for its address, which comes up late after a reboot; a new one is told what is wrong. */

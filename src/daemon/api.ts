@@ -9,8 +9,8 @@ import type { AttachRequest, DiffReport, PassReport, StatusReport, TableDump, Wo
 
 /** What the API can be asked; each is one line of `model/own/api.ts`. */
 export interface ApiHandlers {
-  status(): StatusReport
-  desired(): TableDump
+  status(): StatusReport | Promise<StatusReport>
+  desired(): TableDump | Promise<TableDump>
   diff(signal: AbortSignal): Promise<DiffReport>
   workloads(): readonly WorkloadReport[]
   workload(namespace: string, name: string): WorkloadReport | undefined
@@ -78,8 +78,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
   if (version !== 'v1') throw new NotFound(`there is no ${url.pathname}: the API's paths begin with /v1`)
   const route = `${request.method} ${parts.join('/')}`
   if (parts[0] === 'workloads') return answerWorkloads(request, response, handlers, parts.slice(1), hangUp.signal)
-  if (route === 'GET status') return sendJson(response, 200, handlers.status())
-  if (route === 'GET desired') return sendJson(response, 200, handlers.desired())
+  if (route === 'GET status') return sendJson(response, 200, await handlers.status())
+  if (route === 'GET desired') return sendJson(response, 200, await handlers.desired())
   if (route === 'GET diff') return sendJson(response, 200, await handlers.diff(hangUp.signal))
   if (route === 'POST reload') {
     handlers.reload()

@@ -12,9 +12,14 @@ import { pathToPeer } from './plan-view.ts'
  * it is asked for. Pools of one family that use the same way share a row; a way by which nothing goes is left out beside one that is used.
  */
 export function describePeers(context: PlanContext, lastSeen: ReadonlyMap<string, string>): readonly PeerReport[] {
+  return [...describeEachPeer(context, lastSeen)].flat()
+}
+
+/** As `describePeers`, one peer at a time, for a caller that lets others run in between. */
+export function* describeEachPeer(context: PlanContext, lastSeen: ReadonlyMap<string, string>): Generator<readonly PeerReport[]> {
   const blocks = countBlocks(context)
   const names = [...context.view.get('Node').keys()].filter((name) => name !== context.facts.node).sort()
-  return names.flatMap((name) => FAMILIES.flatMap((family) => rowsOf(name, family, context, { blocks, lastSeen })))
+  for (const name of names) yield FAMILIES.flatMap((family) => rowsOf(name, family, context, { blocks, lastSeen }))
 }
 
 interface Known {

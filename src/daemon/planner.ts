@@ -1,12 +1,12 @@
 import { describeError } from '../errors.ts'
-import { SLICE_MS, yieldToLoop } from '../kernel/netlink/socket.ts'
 import type { TableName } from '../kernel/objects.ts'
+import { Pace } from '../kernel/pace.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Change, View } from '../store/view.ts'
 import type { Facts } from './facts.ts'
-import { advance, allGroups, type GroupId } from './groups.ts'
+import { type Advance, advance, allGroups, type GroupId } from './groups.ts'
 import { Memo } from './memo.ts'
-import type { PlanContext } from './plan-context.ts'
+import { createContextInSteps, type PlanContext } from './plan-context.ts'
 import { planGroup } from './plan-view.ts'
 
 /** Plans what changes touch, group by group, and keeps the merged result up. */
@@ -52,7 +52,7 @@ export class Planner {
     const before = this.#isBrokenOff ? undefined : this.#context
     // A plan that breaks off is made anew from nothing: `advance` has taken the changes into the context's memory already.
     this.#isBrokenOff = true
-    const { context, isFull, groups, keys } = advance(before, view, changes, facts)
+    const { context, isFull, groups, keys } = before === undefined ? await begin(view, facts) : advance(before, view, changes, facts)
     const touched = new Set([...groups, ...this.#failed])
     for (const key of keys) for (const group of this.#memo.readersOf(key)) touched.add(group)
     const all = isFull ? allGroups(context) : undefined
@@ -61,13 +61,11 @@ export class Planner {
       for (const group of [...this.#waits.keys()]) if (!all.has(group)) this.#waits.delete(group)
       this.#failed.clear()
     }
-    let sliceStart = performance.now()
+    const pace = new Pace()
     this.#planned = all ?? touched
     for (const group of this.#planned) {
       this.#planOne(group, context, dirty)
-      if (performance.now() - sliceStart < SLICE_MS) continue
-      await yieldToLoop()
-      sliceStart = performance.now()
+      if (pace.isDue) await pace.giveWay()
     }
     this.#context = context
     this.#isBrokenOff = false
@@ -85,5 +83,16 @@ export class Planner {
       this.#failed.add(group)
       this.#memo.fail(group, `${group} could not be planned, what it was stays: ${describeError(error)}`)
     }
+  }
+}
+
+/** The first step: everything is planned. */
+async function begin(view: View, facts: Facts): Promise<Advance> {
+  const steps = createContextInSteps(view, facts)
+  const pace = new Pace()
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return { context: value, isFull: true, groups: new Set(), keys: new Set() }
+    if (pace.isDue) await pace.giveWay()
   }
 }

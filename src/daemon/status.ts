@@ -2,16 +2,17 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '../config.ts'
 import { describeError } from '../errors.ts'
 import { APPLY_ORDER } from '../kernel/objects.ts'
+import { Pace } from '../kernel/pace.ts'
 import type { KernelTables } from '../kernel/table.ts'
 import { modeOf, showModes } from '../model/mode.ts'
-import type { DiffReport, FailureReport, StatusReport, TableDump } from '../model/own/api.ts'
+import type { DiffReport, FailureReport, PeerReport, StatusReport, TableDump } from '../model/own/api.ts'
 import { FAMILIES } from '../net/ip.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
 import { clientEndpoints } from '../store/embedded.ts'
 import type { Connection } from '../store/store.ts'
 import type { MutableView } from '../store/view.ts'
-import { describePeers } from './describe-peers.ts'
+import { describeEachPeer } from './describe-peers.ts'
 import type { Host } from './host.ts'
 import type { LiveKeeper } from './live.ts'
 import type { PassLoop } from './loop.ts'
@@ -24,6 +25,8 @@ import { VERSION } from './version.ts'
 
 /** A pass that takes longer than this is no life. Milliseconds. */
 const STUCK_MS = 90_000
+/** One fault can be in thousands of records: so many warnings are named, the others counted. */
+const MOST_WARNINGS = 100
 
 /** What status is computed from, each time that it is asked for; nothing is remembered for it. */
 export interface StatusParts {
@@ -71,10 +74,11 @@ export function notReady(parts: StatusParts): readonly string[] {
   return [...reasons, ...hostWide.map(({ table, key, error }) => `${table} ${key}: ${describeError(error)}`)]
 }
 
-/** What `margay status` shows. */
-export function statusReport(parts: StatusParts): StatusReport {
+/** What `margay status` shows. With thousands of peers it takes a while, in which others run. */
+export async function statusReport(parts: StatusParts): Promise<StatusReport> {
   const { config, planner, host, source, reconciler } = parts
   const { context } = planner
+  const peers = context === undefined ? [] : await describeAll(context, host.lastSeen())
   const pools = context?.pools.map(({ pool }) => pool) ?? []
   const { isConnected, reason } = parts.connection
   const notReadyYet = notReady(parts)
@@ -95,13 +99,23 @@ export function statusReport(parts: StatusParts): StatusReport {
     addresses: Object.values(host.facts?.address ?? {}),
     tunnelAddresses: FAMILIES.flatMap((family) => context?.local.vtep[family]?.ip ?? []),
     mtuBytes: context === undefined ? 0 : smallestMtu(context),
-    peers: context === undefined ? [] : describePeers(context, host.lastSeen()),
+    peers,
     workloads: context?.endpoints.size ?? 0,
     failures: failureReports(parts),
     repairs: reconciler.repairs,
     loopDelayP999Ms: parts.loopDelayP999Ms,
     warnings: warnings(parts),
   }
+}
+
+async function describeAll(context: PlanContext, lastSeen: ReadonlyMap<string, string>): Promise<readonly PeerReport[]> {
+  const rows: PeerReport[] = []
+  const pace = new Pace()
+  for (const ofPeer of describeEachPeer(context, lastSeen)) {
+    rows.push(...ofPeer)
+    if (pace.isDue) await pace.giveWay()
+  }
+  return rows
 }
 
 /** Of the families that this host has an underlay address of; 0 without any. */
@@ -111,10 +125,18 @@ function smallestMtu({ local, mtuBytes }: PlanContext): number {
 }
 
 /** What is wanted in the kernel, by table and key. */
-export function desiredReport(merger: Merger): TableDump {
-  return Object.fromEntries(
-    APPLY_ORDER.map((table) => [table, Object.fromEntries([...merger.tables[table]].map(([key, value]) => [key, showValue(value)]))]),
-  )
+export async function desiredReport(merger: Merger): Promise<TableDump> {
+  const dump: Record<string, Record<string, unknown>> = {}
+  const pace = new Pace()
+  for (const table of APPLY_ORDER) {
+    const shown: Record<string, unknown> = {}
+    for (const [key, value] of merger.tables[table]) {
+      shown[key] = showValue(value)
+      if (pace.isDue) await pace.giveWay()
+    }
+    dump[table] = shown
+  }
+  return dump
 }
 
 /** A fresh list of the kernel against what is wanted. */
@@ -162,7 +184,9 @@ function warnings({ planner, source, registrar, host, saver }: StatusParts): rea
     ({ kind, id, reason, hasGoodVersion }) =>
       `${kind} ${id} does not parse (${reason}); ${hasGoodVersion ? 'its last good version holds' : 'it is left out'}`,
   )
-  return [...planner.problems(), ...broken, ...[registrar.problem, host.factsProblem, saver.problem].filter((text) => text !== undefined)]
+  const ofHost = [registrar.problem, host.factsProblem, saver.problem].filter((text) => text !== undefined)
+  const all = [...ofHost, ...planner.problems(), ...broken]
+  return all.length <= MOST_WARNINGS ? all : [...all.slice(0, MOST_WARNINGS), `and ${all.length - MOST_WARNINGS} more`]
 }
 
 /** What is refused for one workload is that workload's trouble, not the host's. */

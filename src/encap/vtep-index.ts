@@ -58,6 +58,7 @@ export class VtepIndex {
     ]
     for (const [claim, what] of facts) {
       const claimants = this.#claims.get(claim) ?? []
+      if (claimants.length < 2) continue
       const holder = claimants.includes(own) ? own : claimants[0]
       if (holder !== undefined && holder !== node) return `its ${what} is also that of ${holder}, which has it first`
     }

@@ -69,7 +69,7 @@ export function formatIp(family: Family, value: bigint): Ip {
 /** Network byte order: 4 or 16 bytes. */
 export function ipToBytes(ip: Ip): Buffer {
   const isV4 = familyOf(ip) === 4
-  if (isV4) return Buffer.from(ip.split('.').map(Number))
+  if (isV4) return v4Bytes(ip)
   return Buffer.from(parseV6(ip).toString(16).padStart(32, '0'), 'hex')
 }
 
@@ -85,6 +85,22 @@ export function compareIps(a: Ip, b: Ip): number {
   if (familyOf(a) !== familyOf(b)) return familyOf(a) - familyOf(b)
   const [x, y] = [ipToNumber(a), ipToNumber(b)]
   return x < y ? -1 : x > y ? 1 : 0
+}
+
+/** Digit by digit: a list of numbers in between costs ten times as much, and there are thousands of addresses in a batch. */
+function v4Bytes(ip: Ip): Buffer {
+  const bytes = Buffer.allocUnsafe(4)
+  let [value, at] = [0, 0]
+  for (let i = 0; i < ip.length; i++) {
+    const code = ip.charCodeAt(i)
+    if (code !== DOT) value = value * 10 + code - ZERO
+    else {
+      bytes[at++] = value
+      value = 0
+    }
+  }
+  bytes[at] = value
+  return bytes
 }
 
 const [DOT, SLASH, ZERO] = [46, 47, 48]

@@ -1,5 +1,6 @@
 import { KernelError } from '../errors.ts'
 import { APPLY_ORDER, type TableName, type TableTypes } from '../kernel/objects.ts'
+import { Pace } from '../kernel/pace.ts'
 import type { Delta, KernelEvent, KernelTables } from '../kernel/table.ts'
 import { Backoff } from './backoff.ts'
 import type { DesiredTables, DirtyKeys } from './merge.ts'
@@ -141,7 +142,7 @@ export class Reconciler {
   }
 
   async #commit<T extends TableName>(table: T, desired: DesiredTables, step: 'put' | 'remove', signal: AbortSignal) {
-    const delta = this.#delta(table, desired, step)
+    const delta = await this.#delta(table, desired, step)
     const size = delta.put.size + delta.remove.size
     if (size === 0) return { done: 0, refused: 0 }
     const mirror: Mirror<TableTypes[T]> = this.#mirrors[table]
@@ -158,12 +159,14 @@ export class Reconciler {
   }
 
   /** The dirty keys of this step that differ and may be tried now. What is the same loses its dirt. */
-  #delta<T extends TableName>(table: T, desired: DesiredTables, step: 'put' | 'remove'): Delta<TableTypes[T]> {
+  async #delta<T extends TableName>(table: T, desired: DesiredTables, step: 'put' | 'remove'): Promise<Delta<TableTypes[T]>> {
     const mirror: Mirror<TableTypes[T]> = this.#mirrors[table]
     const put = new Map<string, TableTypes[T]>()
     const remove = new Map<string, TableTypes[T]>()
     const nowMs = this.#now()
+    const pace = new Pace()
     for (const key of mirror.dirty) {
+      if (pace.isDue) await pace.giveWay()
       const want = desired[table].get(key)
       const have = mirror.entries.get(key)
       if (mirror.isSame(want, have)) {

@@ -26,8 +26,10 @@ export interface Step {
   readonly isRelisted: boolean
 }
 
-/** So many values are parsed at a stretch (some 10 ms), then others may run. */
-const SLICE = 100
+/** Values are parsed for so long at a stretch, then others may run. Milliseconds. */
+const SLICE_MS = 10
+/** So many objects that were not understood are named in a log line. */
+const MOST_NAMED = 10
 /** A round that lasted longer had worked: the next trouble is a new one. */
 const LONG_MS = 10_000
 
@@ -112,11 +114,13 @@ export class Follower {
     this.#isFirst = false
     this.#isRelisted = false
     const changes: Change[] = []
-    let count = 0
+    let startMs = performance.now()
     for (const [key, entry] of queue) {
       const change = this.view.apply(key, entry)
       if (change) changes.push(change)
-      if (++count % SLICE === 0) await setImmediate()
+      if (performance.now() - startMs < SLICE_MS) continue
+      await setImmediate()
+      startMs = performance.now()
     }
     this.#taking = new Map()
     for (const [prefix, revision] of reached) this.view.advance(prefix, revision)
@@ -199,10 +203,13 @@ export class Follower {
   }
 
   #warnOfBroken(): void {
-    const broken = [...this.view.broken.values()].map(({ kind, id, reason }) => `${kind}/${id}: ${reason}`)
-    const text = broken.join('; ')
+    const { broken } = this.view
+    if (broken.size === 0 && this.#brokenBefore === '') return
+    const texts = [...broken.values()].map(({ kind, id, reason }) => `${kind}/${id}: ${reason}`)
+    const text = texts.join('; ')
+    const named = texts.slice(0, MOST_NAMED).join('; ').slice(0, 1000)
     if (text !== '' && text !== this.#brokenBefore)
-      this.#log.warn({ count: broken.length, reason: text.slice(0, 1000) }, 'objects in etcd were not understood')
+      this.#log.warn({ count: broken.size, reason: named }, 'objects in etcd were not understood')
     this.#brokenBefore = text
   }
 }

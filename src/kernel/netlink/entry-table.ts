@@ -1,4 +1,5 @@
 import { KernelError } from '../../errors.ts'
+import { Pace } from '../pace.ts'
 import type { Delta, Failures, KernelTable } from '../table.ts'
 import { ERRNO } from './constants.ts'
 import type { Held } from './held.ts'
@@ -120,9 +121,15 @@ async function commitOnce<V>(
       refused.set(key, error)
     }
   }
-  for (const [key, value] of inOrder(kind, delta.put))
+  const pace = new Pace()
+  for (const [key, value] of inOrder(kind, delta.put)) {
+    if (pace.isDue) await pace.giveWay()
     add(key, () => [...removeSurplus(kind, surplus, key, value), ...kind.put(key, value)])
-  for (const [key, value] of delta.remove) add(key, () => [...removeSurplus(kind, surplus, key, value), ...kind.remove(key, value)])
+  }
+  for (const [key, value] of delta.remove) {
+    if (pace.isDue) await pace.giveWay()
+    add(key, () => [...removeSurplus(kind, surplus, key, value), ...kind.remove(key, value)])
+  }
   // Before the first send: notices of what we do come while it is done.
   for (const [key, value] of delta.put) if (!refused.has(key)) kind.held.learn(key, value)
   for (const key of delta.remove.keys()) kind.held.learn(key, undefined)
