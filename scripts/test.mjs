@@ -87,6 +87,8 @@ function count({ path, passed, failed, skipped, output, ms }) {
   totals.skipped += skipped
   totals.times.push({ path, ms })
   process.stdout.write(`${failed > 0 ? 'FAIL' : 'ok  '} ${path} ${passed}/${passed + failed} ${Math.round(ms)} ms\n`)
+  // What a test says about itself when it leaves something out.
+  for (const line of skipped > 0 ? (output.match(/^skipped: .*$/gm) ?? []) : []) process.stdout.write(`${line}\n`)
   if (failed > 0) totals.failures.push(path)
   if (failed > 0 || path === 'build') process.stdout.write(`${output.replace(/^/gm, '  | ')}\n`)
 }
