@@ -41,6 +41,7 @@ export class TestHost {
   config = aConfig()
   readonly #stop = new AbortController()
   #work: Promise<unknown> = Promise.resolve()
+  #isFollowing = false
 
   constructor(store: MemoryStore = new MemoryStore()) {
     this.store = store
@@ -64,11 +65,19 @@ export class TestHost {
     this.source = new FollowSource({ store: connection, log, saved: undefined, admission: Promise.resolve(), onConnection: () => {} })
   }
 
+  /** Begins to follow the store only. */
+  follow(): void {
+    if (this.#isFollowing) return
+    this.#isFollowing = true
+    this.#work = this.source.run(this.#stop.signal)
+  }
+
   /** Begins to work; `isRegistering` says whether the host writes its own records too. */
   start({ isRegistering = true } = {}): this {
     const { signal } = this.#stop
+    this.follow()
     const own = isRegistering ? [this.registrar.run(signal), this.live.run(signal)] : []
-    this.#work = Promise.all([this.source.run(signal), this.loop.run(this.source, signal), ...own])
+    this.#work = Promise.all([this.#work, this.loop.run(this.source, signal), ...own])
     return this
   }
 

@@ -1,0 +1,120 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { anInterface, never, until } from '../../test/support/daemon.ts'
+import { withHost } from '../../test/support/host.ts'
+import { aNode } from '../../test/support/planning.ts'
+import { KernelError } from '../errors.ts'
+import { putPool, putValue } from '../ipam/fixtures.ts'
+import { resourceKey } from '../model/keys.ts'
+import { MemoryStore } from '../store/memory.ts'
+import { applyResource } from '../store/resource-store.ts'
+import { desiredReport, diffReport, notAlive, notReady, statusReport } from './status.ts'
+import { VERSION } from './version.ts'
+
+const test = suite('daemon/status')
+
+async function aNetwork(): Promise<MemoryStore> {
+  const store = new MemoryStore()
+  await putPool(store, 'v4', '10.65.0.0/16', { vxlanMode: 'Always' })
+  await applyResource(store, aNode('h2', { v4: '192.0.2.2/24', tunnel4: '10.65.2.0' }), never)
+  return store
+}
+
+test('a host that works shows its network', async () => {
+  await withHost(
+    async (host) => {
+      host.start()
+      await until('the tunnel', () => host.kernel.read('fdb').size > 0 && notReady(host.statusParts).length === 0)
+      const { tunnelAddresses, version, revision, appliedRevision, peers, loopDelayP999Ms, ...rest } = await statusReport(host.statusParts)
+      assert.equal(rest, {
+        node: 'h1',
+        mode: { configured: 'vxlan-cross-subnet', pools: 'vxlan', isDifferent: true },
+        isReady: true,
+        notReady: [],
+        store: { endpoints: ['http://192.0.2.250:2379'], isConnected: true, isFromSavedView: false },
+        addresses: ['192.0.2.1/24'],
+        mtuBytes: 1450,
+        workloads: 0,
+        failures: [],
+        repairs: 0,
+        warnings: [],
+      })
+      assert.match(tunnelAddresses.join(), /^10\.65\.\d+\.\d+$/)
+      assert.equal(
+        peers.map(({ node, mode, tunnel, isReachable, isAlive }) => ({ node, mode, tunnel, isReachable, isAlive })),
+        [{ node: 'h2', mode: 'vxlan', tunnel: 'margay.vxlan', isReachable: true, isAlive: false }],
+      )
+      assert.equal([version, appliedRevision <= revision, loopDelayP999Ms], [VERSION, true, 0])
+      assert.equal(notAlive(host.statusParts), [])
+    },
+    await aNetwork(),
+  )
+})
+
+test('before anything is known it says what is waited for, and has no numbers that are none', async () => {
+  await withHost(async ({ statusParts }) => {
+    assert.equal(notReady(statusParts), ['the first view of etcd is not applied yet'])
+    const away = { ...statusParts, connection: { isConnected: false, reason: 'connection refused' } }
+    assert.equal(notReady(away), ['etcd is away and there is no saved view: connection refused'])
+    assert.equal(notReady({ ...away, admission: 'no address yet' }), ['no address yet'])
+    const { mtuBytes, peers, addresses } = await statusReport(away)
+    assert.equal({ mtuBytes, peers, addresses }, { mtuBytes: 0, peers: [], addresses: [] })
+  })
+})
+
+test('a loop that is stuck is no life', async () => {
+  await withHost(async ({ statusParts }) => {
+    const stuck = { idleMs: 91_000 } as typeof statusParts.loop
+    assert.equal(notAlive({ loop: stuck }), ['no pass has ended for 91 s'])
+  })
+})
+
+test('what the kernel refuses of the host is a failure and a reason, what it refuses of a workload only the former', async () => {
+  const store = await aNetwork()
+  await withHost(async (host) => {
+    host.kernel.refuse('links', 'margay.vxlan', new KernelError('file exists', { errno: 17 }))
+    host.start()
+    await until('the failure', () => host.reconciler.failures().length > 0)
+    assert.ok(notReady(host.statusParts).includes('links margay.vxlan: file exists'))
+    assert.equal((await statusReport(host.statusParts)).failures[0], { table: 'links', key: 'margay.vxlan', reason: 'file exists' })
+    const failures = [{ table: 'links', key: 'mgy0123456789a', error: new KernelError('no') }] as const
+    const ofWorkload = { ...host.statusParts, reconciler: { failures: () => failures } as unknown as typeof host.reconciler }
+    assert.equal(notReady(ofWorkload), [])
+  }, store)
+})
+
+test('what does not parse, and an address that is gone, are warnings', async () => {
+  const store = await aNetwork()
+  await putValue(store, resourceKey('Tier', 'broken'), '{')
+  await withHost(async (host) => {
+    host.start()
+    await until('the tunnel', () => host.kernel.read('fdb').size > 0)
+    host.kernel.setInterfaces([anInterface('eth1', [])])
+    await until('the problem', () => host.host.factsProblem)
+    const warnings = (await statusReport(host.statusParts)).warnings.join('\n')
+    assert.match(warnings, /^Tier broken does not parse \(.*\); it is left out$/m)
+    assert.match(warnings, /^no interface has an IPv4 address/m)
+  }, store)
+})
+
+test('the difference names what is missing, too much, or otherwise', async () => {
+  await withHost(
+    async (host) => {
+      host.start()
+      await until('the tunnel', () => host.kernel.read('fdb').size > 0 && notReady(host.statusParts).length === 0)
+      assert.equal(await diffReport(host.kernel.tables, host.merger, never), { differences: [] })
+      const stray = [...host.kernel.read('neighbours').values()][0]
+      const listed = new Map([['margay.vxlan 10.65.9.9', stray]])
+      host.kernel.tables.neighbours.list = async () => listed as never
+      const { differences } = await diffReport(host.kernel.tables, host.merger, never)
+      assert.equal(differences, [
+        { table: 'neighbours', key: 'margay.vxlan 10.65.2.0', want: stray },
+        { table: 'neighbours', key: 'margay.vxlan 10.65.9.9', have: stray },
+      ])
+      assert.equal(Object.keys((await desiredReport(host.merger))['neighbours'] ?? {}), ['margay.vxlan 10.65.2.0'])
+    },
+    await aNetwork(),
+  )
+})
+
+test.run()
