@@ -115,4 +115,5 @@ function fail(error: unknown): number {
   return process.argv.includes('--write-etcd-env') ? 255 : 2
 }
 
-process.exitCode = await main(process.argv.slice(2), process.env).catch(fail)
+// Not by itself: what was opened before something failed (netlink, timers) would keep a daemon that does nothing for ever.
+process.exit(await main(process.argv.slice(2), process.env).catch(fail))

@@ -65,6 +65,20 @@ test('no etcd and no embedded one is an error that names both keys', async () =>
   })
 })
 
+test('what is found wrong when all is being opened ends the daemon with its reason', async () => {
+  await withIdleLab({ hosts: [0], etcd: 'plain' }, async (lab) => {
+    const daemon = lab.daemon('h1')
+    const wrong: readonly (readonly [more: Readonly<Record<string, unknown>>, reason: string])[] = [
+      [{ etcd: { endpoints: ['https://192.0.2.254:2379'], caFile: '/nowhere/ca.crt' } }, '/nowhere/ca.crt'],
+      [{ etcd: { endpoints: ['http://192.0.2.254:2379'] }, health: { host: '203.0.113.1' } }, '203.0.113.1'],
+    ]
+    for (const [more, reason] of wrong) {
+      daemon.configure({ node: { name: 'h1' }, ...more })
+      refused(await daemon.runToEnd(), reason)
+    }
+  })
+})
+
 test('a host with a name that another host has, at another address, is refused and changes nothing', async () => {
   await withIdleLab({ hosts: [0, 0], etcd: 'plain' }, async (lab) => {
     const [first, second] = [lab.daemon('h1'), lab.daemon('h2')]
