@@ -8,7 +8,7 @@ process.once('SIGTERM', () => interrupted.abort(new Error('terminated')))
 // `margay get nodes | head -1` closes our output early: no fault of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
 
-process.exitCode = await runCli(process.argv.slice(2), {
+const code = await runCli(process.argv.slice(2), {
   out: (written) => void process.stdout.write(written),
   err: (written) => void process.stderr.write(written),
   stdin: () => text(process.stdin),
@@ -20,3 +20,5 @@ process.exitCode = await runCli(process.argv.slice(2), {
   version: process.env.MARGAY_VERSION ?? 'unknown',
   signal: interrupted.signal,
 })
+// A connection that is still being made (to an etcd that is silent) would keep the process for seconds; what was written goes out first.
+process.stdout.write('', () => process.stderr.write('', () => process.exit(code)))

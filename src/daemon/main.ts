@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Config, ConfigError, loadConfig } from '../config.ts'
-import { describeError } from '../errors.ts'
+import { describeError, MargayError } from '../errors.ts'
 import { createKernel } from '../kernel/kernel.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import { sendDatagram } from '../kernel/notify-socket.ts'
@@ -38,6 +38,8 @@ async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<nu
   if (argv.includes('--version')) return print(`margayd ${VERSION}\n`)
   const { config, switches } = loadConfig({ argv, env, switches: SWITCHES })
   if (switches.has('--write-etcd-env')) return writeEtcdEnvironment(config)
+  if (process.geteuid?.() !== 0)
+    throw new MargayError('permission', 'margayd changes interfaces, routes and rules of this host: run it as root')
   const log = createLogger(config.log.level)
   const instance = claimInstance(INSTANCE)
   try {
