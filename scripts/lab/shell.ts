@@ -42,6 +42,7 @@ function readArgs(args: readonly string[]): { hosts: (0 | 1)[]; mode: string } {
 
 /** One command for each host and workload: alone it is a shell there, with words it runs them there. */
 function shellCommands(lab: Lab, workloads: readonly LabWorkload[]): string {
+  // nsenter leads to the root folder: files are named from where the shell is.
   const margay = `${process.execPath} ${builtProgram('margay.js')}`
   const place = (name: string, enter: readonly string[]) =>
     `${name}() { if [ $# -eq 0 ]; then ${enter.join(' ')} bash; else ${enter.join(' ')} "$@"; fi; }`
@@ -49,7 +50,7 @@ function shellCommands(lab: Lab, workloads: readonly LabWorkload[]): string {
     'if [ -n "$PS1" ]; then PS1="lab # "; fi',
     'export PATH="$PATH:/usr/sbin:/sbin"',
     ...lab.daemons.map(({ host }) => place(host.host, host.enter)),
-    ...lab.daemons.map(({ host }) => `margay${host.host.slice(1)}() { ${host.enter.join(' ')} ${margay} "$@"; }`),
+    ...lab.daemons.map(({ host }) => `margay${host.host.slice(1)}() { ${host.enter.join(' ')} env -C "$PWD" ${margay} "$@"; }`),
     ...workloads.map(({ name, namespace }) => place(name, namespace.enter)),
     place('router', lab.topology.router.enter),
     place('wire', lab.topology.underlay.enter),
