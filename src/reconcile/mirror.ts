@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { TableTypes } from '../kernel/objects.ts'
+import { Pace } from '../kernel/pace.ts'
 import type { KernelTable } from '../kernel/table.ts'
 
 /** What we know to be in the kernel of one table, and which keys may differ from what is wanted. */
@@ -19,17 +20,23 @@ export class Mirror<V extends TableTypes[keyof TableTypes]> {
   }
 
   /** Takes a fresh list for what is in the kernel; every key of it and of what is wanted that differs is dirty. Gives how many known ones changed. */
-  replace(listed: ReadonlyMap<string, V>, desired: ReadonlyMap<string, V>): number {
-    const drifted = [...this.entries.keys()].filter(
-      (key) => desired.has(key) && !this.isSame(this.entries.get(key), listed.get(key)),
-    ).length
+  async replace(listed: ReadonlyMap<string, V>, desired: ReadonlyMap<string, V>): Promise<number> {
+    const pace = new Pace()
+    let drifted = 0
+    for (const [key, known] of this.entries) {
+      if (pace.isDue) await pace.giveWay()
+      if (desired.has(key) && !this.isSame(known, listed.get(key))) drifted++
+    }
     this.#inherited ??= new Set(listed.keys())
     this.entries.clear()
     for (const [key, value] of listed) {
       this.entries.set(key, value)
       if (!desired.has(key)) this.dirty.add(key)
     }
-    for (const [key, value] of desired) if (!this.isSame(value, listed.get(key))) this.dirty.add(key)
+    for (const [key, value] of desired) {
+      if (pace.isDue) await pace.giveWay()
+      if (!this.isSame(value, listed.get(key))) this.dirty.add(key)
+    }
     return drifted
   }
 

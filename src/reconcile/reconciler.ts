@@ -134,7 +134,8 @@ export class Reconciler {
     // Cleared first: an event that comes while the kernel is listed must cause another list.
     mirror.isStale = false
     try {
-      this.#repairs += mirror.replace(await mirror.table.list(signal), desired[table])
+      const drifted = await mirror.replace(await mirror.table.list(signal), desired[table])
+      this.#repairs += drifted
     } catch (cause) {
       mirror.isStale = true
       throw new KernelError(`could not read back the ${table} of the kernel`, { cause })
@@ -147,8 +148,9 @@ export class Reconciler {
     if (size === 0) return { done: 0, refused: 0 }
     const mirror: Mirror<TableTypes[T]> = this.#mirrors[table]
     const failures = await mirror.table.commit(delta, signal)
-    const nowMs = this.#now()
+    const [nowMs, pace] = [this.#now(), new Pace()]
     for (const [key, value] of delta.put) {
+      if (pace.isDue) await pace.giveWay()
       if (this.#settle(table, key, failures.get(key), nowMs)) mirror.own(key, value)
     }
     for (const key of delta.remove.keys()) {
