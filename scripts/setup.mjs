@@ -118,14 +118,18 @@ async function apt(args, cwd = ROOT) {
   } catch {
     process.stdout.write('set-up: reading the Debian package lists\n')
     await run('apt-get', [...options, 'update'], { env, cwd })
-    await run('apt-get', [...options, ...args], { env, cwd })
+    await run('apt-get', [...options, ...args], { env, cwd }).catch((error) => {
+      // apt-get says all it tried; what matters are its last words.
+      const words = error.message.split('\n').filter((line) => line.startsWith('E: '))
+      throw new Error(`apt-get ${args.join(' ')} failed${words.length > 0 ? `: ${words.join(' ')}` : `\n${error.message}`}`)
+    })
   }
 }
 
 async function installModules(say) {
   if (hasAllModules()) return
   say('installing npm modules (npm ci)')
-  await run(process.execPath, [npmPath(), 'ci', '--no-audit', '--no-fund'])
+  await run(process.execPath, [npmPath(), 'ci', '--include=dev', '--no-audit', '--no-fund'])
 }
 
 /** Whether what npm says it installed is what package-lock.json asks for; packages for other machines are optional. */
