@@ -43,8 +43,7 @@ export class Attachments {
 
   /** Looks which pins stand, and pins what stands again at its path, as after a reboot. True when something changed. */
   refresh(): boolean {
-    this.#restore()
-    const standing = [...this.#known.keys()].filter((endpoint) => isNetns(this.#pinOf(endpoint)))
+    const standing = [...this.#known].flatMap(([endpoint, { source }]) => (this.#isPinned(endpoint, source) ? [endpoint] : []))
     const isSame = standing.length === this.#pins.size && standing.every((endpoint) => this.#pins.has(endpoint))
     if (!isSame) this.#pins = new Map(standing.map((endpoint) => [endpoint, this.#pinOf(endpoint)]))
     return !isSame
@@ -105,17 +104,18 @@ export class Attachments {
     this.#known.set(attachment.endpoint, attachment)
   }
 
-  #restore(): void {
-    for (const [endpoint, { source }] of this.#known) {
-      if (isNetns(this.#pinOf(endpoint)) || !stands(source)) continue
-      const path = 'path' in source ? source.path : `/proc/${source.pid}/ns/net`
-      try {
-        pinNetns('path' in source ? source.path : source.pid, this.#pinOf(endpoint))
-        this.#log.info({ endpoint, path }, 'network namespace attached again')
-      } catch (error) {
-        this.#log.warn({ endpoint, path, reason: describeError(error) }, 'network namespace could not be attached again')
-      }
+  /** Whether the endpoint's pin stands, now that it was set again where its namespace stands again. */
+  #isPinned(endpoint: string, source: NetnsSource): boolean {
+    if (isNetns(this.#pinOf(endpoint))) return true
+    if (!stands(source)) return false
+    const path = 'path' in source ? source.path : `/proc/${source.pid}/ns/net`
+    try {
+      pinNetns('path' in source ? source.path : source.pid, this.#pinOf(endpoint))
+      this.#log.info({ endpoint, path }, 'network namespace attached again')
+    } catch (error) {
+      this.#log.warn({ endpoint, path, reason: describeError(error) }, 'network namespace could not be attached again')
     }
+    return isNetns(this.#pinOf(endpoint))
   }
 
   #load(): void {

@@ -49,7 +49,7 @@ export interface DaemonOptions {
  */
 const READY_AFTER_MS = 15_000
 /** Pins of endpoints that were removed elsewhere, and namespaces that stand again, are looked for this often. Milliseconds. */
-const UPKEEP_MS = 2000
+const UPKEEP_MS = 5000
 
 /** The daemon's parts, put together. */
 export class Daemon {

@@ -37,7 +37,7 @@ export interface ViewSource {
 /** The kernel is listed anew this often, whatever events said. Milliseconds. */
 const RELIST_MS = 3_600_000
 /** Without any event a pass runs this often, so that the watchdog is fed by the loop and nothing else. Milliseconds. */
-const HEARTBEAT_MS = 5000
+const HEARTBEAT_MS = 10_000
 
 /**
  * The one loop: waits for a level, takes the follower's step and the kernel's events, plans, reconciles, reports.

@@ -1,6 +1,8 @@
 /** The messages to the service manager (sd_notify(3)); `send` gives one datagram, and is undefined where nobody listens. */
 export class Notifier {
   readonly #send: ((text: string) => void) | undefined
+  /** The status that was last told: it is not told again with each pass. */
+  #told: string | undefined
   /** How often the watchdog must be fed, in milliseconds; undefined when the service manager does not watch. */
   readonly watchdogMs: number | undefined
 
@@ -12,10 +14,13 @@ export class Notifier {
 
   /** What we know is applied and the sockets answer. Not "etcd is in sync": Docker must be able to boot without it. */
   ready(status: string): void {
+    this.#told = status
     this.#send?.(`READY=1\nSTATUS=${oneLine(status)}`)
   }
 
   status(text: string): void {
+    if (text === this.#told) return
+    this.#told = text
     this.#send?.(`STATUS=${oneLine(text)}`)
   }
 

@@ -6,7 +6,7 @@ import type { PassTiming } from './loop.ts'
 /** So many passes are kept beside the first. */
 const KEPT = 1000
 /** How often the loop is looked at: rarely enough to cost nothing at rest. Milliseconds. */
-const RESOLUTION_MS = 50
+const RESOLUTION_MS = 100
 
 /** How long passes took, and how late the event loop was. */
 export class PassLog {

@@ -40,13 +40,24 @@ const ABI = 1
  * @throws {KernelError} that says where it was looked for, or what is wrong with it
  */
 export function loadNative(): Native {
+  const wanted = process.env.MARGAY_NATIVE ?? ''
+  const known = LOADED.get(wanted)
+  if (known !== undefined) return known
+  const native = load()
+  LOADED.set(wanted, native)
+  return native
+}
+
+/** What `require` keeps anyway, by `$MARGAY_NATIVE`: without it each call looks for the file in several folders. */
+const LOADED = new Map<string, Native>()
+
+function load(): Native {
   const file = process.env.MARGAY_NATIVE ?? findUpward(import.meta.dirname, `native/build/linux-${process.arch}.node`)
   if (file === undefined || !existsSync(file)) {
     const where = file ?? `native/build/linux-${process.arch}.node in ${import.meta.dirname} or above`
     throw new KernelError(`the native add-on is missing (${where}): run "npm run setup", or set MARGAY_NATIVE to its path`)
   }
   try {
-    // `require` keeps what it loaded, so this is cheap when called again.
     return checkAbi(file, createRequire(import.meta.url)(path.resolve(file)))
   } catch (cause) {
     if (cause instanceof KernelError) throw cause

@@ -20,11 +20,12 @@ export interface WatchOptions {
 
 /** Small on purpose: we look at each transaction's end only, and what is lost is found by the generation. */
 const RECEIVE_BUFFER_BYTES = 1 << 20
-const POLL_MS = 1000
+/** Rarely: notices that were lost are told of by the socket, this is for what nobody thought of. Milliseconds. */
+const POLL_MS = 5000
 
 /**
  * Yields `stale` whenever the rule set's generation is not the one that our last reading or commit made. Looked at each time that
- * somebody commits, and once a second, because notifications can be lost. Goes on yielding until the table was read again.
+ * somebody commits, and every few seconds, in case a notification was lost. Goes on yielding until the table was read again.
  */
 export async function* watchRuleset(table: Watched, options: WatchOptions, signal: AbortSignal): AsyncGenerator<KernelEvent> {
   const socket = new NetlinkSocket(NETLINK_NETFILTER, {
