@@ -131,7 +131,7 @@ Repairs     0
 
 PEER   FAMILY   MODE    TUNNEL         NEXT HOP    MTU    BLOCKS   LAST SEEN   STATE
 h2     IPv4     vxlan   margay.vxlan   10.65.1.0   1450   1        now         reachable
-h3     IPv4     none    -              -           -      0        never       not reachable: no tunnel address yet
+h3     IPv4     none    -              -           -      0        unknown     not reachable: no tunnel address yet
 h4     IPv4     vxlan   margay.vxlan   10.65.1.0   1450   1        5s ago      routed, but not alive
 
 Failures:
@@ -142,6 +142,23 @@ Warnings:
   etcd has 2 members that differ
 `,
   )
+})
+
+test('many failures with one reason are one row of status', async () => {
+  const failures = ['fdb', 'fdb', 'neighbours', 'routes'].map((table, key) => ({
+    table,
+    key: String(key),
+    reason: 'waits for margay.vxlan',
+  }))
+  const done = await withDaemon(['status'], () => ({ body: aStatus({ failures }) }))
+  assert.match(done.out, /^fdb, neighbours, routes +4 entries +waits for margay.vxlan$/m)
+})
+
+test('while etcd is away nobody knows who is alive', async () => {
+  const store = { endpoints: ['http://192.0.2.1:2379'], isConnected: false, isFromSavedView: true, reason: 'connection refused' }
+  const done = await withDaemon(['status'], () => ({ body: aStatus({ store }) }))
+  assert.match(done.out, /^Etcd +not connected: connection refused \(http:\/\/192.0.2.1:2379\), working from the saved view$/m)
+  assert.match(done.out, /^h2 .* unknown +routed$/m)
 })
 
 test('status --wait asks until the host is ready', async () => {

@@ -238,7 +238,7 @@ test('deleting a pool gives its blocks back and tells what is still held', async
   const done = await margay(['delete', 'pool', 'p1'])
   assert.equal(done, {
     code: 0,
-    out: 'ippool/p1 deleted (1 block still holds addresses: their workloads are cut off, attach them again)\n',
+    out: 'ippool/p1 deleted (1 block still holds addresses, to which there is no route any more)\n',
     err: '',
   })
   assert.match((await margay(['ipam', 'show'])).out, /\| No pool {2}\| 10.65.0.0\/26 \| 64 /)

@@ -119,5 +119,5 @@ async function unhang(session: Session, ref: ResourceRef, signal: AbortSignal): 
   const held = pool === undefined ? 0 : await emptyPool(session, pool, signal)
   if (held === 0) return []
   const blocks = held === 1 ? '1 block still holds' : `${held} blocks still hold`
-  return [`${blocks} addresses: their workloads are cut off, attach them again`]
+  return [`${blocks} addresses, to which there is no route any more`]
 }

@@ -168,7 +168,10 @@ function plannedBlock(cidr: Cidr, context: PlanContext): GroupPlan {
   const reads = [viewKey('IPAMBlock', cidr)]
   const routes = blockRoutes(block)
   const pool = poolOf(context, cidr)
-  if (pool === undefined) return planned({}, reads, [`block ${cidr} of ${routes.owner ?? 'nobody'} is in no pool: there is no route to it`])
+  if (pool === undefined)
+    return planned({}, reads, [
+      `block ${cidr} ${routes.owner === undefined ? 'without an owner' : `of ${routes.owner}`} is in no pool: there is no route to it`,
+    ])
   // Said once for the pool, with `devices`.
   if (pool.owner.owner !== 'margay') return planned({}, reads)
   const waits: string[] = []

@@ -75,8 +75,14 @@ test('what the kernel refuses of the host is a failure and a reason, what it ref
     host.kernel.refuse('links', 'margay.vxlan', new KernelError('file exists', { errno: 17 }))
     host.start()
     await until('the failure', () => host.reconciler.failures().length > 0)
-    assert.ok(notReady(host.statusParts).includes('links margay.vxlan: file exists'))
-    assert.equal((await statusReport(host.statusParts)).failures[0], { table: 'links', key: 'margay.vxlan', reason: 'file exists' })
+    assert.equal(notReady(host.statusParts), ['links margay.vxlan: file exists'], 'what waits for it is no reason of its own')
+    const report = await statusReport(host.statusParts)
+    assert.equal(report.failures[0], { table: 'links', key: 'margay.vxlan', reason: 'file exists' })
+    assert.equal([...new Set(report.failures.slice(1).map(({ reason }) => reason))], ['waits for margay.vxlan'])
+    assert.equal(
+      report.peers.map(({ isReachable, reason }) => ({ isReachable, reason })),
+      [{ isReachable: false, reason: 'file exists' }],
+    )
     const failures = [{ table: 'links', key: 'mgy0123456789a', error: new KernelError('no') }] as const
     const ofWorkload = { ...host.statusParts, reconciler: { failures: () => failures } as unknown as typeof host.reconciler }
     assert.equal(notReady(ofWorkload), [])

@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '../config.ts'
-import { describeError } from '../errors.ts'
 import { APPLY_ORDER } from '../kernel/objects.ts'
 import { Pace } from '../kernel/pace.ts'
 import type { KernelTables } from '../kernel/table.ts'
@@ -18,6 +17,7 @@ import type { LiveKeeper } from './live.ts'
 import type { PassLoop } from './loop.ts'
 import type { PlanContext } from './plan-context.ts'
 import type { Planner } from './planner.ts'
+import { describeFailures, hostReasons, withRefusals } from './refusals.ts'
 import type { Registrar } from './register.ts'
 import type { ViewSaver } from './saver.ts'
 import type { FollowSource } from './source.ts'
@@ -70,8 +70,7 @@ export function notReady(parts: StatusParts): readonly string[] {
   if (loop.failure !== undefined) reasons.push(loop.failure)
   if (live.problem !== undefined) reasons.push(live.problem)
   if (host.factsProblem !== undefined) reasons.push(host.factsProblem)
-  const hostWide = reconciler.failures().filter(({ table, key }) => !isOfWorkload(table, key))
-  return [...reasons, ...hostWide.map(({ table, key, error }) => `${table} ${key}: ${describeError(error)}`)]
+  return [...reasons, ...hostReasons(reconciler.failures())]
 }
 
 /** What `margay status` shows. With thousands of peers it takes a while, in which others run. */
@@ -99,7 +98,7 @@ export async function statusReport(parts: StatusParts): Promise<StatusReport> {
     addresses: Object.values(host.facts?.address ?? {}),
     tunnelAddresses: FAMILIES.flatMap((family) => context?.local.vtep[family]?.ip ?? []),
     mtuBytes: context === undefined ? 0 : smallestMtu(context),
-    peers,
+    peers: withRefusals(peers, reconciler.failures(), parts.merger),
     workloads: context?.endpoints.size ?? 0,
     failures: failureReports(parts),
     repairs: reconciler.repairs,
@@ -171,7 +170,7 @@ function showValue(value: unknown): unknown {
 }
 
 function failureReports({ reconciler, merger }: StatusParts): readonly FailureReport[] {
-  const refused = reconciler.failures().map(({ table, key, error }) => ({ table, key, reason: describeError(error) }))
+  const refused = describeFailures(reconciler.failures())
   const clashes = merger
     .clashes()
     .map(({ table, key, owner, loser }) => ({ table, key, reason: `wanted by ${owner} and by ${loser}; ${owner} has it` }))
@@ -187,9 +186,4 @@ function warnings({ planner, source, registrar, host, saver }: StatusParts): rea
   const ofHost = [registrar.problem, host.factsProblem, saver.problem].filter((text) => text !== undefined)
   const all = [...ofHost, ...planner.problems(), ...broken]
   return all.length <= MOST_WARNINGS ? all : [...all.slice(0, MOST_WARNINGS), `and ${all.length - MOST_WARNINGS} more`]
-}
-
-/** What is refused for one workload is that workload's trouble, not the host's. */
-function isOfWorkload(table: string, key: string): boolean {
-  return table !== 'policy' && /(^|[ /])mgy[0-9a-f]{11}([ /]|$)/.test(key)
 }

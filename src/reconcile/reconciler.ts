@@ -20,6 +20,13 @@ export interface Failure {
   readonly error: KernelError
 }
 
+/** An entry was not tried, because the link that it hangs on could not be made; the cause says why. */
+export class LinkMissing extends KernelError {
+  constructor(link: string, cause: KernelError) {
+    super(`waits for ${link}`, { cause })
+  }
+}
+
 type Mirrors = { readonly [T in TableName]: Mirror<TableTypes[T]> }
 type Backoffs = { readonly [T in TableName]: Backoff }
 
@@ -192,7 +199,7 @@ export class Reconciler {
     const link = table === 'links' ? undefined : linkOf(want)
     const missing = link === undefined ? undefined : this.#refusalOfMissing(link)
     if (missing === undefined) put.set(key, want)
-    else this.#backoffs[table].refuse(key, new KernelError(`waits for ${link}`, { cause: missing }), nowMs)
+    else this.#backoffs[table].refuse(key, new LinkMissing(link ?? '', missing), nowMs)
   }
 
   #refusalOfMissing(link: string): KernelError | undefined {

@@ -119,7 +119,7 @@ function renderPeers({ peers, store }: StatusReport, now: Date): string {
 /** Peers say in etcd that they live: while it is away nobody knows. */
 function lastSeen({ isAlive, lastSeen: seen }: PeerReport, isKnown: boolean, now: Date): string {
   if (isAlive) return isKnown ? 'now' : 'unknown'
-  return seen === undefined ? 'never' : formatAge(new Date(seen), now)
+  return seen === undefined ? 'unknown' : formatAge(new Date(seen), now)
 }
 
 function peerState({ isReachable, isAlive, reason }: PeerReport, isKnown: boolean): string {
@@ -128,7 +128,19 @@ function peerState({ isReachable, isAlive, reason }: PeerReport, isKnown: boolea
   return reason === undefined ? state : `${state}: ${reason}`
 }
 
+/** More failures than these with one reason are one row; `-o json` has them all. */
+const MOST_ALIKE = 3
+
 function renderFailures(failures: readonly FailureReport[]): string {
-  const rows = failures.map(({ table, key, reason }) => [table, key, reason])
+  const byReason = new Map<string, FailureReport[]>()
+  for (const failure of failures) {
+    const alike = byReason.get(failure.reason)
+    if (alike === undefined) byReason.set(failure.reason, [failure])
+    else alike.push(failure)
+  }
+  const rows = [...byReason].flatMap(([reason, alike]) => {
+    if (alike.length <= MOST_ALIKE) return alike.map(({ table, key }) => [table, key, reason])
+    return [[joinOrDash([...new Set(alike.map(({ table }) => table))]), `${alike.length} entries`, reason]]
+  })
   return `Failures:\n${renderTable(['TABLE', 'KEY', 'REASON'], rows)}`
 }

@@ -1,0 +1,51 @@
+import { describeError } from '../errors.ts'
+import type { FailureReport, PeerReport } from '../model/own/api.ts'
+import type { Merger } from '../reconcile/merge.ts'
+import { type Failure, LinkMissing } from '../reconcile/reconciler.ts'
+
+/** Reasons beyond these are counted: a host with thousands of peers may have thousands. */
+const MOST_REASONS = 10
+
+/** What was refused that concerns the whole host, in words; what only waits for a link that is named here is no reason of its own. */
+export function hostReasons(failures: readonly Failure[]): readonly string[] {
+  const own = failures.filter(({ table, key, error }) => !isOfWorkload(table, key) && !(error instanceof LinkMissing))
+  const shown = own.slice(0, MOST_REASONS).map(({ table, key, error }) => `${table} ${key}: ${describeError(error)}`)
+  return own.length > MOST_REASONS ? [...shown, `${own.length - MOST_REASONS} more of this kind`] : shown
+}
+
+/** What was refused, by table and key. What waits for a link says only that: the link's own entry has the reason. */
+export function describeFailures(failures: readonly Failure[]): readonly FailureReport[] {
+  return failures.map(({ table, key, error }) => ({
+    table,
+    key,
+    reason: error instanceof LinkMissing ? error.message : describeError(error),
+  }))
+}
+
+/** Peers as they were planned, but for those whose tunnel, neighbour entry or route the kernel refused: they are not reachable. */
+export function withRefusals(peers: readonly PeerReport[], failures: readonly Failure[], merger: Merger): readonly PeerReport[] {
+  if (failures.length === 0) return peers
+  const reasons = reasonsByWay(failures, merger)
+  return peers.map((peer) => {
+    const { tunnel = '', nextHop = '' } = peer
+    const reason = reasons.get(`link ${tunnel}`) ?? reasons.get(`neighbour ${tunnel} ${nextHop}`) ?? reasons.get(`via ${nextHop}`)
+    return reason === undefined || !peer.isReachable ? peer : { ...peer, isReachable: false, reason }
+  })
+}
+
+function reasonsByWay(failures: readonly Failure[], merger: Merger): ReadonlyMap<string, string> {
+  const reasons = new Map<string, string>()
+  for (const { table, key, error } of failures) {
+    const reason = describeError(error)
+    if (table === 'links') reasons.set(`link ${key}`, reason)
+    if (table === 'neighbours') reasons.set(`neighbour ${key}`, reason)
+    const nextHop = table === 'routes' ? merger.tables.routes.get(key)?.nextHop : undefined
+    if (nextHop !== undefined) reasons.set(`via ${nextHop}`, reason)
+  }
+  return reasons
+}
+
+/** What is refused for one workload is that workload's trouble, not the host's. */
+function isOfWorkload(table: string, key: string): boolean {
+  return table !== 'policy' && /(^|[ /])mgy[0-9a-f]{11}([ /]|$)/.test(key)
+}
