@@ -9,7 +9,10 @@ import type { Logger } from '../log.ts'
  * Where systemd is not the service manager, whoever starts us starts the unit's program as well.
  */
 export async function startUnit(name: string, log: Logger): Promise<void> {
-  if (!existsSync('/run/systemd/system')) return
+  if (!existsSync('/run/systemd/system')) {
+    log.warn({ key: name }, 'systemd does not run here: the program of this unit must be started by hand')
+    return
+  }
   try {
     await promisify(execFile)('systemctl', ['start', '--no-block', name], { timeout: 10_000 })
   } catch (error) {
