@@ -137,7 +137,8 @@ export class Host implements Planning {
     const former = this.#receives
     this.#receives = receives
     if (former === undefined) return
-    this.#formerReceives = former
+    // A second pool that is switched before the first has settled must not make the first one's old way forgotten.
+    this.#formerReceives = performance.now() < this.#settledAtMs ? joinReceives(former, this.#formerReceives) : former
     this.#settledAtMs = performance.now() + SETTLE_MS
     this.#parts.wake(SETTLE_MS + 50)
   }
@@ -145,9 +146,7 @@ export class Host implements Planning {
   /** A peer that is not ready for the new way itself must know that the old one still leads here. */
   #shownReceives(isSettling: boolean): LiveRecord['receives'] {
     const receives = this.#receives ?? {}
-    if (!isSettling) return receives
-    const both = (cidr: string) => [...new Set([...(receives[cidr as Cidr] ?? []), ...(this.#formerReceives[cidr as Cidr] ?? [])])]
-    return Object.fromEntries(Object.keys(receives).map((cidr) => [cidr, both(cidr)]))
+    return isSettling ? joinReceives(receives, this.#formerReceives) : receives
   }
 
   /** Whether the receiving side that the pools ask for stands: the devices are there, and nothing of them or the rules was refused. */
@@ -187,4 +186,10 @@ export class Host implements Planning {
       isSettling,
     }
   }
+}
+
+/** The ways of the first, for its pools, then those that only the second has. */
+function joinReceives(receives: LiveRecord['receives'], more: LiveRecord['receives']): LiveRecord['receives'] {
+  const cidrs = Object.keys(receives) as Cidr[]
+  return Object.fromEntries(cidrs.map((cidr) => [cidr, [...new Set([...(receives[cidr] ?? []), ...(more[cidr] ?? [])])]]))
 }
