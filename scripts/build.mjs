@@ -1,10 +1,11 @@
 // Bundles the daemon and the command line into dist/, one file each.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { NODE_FLAGS } from './node-flags.mjs'
 import { ROOT } from './step.mjs'
 
 /** What a build depends on, below the repository. */
-export const BUILD_INPUTS = ['src', 'package.json', 'package-lock.json', 'scripts/build.mjs']
+export const BUILD_INPUTS = ['src', 'package.json', 'package-lock.json', 'scripts/build.mjs', 'scripts/node-flags.mjs']
 
 const ENTRIES = { margayd: 'src/daemon/main.ts', margay: 'src/cli/main.ts' }
 
@@ -38,7 +39,7 @@ export async function build() {
     alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
     // Bundled CommonJS packages call require, which an ES module does not have.
     banner: {
-      js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'\nconst require = __createRequire(import.meta.url)",
+      js: `#!/usr/bin/env -S node ${NODE_FLAGS.join(' ')}\nimport { createRequire as __createRequire } from 'node:module'\nconst require = __createRequire(import.meta.url)`,
     },
   })
 }

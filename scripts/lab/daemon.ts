@@ -3,6 +3,7 @@ import { openSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import type { StatusReport } from '../../src/model/own/api.ts'
+import { NODE_FLAGS } from '../node-flags.mjs'
 import { type Ended, labEnv, start, stop, tryRun, until } from './command.ts'
 import { logTail } from './etcd.ts'
 import { openNotifySocket } from './notify.ts'
@@ -43,7 +44,7 @@ const READY_DEADLINE_MS = 30_000
 export function daemonOf(host: LabHost, config: ConfigFile): LabDaemon {
   const logPath = join(host.folder, 'margayd.log')
   const notify = openNotifySocket(join(host.folder, 'notify'))
-  const argv = [process.execPath, builtProgram('margayd.js'), '--config', '/etc/margay/config.json']
+  const argv = [process.execPath, ...NODE_FLAGS, builtProgram('margayd.js'), '--config', '/etc/margay/config.json']
   let child: ChildProcess | undefined
   const launch = () => {
     const log = openSync(logPath, 'a')

@@ -1,0 +1,2 @@
+/** How the daemon's Node is started: see node-flags.mjs. */
+export const NODE_FLAGS: readonly string[]
