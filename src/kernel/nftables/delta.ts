@@ -106,9 +106,8 @@ function writeMembers(batch: NftBatch, { table, known }: DeltaContext, key: stri
   const present = known.sets.get(set.name)
   const before = present && isSameType(present, set) ? present.elements : new Set<string>()
   if (before === set.elements) return
-  const fresh = missingFrom(before, set.elements)
-  const isOnlyMore = before.size + fresh.length === set.elements.size
-  const gone = isOnlyMore ? [] : missingFrom(set.elements, before)
+  const fresh = missingFrom(before, set.elements, set.elements.size)
+  const gone = missingFrom(set.elements, before, before.size + fresh.length - set.elements.size)
   for (const [type, elements] of [
     [nft.MESSAGE.delElement, gone],
     [nft.MESSAGE.newElement, fresh],
@@ -123,9 +122,14 @@ function writeMembers(batch: NftBatch, { table, known }: DeltaContext, key: stri
   }
 }
 
-function missingFrom(elements: ReadonlySet<string>, of: ReadonlySet<string>): string[] {
+/** The members of `of` that `elements` lacks; looked for until so many are found. */
+function missingFrom(elements: ReadonlySet<string>, of: ReadonlySet<string>, most: number): string[] {
   const missing: string[] = []
-  for (const element of of) if (!elements.has(element)) missing.push(element)
+  if (most === 0) return missing
+  for (const element of of) {
+    if (!elements.has(element)) missing.push(element)
+    if (missing.length === most) break
+  }
   return missing
 }
 
