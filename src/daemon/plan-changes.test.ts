@@ -44,7 +44,9 @@ function fresh(view: TestView, facts: Facts) {
 
 function sorted(merger: Merger) {
   const names = Object.keys(emptyTables()) as TableName[]
-  return Object.fromEntries(names.map((name) => [name, [...merger.tables[name]].sort(([a], [b]) => (a < b ? -1 : 1))]))
+  const shown = (value: object) => ('elements' in value ? { ...value, elements: new Set(value.elements as Set<string>) } : value)
+  const rows = (name: TableName) => [...merger.tables[name]].map(([key, value]) => [key, shown(value)] as const)
+  return Object.fromEntries(names.map((name) => [name, rows(name).sort(([a], [b]) => (a < b ? -1 : 1))]))
 }
 
 function put<K extends ModelKind>(kind: K, id: string, value: Parameters<TestView['set']>[2]): Act {

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { isDeepStrictEqual } from 'node:util'
 import { MargayError, ValidationError } from '../errors.ts'
 import { APPLY_ORDER, type TableName } from '../kernel/objects.ts'
+import { SharedSet } from '../net/shared-set.ts'
 import { type DesiredTables, Merger } from '../reconcile/merge.ts'
 import { type Change, MutableView } from '../store/view.ts'
 import type { Facts } from './facts.ts'
@@ -103,7 +104,9 @@ class Replayer {
 
 function differing(table: TableName, a: DesiredTables, b: DesiredTables): readonly string[] {
   const keys = new Set([...a[table].keys(), ...b[table].keys()])
-  return [...keys].filter((key) => !isDeepStrictEqual(a[table].get(key), b[table].get(key))).map((key) => `${table} ${key}`)
+  return [...keys]
+    .filter((key) => !isDeepStrictEqual(inOrder(a[table].get(key)), inOrder(b[table].get(key))))
+    .map((key) => `${table} ${key}`)
 }
 
 /** Every object by `<table> <key>`, as text that is the same for the same value. */
@@ -115,7 +118,7 @@ function showAll(tables: DesiredTables): ReadonlyMap<string, string> {
 
 /** With members in the order of their names, and sets as sorted lists. */
 function inOrder(value: unknown): unknown {
-  if (value instanceof Set) return [...value].sort()
+  if (value instanceof Set || value instanceof SharedSet) return [...value].sort()
   if (Array.isArray(value)) return value.map(inOrder)
   if (typeof value !== 'object' || value === null) return value
   const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))

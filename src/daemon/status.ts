@@ -6,6 +6,7 @@ import type { KernelTables } from '../kernel/table.ts'
 import { modeOf, showModes } from '../model/mode.ts'
 import type { DiffReport, FailureReport, PeerReport, StatusReport, TableDump } from '../model/own/api.ts'
 import { FAMILIES } from '../net/ip.ts'
+import { SharedSet } from '../net/shared-set.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
 import { clientEndpoints } from '../store/embedded.ts'
@@ -163,7 +164,7 @@ async function diffTable<T extends (typeof APPLY_ORDER)[number]>(table: T, table
 
 /** Sets are lists in JSON. */
 function showValue(value: unknown): unknown {
-  if (value instanceof Set) return [...value].sort()
+  if (value instanceof Set || value instanceof SharedSet) return [...value].sort()
   if (Array.isArray(value)) return value.map(showValue)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, showValue(item)]))

@@ -1,4 +1,5 @@
 import { FAMILIES, type Family, type Ip } from '../net/ip.ts'
+import { SharedSet } from '../net/shared-set.ts'
 import type { Peer } from './driver.ts'
 
 /**
@@ -9,9 +10,9 @@ export class VtepIndex {
   readonly #claims = new Map<string, readonly string[]>()
   readonly #peers = new Map<string, Peer>()
   readonly #hosts = new Map<Ip, number>()
-  /** What `#hosts` counts, by family. One that was given away is copied before it changes. */
-  readonly #hostSets: Record<Family, Set<Ip>> = { 4: new Set(), 6: new Set() }
-  readonly #given = new Set<ReadonlySet<Ip>>()
+  /** What `#hosts` counts, by family, as it was last asked for; `#touched` came or went since. */
+  readonly #hostSets: Record<Family, SharedSet<Ip>> = { 4: new SharedSet(new Set()), 6: new SharedSet(new Set()) }
+  readonly #touched: Readonly<Record<Family, Set<Ip>>> = { 4: new Set(), 6: new Set() }
 
   /** How often each underlay address is claimed. */
   get hosts(): ReadonlyMap<Ip, number> {
@@ -20,7 +21,9 @@ export class VtepIndex {
 
   /** The underlay addresses of one family: the same object until one comes or goes, and never changed afterwards. */
   hostSet(family: Family): ReadonlySet<Ip> {
-    this.#given.add(this.#hostSets[family])
+    const touched = this.#touched[family]
+    if (touched.size > 0) this.#hostSets[family] = this.#hostSets[family].change(touched, (ip) => this.#hosts.has(ip))
+    touched.clear()
     return this.#hostSets[family]
   }
 
@@ -91,19 +94,11 @@ export class VtepIndex {
       if (old === now) continue
       const isLast = old !== undefined && this.#count(old, -1) === 0
       const isFirst = now !== undefined && this.#count(now, 1) === 1
-      if (isLast) this.#ownSet(family).delete(old)
-      if (isFirst) this.#ownSet(family).add(now)
+      if (isLast) this.#touched[family].add(old)
+      if (isFirst) this.#touched[family].add(now)
       isChanged ||= isLast || isFirst
     }
     return isChanged
-  }
-
-  /** The set of this family to write to: planners may still hold the one that was given away. */
-  #ownSet(family: Family): Set<Ip> {
-    const set = this.#hostSets[family]
-    if (!this.#given.delete(set)) return set
-    this.#hostSets[family] = new Set(set)
-    return this.#hostSets[family]
   }
 
   #count(ip: Ip, step: 1 | -1): number {

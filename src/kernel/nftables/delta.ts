@@ -1,3 +1,4 @@
+import { missingFrom } from '../../net/shared-set.ts'
 import { type MessageWriter, NLM_F_APPEND, NLM_F_CREATE } from '../netlink/message.ts'
 import type { NftChain, NftObject, NftRule, NftSet } from '../objects.ts'
 import type { NftBatch } from './batch.ts'
@@ -106,7 +107,7 @@ function writeMembers(batch: NftBatch, { table, known }: DeltaContext, key: stri
   const present = known.sets.get(set.name)
   const before = present && isSameType(present, set) ? present.elements : new Set<string>()
   if (before === set.elements) return
-  const fresh = missingFrom(before, set.elements, set.elements.size)
+  const fresh = missingFrom(before, set.elements)
   const gone = missingFrom(set.elements, before, before.size + fresh.length - set.elements.size)
   for (const [type, elements] of [
     [nft.MESSAGE.delElement, gone],
@@ -120,17 +121,6 @@ function writeMembers(batch: NftBatch, { table, known }: DeltaContext, key: stri
       })
     }
   }
-}
-
-/** The members of `of` that `elements` lacks; looked for until so many are found. */
-function missingFrom(elements: ReadonlySet<string>, of: ReadonlySet<string>, most: number): string[] {
-  const missing: string[] = []
-  if (most === 0) return missing
-  for (const element of of) {
-    if (!elements.has(element)) missing.push(element)
-    if (missing.length === most) break
-  }
-  return missing
 }
 
 function writeChain(batch: NftBatch, { table, known }: DeltaContext, key: string, chain: NftChain): void {

@@ -1,3 +1,4 @@
+import { missingFrom } from '../../net/shared-set.ts'
 import type { NftChain, NftHook, NftObject, NftRule, NftSet } from '../objects.ts'
 import type { ElementType } from './elements.ts'
 import { encodeRule } from './expressions.ts'
@@ -96,11 +97,7 @@ export function isSameObject(desired: NftObject, actual: NftObject, encode: (rul
 
 function isSameSet(a: NftSet, b: NftSet): boolean {
   if (a.name !== b.name || a.family !== b.family || a.isInterval !== b.isInterval) return false
-  if (a.elements === b.elements) return true
-  if (a.elements.size !== b.elements.size) return false
-  // Not copied to a list: sets of hosts have thousands of members and are compared with each change.
-  for (const element of a.elements) if (!b.elements.has(element)) return false
-  return true
+  return a.elements.size === b.elements.size && missingFrom(b.elements, a.elements, 1).length === 0
 }
 
 function isSameChain(a: NftChain, b: NftChain, encode: (rule: NftRule) => EncodedRule): boolean {
