@@ -46,8 +46,9 @@ function initScript(bundles: string, paths: readonly string[]): string {
   ])
   return [
     '#!/bin/bash',
-    'export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp NO_COLOR=1',
-    'mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /tmp; mount -t tmpfs tmpfs /run',
+    // Not over /tmp: this checkout may lie below it.
+    'export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/tmp TMPDIR=/run/tmp NO_COLOR=1',
+    'mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /run; mkdir /run/tmp',
     'ip link set lo up',
     'echo "=== release $(uname -r)"',
     `cd ${process.cwd()}`,
