@@ -166,6 +166,7 @@ export type NftMatch =
 
 /** What is done with a packet that matched. */
 export type NftVerdict =
+  /** `notrack` also accepts: an untracked packet has nothing more to be asked in its chain. */
   | { readonly do: 'accept' | 'drop' | 'return' | 'notrack' }
   | { readonly do: 'jump' | 'goto'; readonly chain: string }
   /** The source becomes the address of the interface that the packet leaves by. Ports need a `protocol` match. */

@@ -50,10 +50,14 @@ export function planFrame(input: FrameInput): readonly NftObject[] {
   return [
     ...hostSets(input.hosts),
     ...external,
-    baseChain('raw-prerouting', 'prerouting', RAW_PRIORITY, untrackedRules('saddr', senders, input)),
+    baseChain('raw-prerouting', 'prerouting', RAW_PRIORITY, [
+      ...workloadRules(input),
+      ...untrackedRules('saddr', senders, input),
+      ...strangerRules(input),
+    ]),
     baseChain('raw-output', 'output', RAW_PRIORITY, untrackedRules('daddr', senders, input)),
-    baseChain('filter-input', 'input', FILTER_PRIORITY, [...workloadRules(input), ...acceptRules(senders, input)]),
-    baseChain('filter-forward', 'forward', FILTER_PRIORITY, [...workloadRules(input), ...forwardRules(input)]),
+    baseChain('filter-input', 'input', FILTER_PRIORITY, []),
+    baseChain('filter-forward', 'forward', FILTER_PRIORITY, forwardRules(input)),
   ]
 }
 
@@ -87,21 +91,17 @@ function untrackedRules(on: 'saddr' | 'daddr', senders: readonly Senders[], { vx
   }))
 }
 
-/** Before anything that accepts what is established: an address that is taken out of the set is shut out at once. */
-function acceptRules(senders: readonly Senders[], { vxlan }: FrameInput): readonly NftRule[] {
+/**
+ * What known hosts sent has left the chain before. In the first chain that sees a packet, because each rule more is paid for each packet
+ * of a tunnel; and before anything that accepts what is established: an address that is taken out of the set is shut out at once.
+ */
+function strangerRules({ vxlan }: FrameInput): readonly NftRule[] {
   if (!vxlan) return []
-  const toUs: readonly NftMatch[] = [...toVxlan(vxlan.port), { on: 'daddr-type', value: 'local' }]
-  const accepts = senders.map(
-    ({ name, family }): NftRule => ({
-      // Whether it is to this host is not asked, which costs each packet a look-up of a route: what is not to us is let through anyway.
-      matches: [...toVxlan(vxlan.port), { on: 'saddr', set: name, family }],
-      verdict: { do: 'accept' },
-    }),
-  )
-  return [...accepts, { matches: toUs, verdict: { do: 'drop' }, isCounted: true }]
+  const matches: readonly NftMatch[] = [...toVxlan(vxlan.port), { on: 'daddr-type', value: 'local' }]
+  return [{ matches, verdict: { do: 'drop' }, isCounted: true }]
 }
 
-/** A workload that could send tunnel packets would be in every other workload's network behind all policy. */
+/** A workload that could send tunnel packets would be in every other workload's network behind all policy, whatever address it gives. */
 function workloadRules({ vxlan, workloadInterfaces }: FrameInput): readonly NftRule[] {
   if (!vxlan || vxlan.isAllowedFromWorkloads) return []
   return workloadInterfaces.map((value) => ({

@@ -73,6 +73,8 @@ function writeVerdict(writer: MessageWriter, verdict: NftVerdict): void {
   switch (verdict.do) {
     case 'notrack':
       writeExpression(writer, 'notrack', () => {})
+      // It ends nothing by itself: each later rule would be asked too.
+      writeVerdictCode(writer, nft.VERDICT_CODE.accept)
       break
     case 'masquerade':
       writeMasquerade(writer, verdict)

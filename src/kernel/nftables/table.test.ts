@@ -159,7 +159,7 @@ test('nft shows every kind of object, match and verdict as it was meant', () =>
       'masquerade fully-random',
       'masquerade',
       '}',
-      ...['chain raw {', 'type filter hook prerouting priority raw; policy accept;', 'notrack', '}'],
+      ...['chain raw {', 'type filter hook prerouting priority raw; policy accept;', 'notrack accept', '}'],
       ...['chain in {', 'type filter hook input priority filter; policy accept;', 'jump matches', 'meta l4proto udp goto matches', '}'],
       '}',
     ])
