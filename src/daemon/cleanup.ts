@@ -4,9 +4,9 @@ import type { Config } from '../config.ts'
 import { describeError } from '../errors.ts'
 import { removePinFolder, unpinNetns } from '../kernel/netns.ts'
 import type { NftablesTable } from '../kernel/nftables/table.ts'
+import { emptyTables } from '../kernel/objects.ts'
 import type { Kernel } from '../kernel/table.ts'
 import type { Logger } from '../log.ts'
-import { emptyTables } from '../reconcile/merge.ts'
 import { Reconciler } from '../reconcile/reconciler.ts'
 
 /**

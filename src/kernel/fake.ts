@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { KernelError } from '../errors.ts'
 import { EventQueue } from './netlink/event-queue.ts'
-import { APPLY_ORDER, keyOf, type Link, RULE_PRIORITIES, type TableName, type TableTypes } from './objects.ts'
+import { APPLY_ORDER, emptyTables, keyOf, type Link, RULE_PRIORITIES, type TableName, type TableTypes } from './objects.ts'
 import type { Delta, Failures, Interface, Kernel, KernelEvent, KernelTable, KernelTables } from './table.ts'
 
 const ENODEV = 19
@@ -27,16 +27,7 @@ export class FakeKernel implements Kernel {
 
   constructor(interfaces: readonly Interface[] = []) {
     this.present = [...interfaces]
-    this.contents = {
-      policy: new Map(),
-      links: new Map(),
-      sysctls: new Map(),
-      addresses: new Map(),
-      neighbours: new Map(),
-      fdb: new Map(),
-      rules: new Map(),
-      routes: new Map(),
-    }
+    this.contents = emptyTables()
     this.tables = {
       policy: this.table('policy'),
       links: this.table('links', isSameLink),

@@ -218,3 +218,17 @@ export const keyOf: { readonly [T in TableName]: (value: TableTypes[T]) => strin
 
 /** The whole state that we want in the kernel, or a part of it that one planner's group contributed: values by table. */
 export type Desired = { readonly [T in TableName]?: readonly TableTypes[T][] }
+
+/** One empty map a table. */
+export function emptyTables(): { readonly [T in TableName]: Map<string, TableTypes[T]> } {
+  return {
+    policy: new Map(),
+    links: new Map(),
+    sysctls: new Map(),
+    addresses: new Map(),
+    neighbours: new Map(),
+    fdb: new Map(),
+    rules: new Map(),
+    routes: new Map(),
+  }
+}

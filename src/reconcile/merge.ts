@@ -1,4 +1,4 @@
-import { APPLY_ORDER, type Desired, keyOf, type TableName, type TableTypes } from '../kernel/objects.ts'
+import { APPLY_ORDER, type Desired, emptyTables, keyOf, type TableName, type TableTypes } from '../kernel/objects.ts'
 
 /** What is wanted in the kernel: one map a table, by the kernel's own key. */
 export type DesiredTables = { readonly [T in TableName]: ReadonlyMap<string, TableTypes[T]> }
@@ -129,20 +129,6 @@ export class Merger {
     if (value === undefined) return
     this.#owners[table].set(key, heir)
     this.#tables[table].set(key, value)
-  }
-}
-
-/** One empty map a table. */
-export function emptyTables(): { readonly [T in TableName]: Map<string, TableTypes[T]> } {
-  return {
-    policy: new Map(),
-    links: new Map(),
-    sysctls: new Map(),
-    addresses: new Map(),
-    neighbours: new Map(),
-    fdb: new Map(),
-    rules: new Map(),
-    routes: new Map(),
   }
 }
 

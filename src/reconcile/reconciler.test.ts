@@ -2,11 +2,11 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { KernelError } from '../errors.ts'
-import { type Desired, ROUTE_PROTOCOL, type Route, type TableName, type TableTypes } from '../kernel/objects.ts'
+import { type Desired, emptyTables, ROUTE_PROTOCOL, type Route, type TableName, type TableTypes } from '../kernel/objects.ts'
 import type { Delta, Failures, KernelTable, KernelTables } from '../kernel/table.ts'
 import type { Cidr } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
-import { emptyTables, Merger } from './merge.ts'
+import { Merger } from './merge.ts'
 import { Reconciler } from './reconciler.ts'
 
 const test = suite('reconcile/reconciler')
