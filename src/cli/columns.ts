@@ -1,4 +1,5 @@
 import type { AnyResource, ResourceKind, ResourceTypes } from '../model/kinds.ts'
+import { DEFAULT_TIER, type PolicySpec } from '../model/policy.ts'
 
 /** What columns need beside the resource itself. */
 export interface ColumnFacts {
@@ -74,12 +75,35 @@ const COLUMNS: { readonly [K in ResourceKind]: readonly Column<ResourceTypes[K]>
     { title: 'ASNUMBER', cell: ({ spec }) => String(spec.asNumber ?? '') },
   ],
   KubeControllersConfiguration: [name],
+  GlobalNetworkPolicy: policyColumns(),
+  NetworkPolicy: policyColumns(),
+  StagedGlobalNetworkPolicy: policyColumns(),
+  StagedNetworkPolicy: policyColumns(),
+  GlobalNetworkSet: [name, { title: 'NETS', only: 'wide', cell: ({ spec }) => (spec.nets ?? []).join(',') }],
+  NetworkSet: [name, { title: 'NETS', cell: ({ spec }) => (spec.nets ?? []).join(',').slice(0, 80) }],
+  HostEndpoint: [
+    name,
+    { title: 'NODE', cell: ({ spec }) => spec.node ?? '' },
+    { title: 'INTERFACE', only: 'wide', cell: ({ spec }) => spec.interfaceName ?? '' },
+    { title: 'IPS', only: 'wide', cell: ({ spec }) => (spec.expectedIPs ?? []).join(',') },
+    { title: 'PROFILES', only: 'wide', cell: ({ spec }) => (spec.profiles ?? []).join(',') },
+  ],
   IPAMConfiguration: [
     name,
     { title: 'STRICTAFFINITY', cell: ({ spec }) => String(spec.strictAffinity ?? false) },
     { title: 'AUTOALLOCATEBLOCKS', cell: ({ spec }) => String(spec.autoAllocateBlocks ?? true) },
     { title: 'MAXBLOCKSPERHOST', only: 'wide', cell: ({ spec }) => String(spec.maxBlocksPerHost ?? '') },
   ],
+}
+
+/** The columns that all kinds of policies have; hoisted, so that the table above can use it. */
+function policyColumns(): readonly Column<{ readonly metadata: AnyResource['metadata']; readonly spec: PolicySpec }>[] {
+  return [
+    { title: 'NAME', cell: ({ metadata }) => metadata.name },
+    { title: 'TIER', cell: ({ spec }) => spec.tier ?? DEFAULT_TIER },
+    { title: 'ORDER', only: 'wide', cell: ({ spec }) => String(spec.order ?? '') },
+    { title: 'SELECTOR', only: 'wide', cell: ({ spec }) => spec.selector ?? '' },
+  ]
 }
 
 /** How resources of one kind are shown as a table. */

@@ -81,8 +81,8 @@ const refused: readonly (readonly [string, string, readonly string[]])[] = [
   ],
   [
     'a kind of a later version',
-    'apiVersion: projectcalico.org/v3\nkind: HostEndpoint\n',
-    ['kind (line 2, column 1): HostEndpoint is a kind that this version does not have yet'],
+    'apiVersion: projectcalico.org/v3\nkind: StagedKubernetesNetworkPolicy\n',
+    ['kind (line 2, column 1): StagedKubernetesNetworkPolicy is a kind that this version does not have yet'],
   ],
   ['no kind', '{}', ['apiVersion (line 1, column 1): is required: write projectcalico.org/v3', 'kind (line 1, column 1): is required']],
   ['an API version', 'apiVersion: v1\nkind: Node\n', ['apiVersion (line 1, column 1): "v1" is not known: write projectcalico.org/v3']],

@@ -127,20 +127,7 @@ function kindFault(kind: unknown): string {
 }
 
 /** Calico's other kinds, so that they are not taken for typing errors. */
-const LATER_KINDS: readonly string[] = [
-  'BGPFilter',
-  'BGPPeer',
-  'CalicoNodeStatus',
-  'GlobalNetworkPolicy',
-  'GlobalNetworkSet',
-  'HostEndpoint',
-  'IPReservation',
-  'NetworkPolicy',
-  'NetworkSet',
-  'StagedGlobalNetworkPolicy',
-  'StagedKubernetesNetworkPolicy',
-  'StagedNetworkPolicy',
-]
+const LATER_KINDS: readonly string[] = ['BGPFilter', 'BGPPeer', 'CalicoNodeStatus', 'IPReservation', 'StagedKubernetesNetworkPolicy']
 
 function titleOf(raw: JsonObject | undefined): string {
   const name = isObject(raw?.['metadata']) ? raw['metadata']['name'] : undefined

@@ -18,12 +18,13 @@ import {
 } from './kube-controllers-configuration.ts'
 import { checkNode, type Node, nodeSpecSchema, nodeStatusSchema } from './node.ts'
 import type { LiveRecord } from './own/live.ts'
+import { POLICY_KINDS, type PolicyTypes } from './policy-kinds.ts'
 import { checkProfile, type Profile, profileSpecSchema } from './profile.ts'
 import { checkTier, defaultTierSpec, type Tier, tierSpecSchema } from './tier.ts'
 import { checkWorkloadEndpoint, type WorkloadEndpoint, workloadEndpointSpecSchema } from './workload-endpoint.ts'
 
 /** The kinds that are resources: what people get, apply and delete. */
-export interface ResourceTypes {
+export interface ResourceTypes extends PolicyTypes {
   readonly Node: Node
   readonly IPPool: IPPool
   readonly WorkloadEndpoint: WorkloadEndpoint
@@ -161,6 +162,7 @@ export const KINDS: { readonly [K in ResourceKind]: KindInfo<K> } = {
     defaults: defaultIPAMConfigurationSpec,
     validate: checkIPAMConfiguration,
   },
+  ...POLICY_KINDS,
 }
 
 /** The names of all kinds of resources. */

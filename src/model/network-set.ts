@@ -1,0 +1,21 @@
+import * as z from 'zod'
+import { parseInterfaceAddress } from '../net/cidr.ts'
+import { checkedText, type DeepReadonly } from './fields.ts'
+import type { Resource } from './resource.ts'
+import { enforced } from './tags.ts'
+
+/** The spec of both kinds of network sets. Its addresses and prefixes are kept as given; host bits mean nothing (parseCidrLoosely masks them). */
+export const networkSetSpecSchema = z.object({
+  nets: enforced(
+    'Addresses and prefixes that rules select by the labels of the set.',
+    z.array(checkedText(parseInterfaceAddress)),
+  ).optional(),
+})
+
+export type NetworkSetSpec = DeepReadonly<z.infer<typeof networkSetSpecSchema>>
+
+/** Addresses that policies of one namespace select by labels. */
+export type NetworkSet = Resource<'NetworkSet', NetworkSetSpec>
+
+/** Addresses that policies select by labels. */
+export type GlobalNetworkSet = Resource<'GlobalNetworkSet', NetworkSetSpec>
