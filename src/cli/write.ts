@@ -1,6 +1,6 @@
 import { ConflictError, ValidationError } from '../errors.ts'
-import { namespaceProfile, namespaceProfileName } from '../model/bootstrap.ts'
 import type { AnyResource } from '../model/kinds.ts'
+import { namespaceProfile, namespaceProfileName } from '../model/namespace.ts'
 import { BUILT_IN_TIERS } from '../model/tier.ts'
 import {
   applyResource,

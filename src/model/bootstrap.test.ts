@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Cidr } from '../net/cidr.ts'
-import { type BootstrapInput, bootstrapResources, completeClusterInformation, namespaceProfile } from './bootstrap.ts'
+import { type BootstrapInput, bootstrapResources, completeClusterInformation } from './bootstrap.ts'
 import { checkResource } from './check.ts'
 import type { ClusterInformation } from './cluster-information.ts'
 import { encodeResource } from './codec.ts'
@@ -121,8 +121,6 @@ test('what is missing in ClusterInformation is added, and nothing else is touche
     datastoreReady: true,
   })
 })
-
-test('a namespace is a profile', () => assert.is(namespaceProfile('prod').metadata.name, 'kns.prod'))
 
 test('VTEP MACs are Calico’s', () => {
   assert.is(vtepMac('h1', 4), '66:ac:4a:e9:72:85')

@@ -4,8 +4,8 @@ import type { ClusterInformation } from './cluster-information.ts'
 import type { IPPool } from './ip-pool.ts'
 import type { AnyResource, ResourceKind, ResourceTypes } from './kinds.ts'
 import { MODE_SETTINGS, type ModeName } from './mode.ts'
+import { namespaceProfile } from './namespace.ts'
 import { prepareCreate } from './prepare.ts'
-import type { Profile } from './profile.ts'
 import { API_VERSION } from './resource.ts'
 import { BUILT_IN_TIERS } from './tier.ts'
 
@@ -56,32 +56,6 @@ export function bootstrapResources(input: BootstrapInput): readonly AnyResource[
 /** The name of the default pool of a family, as Calico calls it. */
 export function defaultPoolName(family: Family): string {
   return `default-ipv${family}-ippool`
-}
-
-/**
- * The profile that is a namespace: all traffic allowed, and the three labels by which selectors name it.
- * It must be there before any workload endpoint of the namespace.
- */
-export function namespaceProfile(namespace: string): Profile {
-  return {
-    apiVersion: API_VERSION,
-    kind: 'Profile',
-    metadata: { name: namespaceProfileName(namespace) },
-    spec: {
-      ingress: [{ action: 'Allow' }],
-      egress: [{ action: 'Allow' }],
-      labelsToApply: {
-        'pcns.name': namespace,
-        'pcns.projectcalico.org/name': namespace,
-        'pcns.kubernetes.io/metadata.name': namespace,
-      },
-    },
-  }
-}
-
-/** The name of the profile that is a namespace. */
-export function namespaceProfileName(namespace: string): string {
-  return `kns.${namespace}`
 }
 
 /**
