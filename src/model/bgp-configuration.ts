@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { Issue } from '../errors.ts'
+import { COMMUNITY_RULE, isCommunity } from './community.ts'
 import {
   asNumberField,
   cidrField,
@@ -91,10 +92,9 @@ function checkScope({ metadata, spec }: BGPConfiguration): readonly Issue[] {
 function checkCommunities(spec: BGPConfigurationSpec): readonly Issue[] {
   const issues: Issue[] = []
   const names = new Set((spec.communities ?? []).map((community) => community.name))
-  const rule = '(two parts of 16 bits, 64512:100, or three of 32 bits, 64512:100:1)'
   for (const [index, { value }] of (spec.communities ?? []).entries()) {
     const path = `spec.communities[${index}].value`
-    if (!isCommunity(value ?? '')) issues.push({ path, message: `${JSON.stringify(value ?? '')} is not a community ${rule}` })
+    if (!isCommunity(value ?? '')) issues.push({ path, message: `${JSON.stringify(value ?? '')} is not a community ${COMMUNITY_RULE}` })
   }
   if (names.size > 0 && (spec.prefixAdvertisements ?? []).length === 0) {
     issues.push({ path: 'spec.communities', message: 'needs prefixAdvertisements that use them' })
@@ -103,14 +103,8 @@ function checkCommunities(spec: BGPConfigurationSpec): readonly Issue[] {
     for (const community of advertisement.communities ?? []) {
       if (names.has(community) || isCommunity(community)) continue
       const path = `spec.prefixAdvertisements[${index}].communities`
-      issues.push({ path, message: `${JSON.stringify(community)} is neither in spec.communities nor a community ${rule}` })
+      issues.push({ path, message: `${JSON.stringify(community)} is neither in spec.communities nor a community ${COMMUNITY_RULE}` })
     }
   }
   return issues
-}
-
-function isCommunity(text: string): boolean {
-  const parts = text.split(':')
-  const limit = parts.length === 2 ? 0xffff : parts.length === 3 ? 0xffff_ffff : -1
-  return parts.every((part) => /^\d{1,10}$/.test(part) && Number(part) <= limit)
 }

@@ -127,7 +127,7 @@ function kindFault(kind: unknown): string {
 }
 
 /** Calico's other kinds, so that they are not taken for typing errors. */
-const LATER_KINDS: readonly string[] = ['BGPFilter', 'BGPPeer', 'CalicoNodeStatus', 'IPReservation', 'StagedKubernetesNetworkPolicy']
+const LATER_KINDS: readonly string[] = ['StagedKubernetesNetworkPolicy']
 
 function titleOf(raw: JsonObject | undefined): string {
   const name = isObject(raw?.['metadata']) ? raw['metadata']['name'] : undefined

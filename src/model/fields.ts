@@ -45,6 +45,11 @@ export function emptyIsKept<S extends z.ZodType>(schema: S): S {
   return schema.meta({ empty: 'keep' })
 }
 
+/** A field that means this value where it is absent; a writer that gives the value says nothing new. */
+export function defaultsTo<S extends z.ZodType>(value: z.output<S>, schema: S): S {
+  return schema.meta({ default: value })
+}
+
 /** An integer between two bounds, both allowed. */
 export function integerField(low: number, high: number) {
   const message = `must be an integer from ${low} to ${high}`
@@ -63,6 +68,10 @@ export const macField = parsedText(parseMac)
 export const cidrField = parsedText(parseCidr)
 /** An address with or without the prefix length of its subnet; host bits are kept. */
 export const interfaceAddressField = parsedText(parseInterfaceAddress)
+/** An address or a prefix, kept as it was given; host bits are allowed. */
+export const netField = checkedText(parseInterfaceAddress)
+/** An address or a prefix without host bits, kept as it was given. */
+export const strictNetField = checkedText((text) => (text.includes('/') ? parseCidr(text) : parseIp(text)))
 /** A selector of resources by their labels; `global()` is for rules' namespaces only. */
 export const selectorField = checkedText((text) => {
   parseSelector(text, 1024)

@@ -1,19 +1,23 @@
-import * as z from 'zod'
 import { type HostEndpoint, hostEndpointSpecSchema } from './host-endpoint.ts'
+import { asGiven, GLOBAL_KIND, type KindInfos, NAMESPACED_KIND } from './kind-info.ts'
 import type { GlobalNetworkPolicy, NetworkPolicy } from './network-policy.ts'
 import { globalNetworkPolicySpecSchema, networkPolicySpecSchema } from './network-policy.ts'
 import { type GlobalNetworkSet, type NetworkSet, networkSetSpecSchema } from './network-set.ts'
 import { defaultPolicySpec } from './policy.ts'
 import { checkGlobalPolicyName, checkGlobalPolicySpec, checkPolicyName, checkPolicySpec } from './policy-check.ts'
+import { checkProfile, type Profile, profileSpecSchema } from './profile.ts'
 import {
   type StagedGlobalNetworkPolicy,
   type StagedNetworkPolicy,
   stagedGlobalNetworkPolicySpecSchema,
   stagedNetworkPolicySpecSchema,
 } from './staged-policy.ts'
+import { checkTier, defaultTierSpec, type Tier, tierSpecSchema } from './tier.ts'
 
 /** The kinds of policies, and of what policies apply to beside workloads. */
 export interface PolicyTypes {
+  readonly Tier: Tier
+  readonly Profile: Profile
   readonly GlobalNetworkPolicy: GlobalNetworkPolicy
   readonly NetworkPolicy: NetworkPolicy
   readonly StagedGlobalNetworkPolicy: StagedGlobalNetworkPolicy
@@ -23,82 +27,79 @@ export interface PolicyTypes {
   readonly HostEndpoint: HostEndpoint
 }
 
-const statusSchema = z.looseObject({})
-
 /** Their rows of the registry (kinds.ts). */
-export const POLICY_KINDS = {
+export const POLICY_KINDS: KindInfos<keyof PolicyTypes> = {
+  Tier: { ...GLOBAL_KIND, kind: 'Tier', plural: 'tiers', specSchema: tierSpecSchema, defaults: defaultTierSpec, validate: checkTier },
+  Profile: {
+    ...GLOBAL_KIND,
+    kind: 'Profile',
+    plural: 'profiles',
+    aliases: ['pro', 'pros'],
+    specSchema: profileSpecSchema,
+    defaults: asGiven,
+    validate: checkProfile,
+  },
   GlobalNetworkPolicy: {
+    ...GLOBAL_KIND,
     kind: 'GlobalNetworkPolicy',
     plural: 'globalnetworkpolicies',
-    isNamespaced: false,
     aliases: ['gnp', 'gnps'],
     specSchema: globalNetworkPolicySpecSchema,
-    statusSchema,
     defaults: defaultPolicySpec,
     validate: ({ metadata, spec }: GlobalNetworkPolicy) => [...checkGlobalPolicyName(metadata), ...checkGlobalPolicySpec(spec)],
   },
   NetworkPolicy: {
+    ...NAMESPACED_KIND,
     kind: 'NetworkPolicy',
     plural: 'networkpolicies',
-    isNamespaced: true,
     aliases: ['policy', 'policies', 'np', 'nps', 'pol', 'pols'],
     specSchema: networkPolicySpecSchema,
-    statusSchema,
     defaults: defaultPolicySpec,
     validate: ({ metadata, spec }: NetworkPolicy) => [...checkPolicyName(metadata), ...checkPolicySpec(spec)],
   },
   StagedGlobalNetworkPolicy: {
+    ...GLOBAL_KIND,
     kind: 'StagedGlobalNetworkPolicy',
     plural: 'stagedglobalnetworkpolicies',
-    isNamespaced: false,
     aliases: ['sgnp', 'sgnps'],
     specSchema: stagedGlobalNetworkPolicySpecSchema,
-    statusSchema,
     defaults: defaultPolicySpec,
     validate: ({ metadata, spec }: StagedGlobalNetworkPolicy) => [...checkGlobalPolicyName(metadata), ...checkGlobalPolicySpec(spec)],
   },
   StagedNetworkPolicy: {
+    ...NAMESPACED_KIND,
     kind: 'StagedNetworkPolicy',
     plural: 'stagednetworkpolicies',
-    isNamespaced: true,
     aliases: ['snp', 'snps', 'stagedpolicy', 'stagedpolicies', 'spol', 'spols'],
     specSchema: stagedNetworkPolicySpecSchema,
-    statusSchema,
     defaults: defaultPolicySpec,
     validate: ({ metadata, spec }: StagedNetworkPolicy) => [...checkPolicyName(metadata), ...checkPolicySpec(spec)],
   },
   GlobalNetworkSet: {
+    ...GLOBAL_KIND,
     kind: 'GlobalNetworkSet',
     plural: 'globalnetworksets',
-    isNamespaced: false,
     aliases: ['gnetset', 'gnetsets'],
     specSchema: networkSetSpecSchema,
-    statusSchema,
     defaults: asGiven,
     validate: () => [],
   },
   NetworkSet: {
+    ...NAMESPACED_KIND,
     kind: 'NetworkSet',
     plural: 'networksets',
-    isNamespaced: true,
     aliases: ['netset', 'netsets'],
     specSchema: networkSetSpecSchema,
-    statusSchema,
     defaults: asGiven,
     validate: () => [],
   },
   HostEndpoint: {
+    ...GLOBAL_KIND,
     kind: 'HostEndpoint',
     plural: 'hostendpoints',
-    isNamespaced: false,
     aliases: ['hep', 'heps'],
     specSchema: hostEndpointSpecSchema,
-    statusSchema,
     defaults: asGiven,
     validate: () => [],
   },
-} as const
-
-function asGiven<Spec>(spec: Spec): Spec {
-  return spec
 }

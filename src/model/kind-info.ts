@@ -1,0 +1,38 @@
+import * as z from 'zod'
+import type { Issue } from '../errors.ts'
+import type { ResourceKind, ResourceTypes } from './kinds.ts'
+
+/** What is to be known of a kind by those who handle every kind alike. */
+export interface KindInfo<K extends ResourceKind = ResourceKind> {
+  readonly kind: K
+  /** As in keys: `ippools`. */
+  readonly plural: string
+  readonly isNamespaced: boolean
+  /** Other names on the command line, in lower case. */
+  readonly aliases: readonly string[]
+  readonly specSchema: z.ZodObject
+  readonly statusSchema: z.ZodType
+  /** The spec with what is absent filled in, as a writer stores it. */
+  defaults(spec: ResourceTypes[K]['spec'], name: string): ResourceTypes[K]['spec']
+  /** What is wrong with a resource beyond the shape of its fields. */
+  validate(resource: ResourceTypes[K]): readonly Issue[]
+}
+
+/** The facts of a group of kinds, by kind. */
+export type KindInfos<K extends ResourceKind> = { readonly [Kind in K]: KindInfo<Kind> }
+
+/** Facts of most kinds: in no namespace, without a status that we know. */
+export const GLOBAL_KIND = { isNamespaced: false, statusSchema: z.looseObject({}), aliases: [] } as const
+
+/** Facts of kinds whose resources stand in a namespace. */
+export const NAMESPACED_KIND = { ...GLOBAL_KIND, isNamespaced: true } as const
+
+/** For kinds whose specs have no defaults to fill in. */
+export function asGiven<Spec>(spec: Spec): Spec {
+  return spec
+}
+
+/** For kinds that have no rules beyond the shapes of their fields. */
+export function noFaults(): readonly Issue[] {
+  return []
+}
