@@ -52,7 +52,8 @@ async function getResources(
   await withSession(command, context, async (session) => {
     const found =
       names.length === 0 ? await listAll(session, kind, namespace, context) : await findEach(session, kind, { names, namespace }, context)
-    const facts = options.output === 'wide' && kind === 'Node' ? await readFacts(session, context) : { asNumber: DEFAULT_AS_NUMBER }
+    const facts =
+      options.output === 'wide' && kind === 'Node' ? await readFacts(session, context) : { asNumber: DEFAULT_AS_NUMBER, isCalicoctl: false }
     const shown = render(kind, found, { options, isOne: names.length === 1, facts })
     if (found.length > 0 || names.length === 0) context.out(shown)
     if (names.length > found.length) outcome.code = found.length > 0 ? 3 : 1
@@ -95,7 +96,7 @@ async function findEach(
 
 async function readFacts({ store }: Session, context: Context): Promise<ColumnFacts> {
   const found = await getResource(store, { kind: 'BGPConfiguration', name: 'default' }, context.signal)
-  return { asNumber: Number(found?.spec.asNumber ?? DEFAULT_AS_NUMBER) }
+  return { asNumber: Number(found?.spec.asNumber ?? DEFAULT_AS_NUMBER), isCalicoctl: false }
 }
 
 interface Rendering {
@@ -115,6 +116,6 @@ function render(kind: ResourceKind, resources: readonly AnyResource[], { options
     return output === 'json' ? renderJson(shown) : renderYaml(shown)
   }
   const withNamespace = allNamespaces === true && kindInfo(kind).isNamespaced
-  const { header, rows } = tableOf({ kind, resources, isWide: output === 'wide', withNamespace, facts })
+  const { header, rows } = tableOf({ kind, resources, columns: output === 'wide' ? 'wide' : 'ps', withNamespace, facts })
   return renderTable(header, rows)
 }
