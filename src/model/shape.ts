@@ -1,4 +1,5 @@
-import * as z from 'zod'
+import type * as z from 'zod'
+import { isArrayType, isObjectType, metaOf, typeOf, unwrap } from './schema-meta.ts'
 
 /** A JSON object as it was read. */
 export type JsonObject = Readonly<Record<string, unknown>>
@@ -91,31 +92,10 @@ function isOmitted(schema: z.core.$ZodType, value: unknown): boolean {
   if (value === undefined || value === null) return true
   if (typeOf(schema) !== 'optional') return false
   const inner = unwrap(schema)
-  const meta = z.globalRegistry.get(inner)
   if (value === '') return true
-  if (value === false || value === 0) return meta?.['zero'] === 'omit'
-  if (Array.isArray(value)) return value.length === 0 && meta?.['empty'] !== 'keep'
+  if (value === false || value === 0) return metaOf(schema).zero === 'omit'
+  if (Array.isArray(value)) return value.length === 0 && metaOf(schema).empty !== 'keep'
   return typeOf(inner) === 'record' && isObject(value) && Object.keys(value).length === 0
-}
-
-/** By name and not by `instanceof`, which zod answers ten times as slowly: this runs for each member of each resource. */
-function typeOf(schema: z.core.$ZodType): z.core.$ZodTypeDef['type'] {
-  return schema._zod.def.type
-}
-
-function isObjectType(schema: z.core.$ZodType): schema is z.ZodObject {
-  return typeOf(schema) === 'object'
-}
-
-function isArrayType(schema: z.core.$ZodType): schema is z.ZodArray {
-  return typeOf(schema) === 'array'
-}
-
-/** The schema of what is read, without what says that it may be absent or how it is transformed. */
-function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
-  if (typeOf(schema) === 'optional') return unwrap((schema as z.ZodOptional).def.innerType)
-  if (typeOf(schema) === 'pipe') return unwrap((schema as z.ZodPipe).def.in)
-  return schema
 }
 
 /** The schema of a member; nothing for what every JavaScript object has, such as `constructor`. */
