@@ -94,6 +94,21 @@ test('a reply that is missing in the middle is found, and one that came twice co
   assert.equal(readPing(output), { sent: 5, received: 3, lost: 2, longestRun: 2, spanMs: 4 })
 })
 
+test('of a probe that was stopped the last requests need no reply, those before do', () => {
+  const line = (sequence: number) => `[1700000000.00${sequence}] 64 bytes from 192.0.2.1: icmp_seq=${sequence} ttl=64 time=0.05 ms\n`
+  const output = `${line(1)}${line(2)}9 packets transmitted, 2 received\n`
+  const cases = [
+    { inFlight: 0, sent: 9, lost: 7 },
+    { inFlight: 3, sent: 6, lost: 4 },
+    { inFlight: 7, sent: 2, lost: 0 },
+    { inFlight: 20, sent: 2, lost: 0 },
+  ]
+  for (const { inFlight, ...want } of cases) {
+    const { sent, lost } = readPing(output, '', inFlight)
+    assert.equal({ sent, lost }, want, `${inFlight} in flight`)
+  }
+})
+
 test('pings with DF are as long as asked', async () => {
   await withTopology([0, 0], async (_topology, hosts) => {
     const [first, second] = [hostAt(hosts, 0), hostAt(hosts, 1)]

@@ -18,12 +18,15 @@ export interface Probe {
   readonly running: Promise<void>
   /** Resolves when all are sent and answered, or a second after the last was sent. */
   readonly ended: Promise<ProbeResult>
+  /** Sends no more; the last few, which may still be on their way, don't count. */
+  stop(): void
 }
 
 /** What to send. */
 export interface ProbeSpec {
   readonly to: string
-  readonly count: number
+  /** Goes on until it is stopped unless given. */
+  readonly count?: number
   /** Seconds; 0.001 unless given. */
   readonly intervalS?: number
   /** Bytes of the whole IP packet, sent with DF where given. */
@@ -34,7 +37,8 @@ export interface ProbeSpec {
 export function startProbe(from: Place, spec: ProbeSpec): Probe {
   const header = spec.to.includes(':') ? 48 : 28
   const size = spec.packetBytes === undefined ? [] : ['-M', 'do', '-s', String(spec.packetBytes - header)]
-  const options = ['-n', '-D', '-i', String(spec.intervalS ?? 0.001), '-c', String(spec.count), '-W', '1', ...size]
+  const count = spec.count === undefined ? [] : ['-c', String(spec.count)]
+  const options = ['-n', '-D', '-i', String(spec.intervalS ?? 0.001), ...count, '-W', '1', ...size]
   const child = start(from, ['stdbuf', '-oL', 'ping', ...options, spec.to], { stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   const running = new Promise<void>((resolve, reject) => {
@@ -49,33 +53,43 @@ export function startProbe(from: Place, spec: ProbeSpec): Probe {
   child.stderr?.on('data', (chunk) => {
     words += chunk
   })
+  let isStopped = false
   const ended = new Promise<ProbeResult>((resolve, reject) => {
     child.once('close', () => {
       try {
-        resolve(readPing(output, words))
+        resolve(readPing(output, words, isStopped ? IN_FLIGHT : 0))
       } catch (error) {
         reject(error)
       }
     })
   })
-  return { running, ended }
+  const stop = () => {
+    isStopped = true
+    child.kill('SIGINT')
+  }
+  return { running, ended, stop }
 }
 
-/** Reads what `ping -D` printed. A reply that came twice counts once. */
-export function readPing(output: string, words = ''): ProbeResult {
-  const sent = Number(/(\d+) packets transmitted/.exec(output)?.[1] ?? Number.NaN)
-  if (Number.isNaN(sent)) throw new Error(`ping did not run: ${(words || output).trim()}`)
+/** ping ends at once when it is stopped: so many of the last requests may have had no time for their replies. */
+const IN_FLIGHT = 20
+
+/** Reads what `ping -D` printed. A reply that came twice counts once; of the last requests so many need no reply. */
+export function readPing(output: string, words = '', inFlight = 0): ProbeResult {
+  const transmitted = Number(/(\d+) packets transmitted/.exec(output)?.[1] ?? Number.NaN)
+  if (Number.isNaN(transmitted)) throw new Error(`ping did not run: ${(words || output).trim()}`)
   const seen = new Set<number>()
-  let [first, last, rounds, before] = [0, 0, 0, 0]
+  let [first, last, rounds, before, newest] = [0, 0, 0, 0, 0]
   for (const match of output.matchAll(/^\[(\d+\.\d+)\].*icmp_seq=(\d+) .*time=/gm)) {
     const [at, sequence] = [Number(match[1]), Number(match[2])]
     // Sequence numbers have 16 bits and begin again after 65,535.
     if (sequence < before - 0x8000) rounds += 1
     before = sequence
+    newest = Math.max(newest, rounds * 0x10000 + sequence)
     seen.add(rounds * 0x10000 + sequence)
     first = first === 0 ? at : first
     last = at
   }
+  const sent = Math.max(transmitted - inFlight, newest)
   let [longestRun, run] = [0, 0]
   for (let sequence = 1; sequence <= sent; sequence += 1) {
     run = seen.has(sequence) ? 0 : run + 1
