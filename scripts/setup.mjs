@@ -41,7 +41,7 @@ export async function setUp({ isBuildNeeded = true } = {}) {
   checkMachine()
   const say = (text) => process.stdout.write(`set-up: ${text}\n`)
   return withLock('setup', async () => {
-    await installPackages(say)
+    await ensurePackages(PACKAGES, say)
     await unpackPackages(say)
     await installModules(say)
     await buildNative(say)
@@ -69,8 +69,9 @@ export async function checkNamespaces() {
   })
 }
 
-async function installPackages(say) {
-  const missing = await missingPackages(PACKAGES)
+/** Installs those of these Debian packages that are not there. */
+export async function ensurePackages(names, say) {
+  const missing = await missingPackages(names)
   if (missing.length === 0) return
   if (!existsSync('/usr/bin/apt-get')) fail(`apt-get is not here, install by hand: ${missing.join(' ')}`)
   say(`installing Debian packages ${missing.join(' ')}`)

@@ -1,0 +1,88 @@
+// The root of the lab's machines: a Debian 12 as a bare host has it, with what margay's package depends on and without Node.
+// Made once by debootstrap and kept under .cache/ by the names of its packages; machines lay a layer of their own over it.
+// As a program it prints the root's folder, and on standard error what it does.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ensurePackages } from './setup.mjs'
+import { CACHE, ENV, fail, run, withLock } from './step.mjs'
+
+const SUITE = 'bookworm'
+const MIRROR = process.env.DEBIAN_MIRROR ?? 'http://deb.debian.org/debian'
+
+/** Beside Debian's `minbase`: an init system, what margay's package depends on or recommends, and what tests look with. */
+const PACKAGES = [
+  'dbus',
+  'etcd-server',
+  'iproute2',
+  'iputils-ping',
+  'netbase',
+  'nftables',
+  'procps',
+  'systemd',
+  'systemd-container',
+  'systemd-sysv',
+]
+
+/** What debootstrap needs on this machine; the keys are part of Debian's own images and of no other's. */
+const TOOLS = ['debian-archive-keyring', 'debootstrap']
+
+/** Names of the files in a root change what is in it too: count up when this file makes it differently. */
+const RECIPE = 1
+
+/** Gives the folder of the root, and makes it first where it is not there (60 to 90 s, 100 MB from Debian's mirror). */
+export async function debianRoot(say) {
+  const key = createHash('sha256')
+    .update(JSON.stringify([RECIPE, SUITE, PACKAGES]))
+    .digest('hex')
+    .slice(0, 12)
+  const root = join(CACHE, `debian-root-${key}`)
+  return withLock('debian-root', async () => {
+    if (existsSync(root)) return root
+    for (const old of readdirSync(CACHE).filter((name) => name.startsWith('debian-root-'))) {
+      rmSync(join(CACHE, old), { recursive: true, force: true })
+    }
+    await ensurePackages(TOOLS, say)
+    say(`making the root of the lab's machines, Debian 12 from ${MIRROR}`)
+    await makeRoot(root)
+    return root
+  })
+}
+
+/** In memory first: dpkg waits for the disk after each file. Then one copy and one rename, so that half a root is never used. */
+async function makeRoot(root) {
+  const draft = join(tmpdir(), `mgt-${process.pid}-root`)
+  mkdirSync(draft)
+  try {
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=2G', 'tmpfs', draft])
+    const options = ['--variant=minbase', `--include=${PACKAGES.join(',')}`]
+    await run('debootstrap', [...options, SUITE, draft, MIRROR], { env: { ...ENV, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' } })
+    // Debian leaves it off, and a machine without it has no network; the lab gives each machine a file for it.
+    await run('chroot', [draft, 'systemctl', 'enable', 'systemd-networkd.service', 'systemd-networkd-wait-online.service'])
+    strip(draft)
+    const half = `${root}.half`
+    rmSync(half, { recursive: true, force: true })
+    await run('cp', ['-a', draft, half])
+    renameSync(half, root)
+  } finally {
+    spawnSync('umount', ['--lazy', draft], { env: ENV })
+    rmSync(draft, { recursive: true, force: true })
+  }
+}
+
+/** What belongs to the machine that made it, and archives that nobody needs again. */
+function strip(root) {
+  for (const path of ['var/cache/apt', 'var/lib/apt/lists', 'etc/resolv.conf', 'etc/hostname', 'var/log/bootstrap.log']) {
+    rmSync(join(root, path), { recursive: true, force: true })
+  }
+  mkdirSync(join(root, 'var/cache/apt/archives/partial'), { recursive: true })
+  mkdirSync(join(root, 'var/lib/apt/lists/partial'), { recursive: true })
+  writeFileSync(join(root, 'etc/machine-id'), '')
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const root = await debianRoot((text) => process.stderr.write(`${text}\n`)).catch((error) => fail(error.message))
+  process.stdout.write(`${root}\n`)
+}
