@@ -56,6 +56,18 @@ const refused: readonly (readonly [string, string, readonly string[]])[] = [
     ],
   ],
   [
+    'wrong fields of a rule, and what does not fit together beside them',
+    'apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: p}\nspec:\n  doNotTrack: true\n  ingress:\n  - action: allow\n    protocol: ICMP\n    destination:\n      ports: [70000, {}]\n  - 1\n',
+    [
+      'spec.ingress[0].action (line 7, column 5): "allow" is not one of Allow, Deny, Log, Pass: did you mean "Allow"?',
+      'spec.ingress[0].destination.ports[0] (line 10, column 15): not a port (0 to 65535) or a range such as 8000:8100: "70000"',
+      'spec.ingress[0].destination.ports[1] (line 10, column 22): must be a number or a string, not {}',
+      'spec.ingress[1] (line 11, column 5): must be an object, not 1',
+      'spec.ingress[0].destination.ports (line 10, column 7): need protocol TCP, UDP or SCTP, not ICMP',
+      'spec.applyOnForward (line 4, column 1): must be true with doNotTrack',
+    ],
+  ],
+  [
     'global() in a selector',
     `${POOL}spec:\n  cidr: 10.0.0.0/8\n  nodeSelector: global()\n`,
     ['spec.nodeSelector (line 6, column 3): "global()" can\'t be used here: global() selects no resource by its labels'],
@@ -136,7 +148,7 @@ test('documents, lists and arrays are taken one by one, with places of their own
       ['Tier a', 2, 0],
       ['Tier b', 7, 0],
       ['Tier c', 11, 0],
-      ['Tier D', 12, 2],
+      ['Tier D', 12, 1],
     ],
   )
   assert.is(documents[0]?.resource?.metadata.name, 'a')

@@ -6,6 +6,7 @@ import { type AnyResource, findKind, kindInfo, RESOURCE_KINDS, type ResourceKind
 import { checkMetadata, metadataSchema } from './metadata.ts'
 import { API_VERSION } from './resource.ts'
 import { findUnknown, isObject, type JsonObject, type UnknownMember, withoutAbsent } from './shape.ts'
+import { soundParts } from './sound-parts.ts'
 import { workloadEndpointName } from './workload-endpoint-name.ts'
 import { type Place, readSource, type SourceDocument, showPlace } from './yaml-source.ts'
 
@@ -68,7 +69,17 @@ function parseOfKind(kind: ResourceKind, raw: JsonObject): Read {
   if (read.resource !== undefined) return { resource: read.resource, issues: checkResource(read.resource) }
   const metadata = metadataSchema.safeParse(withoutAbsent(metadataSchema, raw['metadata']))
   const others = metadata.success ? checkMetadata(metadata.data, kindInfo(kind).isNamespaced) : []
-  return { issues: [...others, ...read.issues] }
+  return { issues: [...others, ...read.issues, ...judgeParts(kind, raw, read.issues)] }
+}
+
+/** The rules between fields, for a document whose fields are not all right; what is told already is not told again. */
+function judgeParts(kind: ResourceKind, raw: JsonObject, told: readonly Issue[]): readonly Issue[] {
+  const { judgesParts, validate } = kindInfo(kind)
+  const schema = resourceSchema(kind)
+  const parts = soundParts(schema, { spec: {}, ...(withoutAbsent(schema, raw) as JsonObject) })
+  if (!judgesParts || !isObject(parts['metadata']) || typeof parts['metadata']['name'] !== 'string' || !isObject(parts['spec'])) return []
+  // Kinds that say so take holes where their types promise members.
+  return validate(parts as unknown as AnyResource).filter(({ path }) => !told.some((issue) => issue.path === path))
 }
 
 /** The document with the namespace and, for a workload endpoint, the name that it gets where it says none. */

@@ -1,5 +1,8 @@
 import * as z from 'zod'
+import type { Issue } from '../errors.ts'
+import { checkEndpointPorts, checkInterfaceName } from './endpoint-check.ts'
 import { type DeepReadonly, integerField, ipField, protocolField } from './fields.ts'
+import { checkName } from './metadata.ts'
 import type { Resource } from './resource.ts'
 import { enforced } from './tags.ts'
 
@@ -27,3 +30,17 @@ export type HostEndpointSpec = DeepReadonly<z.infer<typeof hostEndpointSpecSchem
 
 /** Makes a host's own traffic subject to policy. */
 export type HostEndpoint = Resource<'HostEndpoint', HostEndpointSpec>
+
+/** What is wrong with a HostEndpoint beyond the shape of its fields. */
+export function checkHostEndpoint({ spec }: HostEndpoint): readonly Issue[] {
+  const { node, interfaceName, expectedIPs, profiles } = spec
+  const issues: Issue[] = []
+  const add = (path: string, message: string | undefined) => message !== undefined && issues.push({ path, message })
+  add('spec.node', node === undefined ? 'is required (the name of the host)' : checkName(node))
+  if (interfaceName === undefined && !expectedIPs?.length) {
+    add('spec', 'needs interfaceName (the interface, or "*" for all) or expectedIPs (its addresses)')
+  }
+  if (interfaceName !== undefined && interfaceName !== '*') add('spec.interfaceName', checkInterfaceName(interfaceName))
+  for (const [index, profile] of (profiles ?? []).entries()) if (profile !== undefined) add(`spec.profiles[${index}]`, checkName(profile))
+  return [...issues, ...checkEndpointPorts(spec.ports)]
+}

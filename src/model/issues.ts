@@ -61,7 +61,8 @@ export function nearest(text: string, candidates: readonly string[]): string | u
     .map((name) => ({ name, distance: editDistance(lower, name.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance)
   const best = ranked[0]
-  return best && best.distance <= Math.max(1, Math.floor(Math.max(best.name.length, lower.length) / 3)) ? best.name : undefined
+  const longest = Math.max(best?.name.length ?? 0, lower.length)
+  return best && best.distance < longest && best.distance <= Math.max(1, Math.floor(longest / 3)) ? best.name : undefined
 }
 
 /** One line for a list of issues: each with its path. */

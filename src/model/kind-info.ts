@@ -16,6 +16,8 @@ export interface KindInfo<K extends ResourceKind = ResourceKind> {
   defaults(spec: ResourceTypes[K]['spec'], name: string): ResourceTypes[K]['spec']
   /** What is wrong with a resource beyond the shape of its fields. */
   validate(resource: ResourceTypes[K]): readonly Issue[]
+  /** That `validate` also judges what is left of a resource some of whose fields are wrong (soundParts). */
+  readonly judgesParts?: true
 }
 
 /** The facts of a group of kinds, by kind. */

@@ -1,7 +1,9 @@
 import * as z from 'zod'
+import type { Issue } from '../errors.ts'
 import { parseInterfaceAddress } from '../net/cidr.ts'
 import { checkedText, type DeepReadonly } from './fields.ts'
 import type { Resource } from './resource.ts'
+import { NAMESPACE_LABEL } from './scoped-selector.ts'
 import { enforced } from './tags.ts'
 
 /** The spec of both kinds of network sets. Its addresses and prefixes are kept as given; host bits mean nothing (parseCidrLoosely masks them). */
@@ -19,3 +21,9 @@ export type NetworkSet = Resource<'NetworkSet', NetworkSetSpec>
 
 /** Addresses that policies select by labels. */
 export type GlobalNetworkSet = Resource<'GlobalNetworkSet', NetworkSetSpec>
+
+/** What is wrong with a set beyond the shape of its fields: the label that tells the namespace is not its writer's. */
+export function checkNetworkSet({ metadata }: NetworkSet | GlobalNetworkSet): readonly Issue[] {
+  if (metadata.labels?.[NAMESPACE_LABEL] === undefined) return []
+  return [{ path: `metadata.labels.${NAMESPACE_LABEL}`, message: 'is set by margay: leave it out' }]
+}

@@ -1,44 +1,80 @@
 import type { Issue } from '../errors.ts'
 import { isDnsLabel, isSubdomain } from './metadata.ts'
-import type { GlobalNetworkPolicySpec } from './network-policy.ts'
+import type { GlobalNetworkPolicySpec, NetworkPolicySpec } from './network-policy.ts'
 import type { PolicySpec } from './policy.ts'
 import type { Metadata } from './resource.ts'
+import { checkRules, checkSelectorLength } from './rule-check.ts'
 
-/** What is wrong with the name of a policy without a namespace: one label, or two with a dot between. */
-export function checkGlobalPolicyName({ name }: Metadata): readonly Issue[] {
-  if (isLabels(name)) return []
-  return [{ path: 'metadata.name', message: `${JSON.stringify(name)} is not the name of a policy (${LABELS})` }]
+/** A policy of one of the kinds, as far as it is checked. */
+type Policy<Spec> = { readonly metadata: Metadata; readonly spec: Spec }
+
+/** What is wrong with a policy of a namespace beyond the shape of its fields. */
+export function checkNetworkPolicy({ metadata, spec }: Policy<NetworkPolicySpec>): readonly Issue[] {
+  return [...checkName(metadata.name, true), ...checkPolicySpec(spec, 'policy')]
 }
 
-/** What is wrong with the name of a namespace's policy: as without one, or what Kubernetes' policies are called. */
-export function checkPolicyName({ name }: Metadata): readonly Issue[] {
-  const translated = /^(?:knp|ossg)\.default\.(.+)$/.exec(name)?.[1]
-  if (isLabels(name) || (translated !== undefined && isSubdomain(name))) return []
-  return [{ path: 'metadata.name', message: `${JSON.stringify(name)} is not the name of a policy (${LABELS}, or knp.default.NAME)` }]
+/** What is wrong with a policy without a namespace beyond the shape of its fields. */
+export function checkGlobalNetworkPolicy({ metadata, spec }: Policy<GlobalNetworkPolicySpec>): readonly Issue[] {
+  return [
+    ...checkName(metadata.name, false),
+    ...checkPolicySpec(spec, 'global policy'),
+    ...checkSelectorLength(spec.namespaceSelector, 'spec.namespaceSelector'),
+    ...checkStage(spec),
+  ]
 }
 
-const LABELS = 'lower-case letters, digits and inner "-", with at most one "." between'
-
-function isLabels(name: string): boolean {
+/**
+ * A name is one label, or two with a dot between (older versions wrote `TIER.NAME`); what Kubernetes' policies become has a prefix of its own.
+ * A name that is none for any kind is checkMetadata's to tell.
+ */
+function checkName(name: string, isNamespaced: boolean): readonly Issue[] {
+  const translated = isNamespaced ? /^(?:knp|ossg)\.default\.(.+)$/.exec(name)?.[1] : undefined
   const labels = name.split('.')
-  return labels.length <= 2 && labels.every(isDnsLabel) && isSubdomain(name)
+  if (translated !== undefined || !isSubdomain(name) || (labels.length <= 2 && labels.every(isDnsLabel))) return []
+  const rule = `lower-case letters, digits and inner "-", at most one "."${isNamespaced ? ', or knp.default.NAME' : ''}`
+  return [{ path: 'metadata.name', message: `${JSON.stringify(name)} is not the name of a policy (${rule})` }]
 }
 
-/** What is wrong with the spec of a policy beyond the shape of its fields. */
-export function checkPolicySpec(spec: PolicySpec): readonly Issue[] {
-  const doubled = (spec.types ?? []).filter((type, index, all) => all.indexOf(type) !== index)
-  return doubled.map((type) => ({ path: 'spec.types', message: `${type} stands there more than once` }))
+function checkPolicySpec(spec: PolicySpec, kind: 'policy' | 'global policy'): readonly Issue[] {
+  return [
+    ...checkTierName(spec.tier),
+    ...checkRules(spec.ingress, 'spec.ingress', { direction: 'ingress', kind }),
+    ...checkRules(spec.egress, 'spec.egress', { direction: 'egress', kind }),
+    ...checkSelectorLength(spec.selector, 'spec.selector'),
+    ...doubledIn(spec.types, 'spec.types'),
+    ...checkSelectorLength(spec.serviceAccountSelector, 'spec.serviceAccountSelector'),
+    ...doubledIn(spec.performanceHints, 'spec.performanceHints'),
+    ...checkHints(spec.performanceHints),
+  ]
 }
 
-/** What is wrong with the members that only a policy without a namespace has. */
-export function checkGlobalPolicySpec(spec: GlobalNetworkPolicySpec): readonly Issue[] {
-  const issues = [...checkPolicySpec(spec)]
+function checkTierName(tier: string | undefined): readonly Issue[] {
+  if (tier === undefined || isDnsLabel(tier)) return []
+  return [
+    { path: 'spec.tier', message: `${JSON.stringify(tier)} is not a tier's name (lower-case letters, digits and inner "-", up to 63)` },
+  ]
+}
+
+function checkHints(hints: readonly string[] | undefined): readonly Issue[] {
+  return (hints ?? []).flatMap((hint, index) => {
+    if (hint === 'AssumeNeededOnEveryNode' || hint === undefined) return []
+    return [{ path: `spec.performanceHints[${index}]`, message: `${JSON.stringify(hint)} is not one of AssumeNeededOnEveryNode` }]
+  })
+}
+
+function doubledIn(list: readonly string[] | undefined, path: string): readonly Issue[] {
+  const doubled = new Set((list ?? []).filter((item, index, all) => item !== undefined && all.indexOf(item) !== index))
+  return [...doubled].map((item) => ({ path, message: `${item} stands there more than once` }))
+}
+
+/** The rules between the members that move a policy to another stage of a packet's way. */
+function checkStage(spec: GlobalNetworkPolicySpec): readonly Issue[] {
   const { preDNAT = false, doNotTrack = false, applyOnForward = false } = spec
-  if (preDNAT && doNotTrack) issues.push({ path: 'spec.preDNAT', message: 'preDNAT and doNotTrack exclude each other' })
+  const issues: Issue[] = []
+  if (preDNAT && doNotTrack) issues.push({ path: 'spec.preDNAT', message: "can't be true together with doNotTrack" })
   if (preDNAT && spec.egress?.length) issues.push({ path: 'spec.egress', message: 'a preDNAT policy has no egress rules' })
-  if (preDNAT && spec.types?.includes('Egress')) {
+  if (preDNAT && spec.types?.includes('Egress'))
     issues.push({ path: 'spec.types', message: 'a preDNAT policy governs Ingress only, not Egress' })
-  }
   if ((preDNAT || doNotTrack) && !applyOnForward) {
     issues.push({ path: 'spec.applyOnForward', message: `must be true with ${preDNAT ? 'preDNAT' : 'doNotTrack'}` })
   }

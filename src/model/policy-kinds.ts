@@ -1,12 +1,14 @@
-import { type HostEndpoint, hostEndpointSpecSchema } from './host-endpoint.ts'
+import { checkHostEndpoint, type HostEndpoint, hostEndpointSpecSchema } from './host-endpoint.ts'
 import { asGiven, GLOBAL_KIND, type KindInfos, NAMESPACED_KIND } from './kind-info.ts'
-import type { GlobalNetworkPolicy, NetworkPolicy } from './network-policy.ts'
-import { globalNetworkPolicySpecSchema, networkPolicySpecSchema } from './network-policy.ts'
-import { type GlobalNetworkSet, type NetworkSet, networkSetSpecSchema } from './network-set.ts'
+import { type GlobalNetworkPolicy, globalNetworkPolicySpecSchema, type NetworkPolicy, networkPolicySpecSchema } from './network-policy.ts'
+import { checkNetworkSet, type GlobalNetworkSet, type NetworkSet, networkSetSpecSchema } from './network-set.ts'
 import { defaultPolicySpec } from './policy.ts'
-import { checkGlobalPolicyName, checkGlobalPolicySpec, checkPolicyName, checkPolicySpec } from './policy-check.ts'
+import { checkGlobalNetworkPolicy, checkNetworkPolicy } from './policy-check.ts'
 import { checkProfile, type Profile, profileSpecSchema } from './profile.ts'
 import {
+  checkStagedGlobalNetworkPolicy,
+  checkStagedNetworkPolicy,
+  defaultStagedSpec,
   type StagedGlobalNetworkPolicy,
   type StagedNetworkPolicy,
   stagedGlobalNetworkPolicySpecSchema,
@@ -38,6 +40,7 @@ export const POLICY_KINDS: KindInfos<keyof PolicyTypes> = {
     specSchema: profileSpecSchema,
     defaults: asGiven,
     validate: checkProfile,
+    judgesParts: true,
   },
   GlobalNetworkPolicy: {
     ...GLOBAL_KIND,
@@ -46,7 +49,8 @@ export const POLICY_KINDS: KindInfos<keyof PolicyTypes> = {
     aliases: ['gnp', 'gnps'],
     specSchema: globalNetworkPolicySpecSchema,
     defaults: defaultPolicySpec,
-    validate: ({ metadata, spec }: GlobalNetworkPolicy) => [...checkGlobalPolicyName(metadata), ...checkGlobalPolicySpec(spec)],
+    validate: checkGlobalNetworkPolicy,
+    judgesParts: true,
   },
   NetworkPolicy: {
     ...NAMESPACED_KIND,
@@ -55,7 +59,8 @@ export const POLICY_KINDS: KindInfos<keyof PolicyTypes> = {
     aliases: ['policy', 'policies', 'np', 'nps', 'pol', 'pols'],
     specSchema: networkPolicySpecSchema,
     defaults: defaultPolicySpec,
-    validate: ({ metadata, spec }: NetworkPolicy) => [...checkPolicyName(metadata), ...checkPolicySpec(spec)],
+    validate: checkNetworkPolicy,
+    judgesParts: true,
   },
   StagedGlobalNetworkPolicy: {
     ...GLOBAL_KIND,
@@ -63,8 +68,9 @@ export const POLICY_KINDS: KindInfos<keyof PolicyTypes> = {
     plural: 'stagedglobalnetworkpolicies',
     aliases: ['sgnp', 'sgnps'],
     specSchema: stagedGlobalNetworkPolicySpecSchema,
-    defaults: defaultPolicySpec,
-    validate: ({ metadata, spec }: StagedGlobalNetworkPolicy) => [...checkGlobalPolicyName(metadata), ...checkGlobalPolicySpec(spec)],
+    defaults: defaultStagedSpec,
+    validate: checkStagedGlobalNetworkPolicy,
+    judgesParts: true,
   },
   StagedNetworkPolicy: {
     ...NAMESPACED_KIND,
@@ -72,8 +78,9 @@ export const POLICY_KINDS: KindInfos<keyof PolicyTypes> = {
     plural: 'stagednetworkpolicies',
     aliases: ['snp', 'snps', 'stagedpolicy', 'stagedpolicies', 'spol', 'spols'],
     specSchema: stagedNetworkPolicySpecSchema,
-    defaults: defaultPolicySpec,
-    validate: ({ metadata, spec }: StagedNetworkPolicy) => [...checkPolicyName(metadata), ...checkPolicySpec(spec)],
+    defaults: defaultStagedSpec,
+    validate: checkStagedNetworkPolicy,
+    judgesParts: true,
   },
   GlobalNetworkSet: {
     ...GLOBAL_KIND,
@@ -82,7 +89,8 @@ export const POLICY_KINDS: KindInfos<keyof PolicyTypes> = {
     aliases: ['gnetset', 'gnetsets'],
     specSchema: networkSetSpecSchema,
     defaults: asGiven,
-    validate: () => [],
+    validate: checkNetworkSet,
+    judgesParts: true,
   },
   NetworkSet: {
     ...NAMESPACED_KIND,
@@ -91,7 +99,8 @@ export const POLICY_KINDS: KindInfos<keyof PolicyTypes> = {
     aliases: ['netset', 'netsets'],
     specSchema: networkSetSpecSchema,
     defaults: asGiven,
-    validate: () => [],
+    validate: checkNetworkSet,
+    judgesParts: true,
   },
   HostEndpoint: {
     ...GLOBAL_KIND,
@@ -100,6 +109,7 @@ export const POLICY_KINDS: KindInfos<keyof PolicyTypes> = {
     aliases: ['hep', 'heps'],
     specSchema: hostEndpointSpecSchema,
     defaults: asGiven,
-    validate: () => [],
+    validate: checkHostEndpoint,
+    judgesParts: true,
   },
 }

@@ -3,15 +3,18 @@ import type { Issue } from '../errors.ts'
 import type { DeepReadonly } from './fields.ts'
 import { checkLabels } from './metadata.ts'
 import type { Resource } from './resource.ts'
-
-/** A policy rule, so far kept as it stands: only its action is read. */
-const rule = z.looseObject({ action: z.enum(['Allow', 'Deny', 'Log', 'Pass']) })
+import { ruleSchema } from './rule.ts'
+import { checkRules } from './rule-check.ts'
+import { enforced } from './tags.ts'
 
 /** The spec of a Profile: rules for endpoints that no policy selects, and labels that its endpoints inherit. */
 export const profileSpecSchema = z.object({
-  ingress: z.array(rule).max(1024).optional(),
-  egress: z.array(rule).max(1024).optional(),
-  labelsToApply: z.record(z.string(), z.string()).optional(),
+  ingress: z.array(ruleSchema).optional(),
+  egress: z.array(ruleSchema).optional(),
+  labelsToApply: enforced(
+    'Labels that the endpoints of the profile have, unless they have one of that name themselves.',
+    z.record(z.string(), z.string()),
+  ).optional(),
 })
 
 export type ProfileSpec = DeepReadonly<z.infer<typeof profileSpecSchema>>
@@ -24,7 +27,12 @@ export const DEFAULT_ALLOW_PROFILE = 'projectcalico-default-allow'
 
 /** What is wrong with a Profile beyond the shape of its fields. */
 export function checkProfile(profile: Profile): readonly Issue[] {
-  const issues = checkLabels(profile.spec.labelsToApply, 'spec.labelsToApply')
+  const { ingress, egress, labelsToApply } = profile.spec
+  const issues = [
+    ...checkRules(ingress, 'spec.ingress', { direction: 'ingress', kind: 'profile' }),
+    ...checkRules(egress, 'spec.egress', { direction: 'egress', kind: 'profile' }),
+    ...checkLabels(labelsToApply, 'spec.labelsToApply'),
+  ]
   if (profile.metadata.name !== DEFAULT_ALLOW_PROFILE) return issues
   return [...issues, { path: 'metadata.name', message: `${DEFAULT_ALLOW_PROFILE} is built in and can't be written` }]
 }

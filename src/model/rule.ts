@@ -104,7 +104,7 @@ export const ruleSchema = z.object({
     'What happens to a packet that matches: Allow and Deny end, Pass goes on to the next tier, Log logs and goes on to the next rule.',
     z.enum(['Allow', 'Deny', 'Log', 'Pass']),
   ),
-  ipVersion: enforced('Only packets of this IP version, 4 or 6.', z.union([z.literal(4), z.literal(6)])).optional(),
+  ipVersion: enforced('Only packets of this IP version, 4 or 6.', z.literal([4, 6])).optional(),
   protocol: enforced('TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite, or a number from 1 to 255.', protocolField).optional(),
   icmp: icmpSchema.optional(),
   notProtocol: enforced('Any protocol but this one.', protocolField).optional(),

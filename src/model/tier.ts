@@ -1,13 +1,17 @@
 import * as z from 'zod'
 import type { Issue } from '../errors.ts'
 import type { DeepReadonly } from './fields.ts'
-import { isDnsLabel } from './metadata.ts'
+import { isDnsLabel, isSubdomain } from './metadata.ts'
 import type { Resource } from './resource.ts'
+import { enforced } from './tags.ts'
 
-/** The spec of a Tier: where it stands among the tiers (absent: last), and what happens to what none of its policies decided. */
+/** The spec of a Tier: where it stands among the tiers, and what happens to what none of its policies decided. */
 export const tierSpecSchema = z.object({
-  order: z.number().optional(),
-  defaultAction: z.enum(['Deny', 'Pass']).optional(),
+  order: enforced('Where the tier stands, lowest first; absent is last. Equal orders go by name.', z.number()).optional(),
+  defaultAction: enforced(
+    'What happens to packets of an endpoint that has policies in this tier, of which none decided: Deny (the default), or Pass to the next tier.',
+    z.enum(['Deny', 'Pass']),
+  ).optional(),
 })
 
 export type TierSpec = DeepReadonly<z.infer<typeof tierSpecSchema>>
@@ -32,7 +36,8 @@ export function defaultTierSpec(spec: TierSpec, name: string): TierSpec {
 export function checkTier(tier: Tier): readonly Issue[] {
   const { name } = tier.metadata
   const issues: Issue[] = []
-  if (!isDnsLabel(name)) {
+  // What is no name for any kind is checkMetadata's to tell.
+  if (isSubdomain(name) && !isDnsLabel(name)) {
     issues.push({
       path: 'metadata.name',
       message: `${JSON.stringify(name)} is not a tier's name (lower-case letters, digits and inner "-", up to 63)`,

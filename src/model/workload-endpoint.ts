@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { describeError, type Issue } from '../errors.ts'
 import { ipOf, lengthOf } from '../net/cidr.ts'
 import { addressBits, familyOf } from '../net/ip.ts'
+import { checkEndpointPorts, checkInterfaceName } from './endpoint-check.ts'
 import {
   type DeepReadonly,
   integerField,
@@ -81,14 +82,9 @@ export function checkWorkloadEndpoint(endpoint: WorkloadEndpoint): readonly Issu
     ...checkInterface(spec.interfaceName),
     ...checkNetworks(spec),
     ...checkNats(spec),
-    ...checkPorts(spec),
+    ...checkEndpointPorts(spec.ports),
   ]
 }
-
-/** Name of an interface of the host: up to 15 characters, as the kernel has it. */
-const INTERFACE_NAME = /^[a-zA-Z0-9_.-]{1,15}$/
-/** A port's name (RFC 6335, section 5.1, in lower case). */
-const PORT_NAME = /^(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$/
 
 function checkIdentity(endpoint: WorkloadEndpoint): readonly Issue[] {
   try {
@@ -104,8 +100,8 @@ function checkIdentity(endpoint: WorkloadEndpoint): readonly Issue[] {
 function checkInterface(name: string | undefined): readonly Issue[] {
   const path = 'spec.interfaceName'
   if (name === undefined) return [{ path, message: 'is required (the name of the interface on the host)' }]
-  if (INTERFACE_NAME.test(name)) return []
-  return [{ path, message: `${JSON.stringify(name)} is not an interface (1 to 15 letters, digits, "_", "." and "-")` }]
+  const message = checkInterfaceName(name)
+  return message === undefined ? [] : [{ path, message }]
 }
 
 function checkNetworks(spec: WorkloadEndpointSpec): readonly Issue[] {
@@ -126,13 +122,5 @@ function checkNats(spec: WorkloadEndpointSpec): readonly Issue[] {
     }
     if (!own.has(internalIP)) issues.push({ path: `${path}.internalIP`, message: `${internalIP} is not in ipNetworks` })
     return issues
-  })
-}
-
-function checkPorts(spec: WorkloadEndpointSpec): readonly Issue[] {
-  return (spec.ports ?? []).flatMap(({ name }, index) => {
-    if (name === undefined || PORT_NAME.test(name)) return []
-    const rule = 'up to 15 lower-case letters, digits and inner "-", at least one letter'
-    return [{ path: `spec.ports[${index}].name`, message: `${JSON.stringify(name)} is not a port name (${rule})` }]
   })
 }
