@@ -1,14 +1,17 @@
 import type { Block } from '../model/ipam-block.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { collectGarbage, isEmpty, newBlock } from './block.ts'
-import { commitChanges, hostAffinity, type IpamContext, ownerOf, retryConflicts } from './context.ts'
+import { type Change, commitChanges, hostAffinity, type IpamContext, isFencedOff, ownerOf, retryConflicts } from './context.ts'
 import { affinities, blocks, type Stored } from './records.ts'
 
 /** What became of a wish to own a block. */
 export type Claim = 'claimed' | 'taken'
 
-/** What became of giving a block back: deleted, left to its addresses without an owner, kept for them, or not ours to give. */
-export type Release = 'deleted' | 'orphaned' | 'not-empty' | 'not-owner'
+/**
+ * What became of giving a block back: deleted, left to its addresses without an owner, kept for them, not the host's to give, or
+ * kept because a fence did not hold.
+ */
+export type Release = 'deleted' | 'orphaned' | 'not-empty' | 'not-owner' | 'fenced'
 
 const CONFIRMED = { state: 'confirmed', deleted: false } as const
 
@@ -67,10 +70,11 @@ export async function releaseAffinity(
   context: IpamContext,
   host: string,
   cidr: Cidr,
-  options: { readonly mustBeEmpty: boolean; readonly cooldownSeconds: number },
+  options: { readonly mustBeEmpty: boolean; readonly cooldownSeconds: number; readonly fences?: readonly Change[] },
   signal: AbortSignal,
 ): Promise<Release> {
   const { store } = context
+  const { fences = [] } = options
   let [affinity, block] = await Promise.all([affinities.read(store, [host, cidr], signal), blocks.read(store, [cidr], signal)])
   return retryConflicts(`release block ${cidr} of node ${JSON.stringify(host)}`, signal, async () => {
     const isOwner = block.value?.affinity === hostAffinity(host)
@@ -80,7 +84,9 @@ export async function releaseAffinity(
     if (isOwner && !isVacant && options.mustBeEmpty) return 'not-empty'
     const left = cleaned === undefined || isVacant ? undefined : disown(cleaned)
     const blockChange = isOwner ? blocks.change([cidr], block, left) : blocks.keep([cidr], block)
-    const result = await commitChanges(context, [affinities.change([host, cidr], affinity, undefined), blockChange], signal)
+    const changes = [affinities.change([host, cidr], affinity, undefined), blockChange, ...fences]
+    const result = await commitChanges(context, changes, signal)
+    if (isFencedOff(result, fences)) return 'fenced'
     if (result.isDone) return isOwner ? logRelease(context, host, cidr, isVacant ? 'deleted' : 'orphaned') : 'not-owner'
     affinity = affinities.current(result.current, [host, cidr])
     block = blocks.current(result.current, [cidr])

@@ -2,7 +2,7 @@ import type { Block } from '../model/ipam-block.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { type Family, familyOf, type Ip } from '../net/ip.ts'
 import { type BlockRelease, collectGarbage, type Holder, holderOf, isEmpty, type OrdinalRelease, releaseOrdinals } from './block.ts'
-import { type Change, commitChanges, type IpamContext, retryConflicts } from './context.ts'
+import { type Change, commitChanges, type IpamContext, isFencedOff, retryConflicts } from './context.ts'
 import { addToHandle, takeFromHandle } from './handle.ts'
 import { addressAt } from './ordinals.ts'
 import { blocks, handles } from './records.ts'
@@ -65,10 +65,14 @@ const MAX_HANDLES = 100
 export interface BlockReleaseRequest {
   readonly cooldownSeconds: number
   readonly wholeHandle?: string
+  readonly fences?: readonly Change[]
   select(block: Block): readonly OrdinalRelease[]
 }
 
-/** Takes addresses of one block back, and deletes the block where it then is empty and nobody's. Undefined: there is no such block. */
+/**
+ * Takes addresses of one block back, and deletes the block where it then is empty and nobody's.
+ * Undefined: there is no such block, or a fence does not hold.
+ */
 export async function releaseInBlock(
   context: IpamContext,
   cidr: Cidr,
@@ -76,6 +80,7 @@ export async function releaseInBlock(
   signal: AbortSignal,
 ): Promise<BlockRelease | undefined> {
   let block = await blocks.read(context.store, [cidr], signal)
+  const { fences = [] } = request
   const outcome = await retryConflicts(`release addresses of block ${cidr}`, signal, async () => {
     const release = block.value && releaseOrdinals(block.value, request.select(block.value), context.now(), request.cooldownSeconds)
     const handleChanges = await countDown(context, cidr, release?.countByHandle ?? new Map(), request.wholeHandle, signal)
@@ -83,8 +88,9 @@ export async function releaseInBlock(
     const left = release && collectGarbage(release.block, context.now(), request.cooldownSeconds)
     const isSpent = left !== undefined && isEmpty(left) && left.affinity === undefined
     const blockChange = left === undefined ? blocks.keep([cidr], block) : blocks.change([cidr], block, isSpent ? undefined : left)
-    const result = await commitChanges(context, [blockChange, ...handleChanges], signal)
+    const result = await commitChanges(context, [blockChange, ...handleChanges, ...fences], signal)
     if (result.isDone) return { release }
+    if (isFencedOff(result, fences)) return { release: undefined }
     block = blocks.current(result.current, [cidr])
     return undefined
   })

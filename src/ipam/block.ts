@@ -236,7 +236,8 @@ function compactAttributes(block: Block): Block {
 function refuse(block: Block, request: OrdinalRelease, holder: BlockAttribute): ReleaseRefusal | undefined {
   const { ordinal, handleId, sequenceNumber } = request
   if (handleId !== undefined && holder.handleId !== handleId) return { ordinal, reason: 'handle' }
-  const isOther = sequenceNumber !== undefined && block.sequenceNumberForAllocation.get(ordinal) !== sequenceNumber
+  // Old writers gave out addresses without a number; Calico takes that as 0.
+  const isOther = sequenceNumber !== undefined && (block.sequenceNumberForAllocation.get(ordinal) ?? 0n) !== sequenceNumber
   return isOther ? { ordinal, reason: 'sequence' } : undefined
 }
 

@@ -47,6 +47,16 @@ export async function commitChanges(context: IpamContext, changes: readonly Chan
   return result
 }
 
+/** A condition that a key is at this revision (0: absent), beside what a write is about: whoever no longer leads writes nothing. */
+export function fence(key: string, revision: number): Change {
+  return { key, revision, value: 'keep' }
+}
+
+/** Whether it was a fence that a commit failed by. */
+export function isFencedOff({ isDone, current }: CommitResult, fences: readonly Change[]): boolean {
+  return !isDone && fences.some(({ key, revision }) => (current.get(key)?.modRevision ?? 0) !== revision)
+}
+
 /**
  * Tries until the attempt gives something else than undefined, with a growing, random pause between.
  *

@@ -10,11 +10,12 @@ import type { IpamHandle } from '../model/ipam-handle.ts'
 import { decodeAffinity, decodeHandle, encodeIpamConfig } from '../model/ipam-record-codec.ts'
 import { BLOCKS_PREFIX, blockKey, HANDLES_PREFIX, IPAM_CONFIG_KEY, IPAM_PREFIX, parseAffinityKey, resourceKey } from '../model/keys.ts'
 import { API_VERSION } from '../model/resource.ts'
-import { type Cidr, cidrsOverlap, parseCidr } from '../net/cidr.ts'
+import { workloadEndpointName } from '../model/workload-endpoint-name.ts'
+import { type Cidr, cidrsOverlap, parseCidr, parseInterfaceAddress } from '../net/cidr.ts'
 import { MemoryStore } from '../store/memory.ts'
 import type { Entry, Store } from '../store/store.ts'
 import { checkBlock, holderOf } from './block.ts'
-import { ownerOf } from './context.ts'
+import { type IpamContext, ownerOf } from './context.ts'
 import { createIpam } from './ipam.ts'
 
 /** A signal that is never aborted. */
@@ -44,6 +45,17 @@ export async function putNode(store: Store, name: string, labels: Readonly<Recor
   )
 }
 
+/** Writes the endpoint of a workload that margay attached, with these addresses. */
+export async function putEndpoint(store: Store, node: string, workload: string, ips: readonly string[]): Promise<void> {
+  const name = workloadEndpointName({ node, orchestrator: 'margay', workload, endpoint: 'eth0' })
+  const spec = {
+    ...{ orchestrator: 'margay', workload, node, endpoint: 'eth0', interfaceName: 'mgy0' },
+    ipNetworks: ips.map((ip) => parseInterfaceAddress(ip)),
+  }
+  const endpoint = { apiVersion: API_VERSION, kind: 'WorkloadEndpoint', metadata: { name, namespace: 'default' }, spec } as const
+  await putValue(store, resourceKey('WorkloadEndpoint', name, 'default'), encodeResource(endpoint))
+}
+
 /** Writes what allocation obeys. */
 export async function putConfig(store: Store, config: Partial<IpamConfig>): Promise<void> {
   await putValue(store, IPAM_CONFIG_KEY, encodeIpamConfig({ ...DEFAULT_IPAM_CONFIG, ...config }))
@@ -51,6 +63,11 @@ export async function putConfig(store: Store, config: Partial<IpamConfig>): Prom
 
 /** Pools by name: a prefix, or that and what else the spec has. */
 export type Pools = Readonly<Record<string, string | readonly [cidr: string, spec: Partial<IPPoolSpec>]>>
+
+/** What the steps of address management work with on a host, for those that are tried one by one. */
+export function aContext(store: Store, node: string, now: () => Date): IpamContext {
+  return { store, node, log: silentLogger, now, counters: { commits: 0, conflicts: 0 }, lastBlock: new Map() }
+}
 
 /** A store with these pools and hosts h1 to h3, and address management for each host. Its clock can be moved. */
 export async function aNetwork(pools: Pools) {

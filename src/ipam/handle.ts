@@ -3,7 +3,12 @@ import type { Cidr } from '../net/cidr.ts'
 
 /** The handle of a workload: the way to all its addresses. */
 export function workloadHandle(namespace: string, name: string): string {
-  return `margay.${namespace}.${name}`
+  return `${OWN_HANDLE}${namespace}.${name}`
+}
+
+/** Whether it was margay that made the handle, for a workload. */
+export function isOwnHandle(handleId: string): boolean {
+  return handleId.startsWith(OWN_HANDLE)
 }
 
 /** The handle that holds `count` more addresses of a block. */
@@ -24,3 +29,5 @@ export function takeFromHandle(handle: IpamHandle, block: Cidr, count?: number):
   else blocks.delete(block)
   return blocks.size === 0 ? undefined : { ...handle, blocks }
 }
+
+const OWN_HANDLE = 'margay.'

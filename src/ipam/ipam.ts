@@ -6,10 +6,14 @@ import { autoAssign } from './assign.ts'
 import { type AssignIpRequest, assignIp } from './assign-ip.ts'
 import type { Holder } from './block.ts'
 import type { Assignment } from './block-writes.ts'
-import type { IpamContext, IpamCounters } from './context.ts'
+import { type CheckResult, checkIpam } from './check.ts'
+import type { Change, IpamContext, IpamCounters } from './context.ts'
+import type { CheckedAllocation, Repair } from './findings.ts'
 import { type AddressUse, type Held, heldBy, lookUp } from './queries.ts'
+import { readIpamSurvey } from './read-survey.ts'
 import { type ReleaseOutcome, type ReleaseRequest, releaseByHandle, releaseHolder, releaseIps } from './release.ts'
 import { type BlockReleases, releaseHostAffinities, releasePoolAffinities, removeHost } from './release-blocks.ts'
+import { type RepairOutcome, repairAll } from './repair.ts'
 import type { AssignRequest } from './run.ts'
 import { Serial } from './serial.ts'
 import { ensureTunnelAddress, releaseTunnelAddress } from './tunnel-address.ts'
@@ -43,6 +47,10 @@ export interface Ipam {
   /** Tunnel addresses and blocks of a host that is deleted. */
   removeHost(host: string, signal: AbortSignal): Promise<BlockReleases>
   usage(signal: AbortSignal): Promise<Usage>
+  /** Compares who uses addresses with what is allocated. Reads everything, so it is nothing to do often. */
+  check(signal: AbortSignal, onAllocation?: (allocation: CheckedAllocation) => void): Promise<CheckResult>
+  /** Gives back what a check found, where it still is as it was found and each fence holds. */
+  repair(repairs: readonly Repair[], fences: readonly Change[], signal: AbortSignal): Promise<RepairOutcome>
   readonly counters: Readonly<IpamCounters>
 }
 
@@ -74,6 +82,8 @@ export function createIpam(options: {
     releasePoolAffinities: inTurn(releasePoolAffinities),
     removeHost: inTurn(removeHost),
     usage: (signal) => readUsage(context, signal),
+    check: async (signal, onAllocation) => checkIpam(await readIpamSurvey(context, signal), onAllocation),
+    repair: inTurn(repairAll),
     counters: context.counters,
   }
 }

@@ -19,6 +19,12 @@ export function tunnelHandles(node: string): readonly string[] {
   return TUNNEL_HANDLES.map((prefix) => `${prefix}${node}`)
 }
 
+/** The host of a tunnel address' handle, or undefined for another handle. */
+export function tunnelNodeOf(handleId: string): string | undefined {
+  const prefix = TUNNEL_HANDLES.find((head) => handleId.startsWith(head))
+  return prefix === undefined ? undefined : handleId.slice(prefix.length)
+}
+
 /**
  * The address of this host's VXLAN device in a family: the one it has, if that is good, else another one. Undefined, and what it
  * had is released, where no pool with VXLAN serves this host. The caller writes the answer to the Node; if it is killed before,
