@@ -36,6 +36,8 @@ export const OTHER_NETWORKS: readonly string[] = 'docker br- podman cni virbr vn
   .split(' ')
   .map((prefix) => `${prefix}*`)
 
+const RECEIVED_CHAIN = 'tunnel-received'
+const SENT_CHAIN = 'tunnel-sent'
 const UDP = 17
 const RAW_PRIORITY = -300
 const FILTER_PRIORITY = 0
@@ -50,12 +52,7 @@ export function planFrame(input: FrameInput): readonly NftObject[] {
   return [
     ...hostSets(input.hosts),
     ...external,
-    baseChain('raw-prerouting', 'prerouting', RAW_PRIORITY, [
-      ...workloadRules(input),
-      ...untrackedRules('saddr', senders, input),
-      ...strangerRules(input),
-    ]),
-    baseChain('raw-output', 'output', RAW_PRIORITY, untrackedRules('daddr', senders, input)),
+    ...tunnelChains(senders, input),
     baseChain('filter-input', 'input', FILTER_PRIORITY, []),
     baseChain('filter-forward', 'forward', FILTER_PRIORITY, forwardRules(input)),
   ]
@@ -80,35 +77,35 @@ function externalSets(externalHosts: readonly string[]): readonly NftSet[] {
 }
 
 /**
- * Tracking would double the cost of a tunnel packet and fill the table with one entry a pair of hosts and source port. Only between
- * hosts that we know: for others port 4789 may be any port, and translated answers must find their way back.
+ * What judges tunnel packets, in the first chain that sees them: before anything that accepts what is established, so that an address
+ * that is taken out of the set is shut out at once. In chains of their own, because each rule more of a base chain is paid for each
+ * packet of a workload. Only between hosts that we know nothing is tracked, which would double the cost of a packet: for others port 4789
+ * may be any port, and translated answers must find their way back.
  */
-function untrackedRules(on: 'saddr' | 'daddr', senders: readonly Senders[], { vxlan }: FrameInput): readonly NftRule[] {
-  if (!vxlan) return []
-  return senders.map(({ name, family }) => ({
-    matches: [...toVxlan(vxlan.port), { on, set: name, family }],
-    verdict: { do: 'notrack' },
-  }))
-}
-
-/**
- * What known hosts sent has left the chain before. In the first chain that sees a packet, because each rule more is paid for each packet
- * of a tunnel; and before anything that accepts what is established: an address that is taken out of the set is shut out at once.
- */
-function strangerRules({ vxlan }: FrameInput): readonly NftRule[] {
-  if (!vxlan) return []
-  const matches: readonly NftMatch[] = [...toVxlan(vxlan.port), { on: 'daddr-type', value: 'local' }]
-  return [{ matches, verdict: { do: 'drop' }, isCounted: true }]
+function tunnelChains(senders: readonly Senders[], { vxlan, workloadInterfaces }: FrameInput): readonly NftChain[] {
+  const base = (rules: { readonly in: readonly NftRule[]; readonly out: readonly NftRule[] }): readonly NftChain[] => [
+    baseChain('raw-prerouting', 'prerouting', RAW_PRIORITY, rules.in),
+    baseChain('raw-output', 'output', RAW_PRIORITY, rules.out),
+  ]
+  if (!vxlan) return base({ in: [], out: [] })
+  const untracked = (on: 'saddr' | 'daddr'): readonly NftRule[] =>
+    senders.map(({ name, family }) => ({ matches: [{ on, set: name, family }], verdict: { do: 'notrack' } }))
+  const received = [
+    ...(vxlan.isAllowedFromWorkloads ? [] : workloadInterfaces.map(dropWorkload)),
+    ...untracked('saddr'),
+    { matches: [{ on: 'daddr-type', value: 'local' }], verdict: { do: 'drop' }, isCounted: true } as const,
+  ]
+  const toChain = (chain: string): readonly NftRule[] => [{ matches: toVxlan(vxlan.port), verdict: { do: 'goto', chain } }]
+  return [
+    { kind: 'chain', name: RECEIVED_CHAIN, rules: received },
+    { kind: 'chain', name: SENT_CHAIN, rules: untracked('daddr') },
+    ...base({ in: toChain(RECEIVED_CHAIN), out: toChain(SENT_CHAIN) }),
+  ]
 }
 
 /** A workload that could send tunnel packets would be in every other workload's network behind all policy, whatever address it gives. */
-function workloadRules({ vxlan, workloadInterfaces }: FrameInput): readonly NftRule[] {
-  if (!vxlan || vxlan.isAllowedFromWorkloads) return []
-  return workloadInterfaces.map((value) => ({
-    matches: [{ on: 'iifname', value }, ...toVxlan(vxlan.port)],
-    verdict: { do: 'drop' },
-    isCounted: true,
-  }))
+function dropWorkload(value: string): NftRule {
+  return { matches: [{ on: 'iifname', value }], verdict: { do: 'drop' }, isCounted: true }
 }
 
 function forwardRules({ forwardOnlyOurs, workloadInterfaces, tunnelInterfaces, otherInterfaces }: FrameInput): readonly NftRule[] {
