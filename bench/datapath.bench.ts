@@ -23,16 +23,17 @@ export async function main(args: readonly string[]): Promise<number> {
   try {
     paths.push(await handMade('plain', await buildTopology({ hosts: [0, 0] })))
     paths.push(await margayPath('direct'))
+    paths.push(await handMade('bare-tunnel', await buildTopology({ hosts: [0, 0] })))
     paths.push(await handMade('hand-made', await buildTopology({ hosts: [0, 0] })))
     paths.push(await margayPath('vxlan'))
-    const samples = await measure(paths, rounds)
+    const samples = await measure(paths, rounds, options.isQuick ? 100 : 300)
     return report(await resultOf(paths, samples), options)
   } finally {
     for (const path of paths) await path.close()
   }
 }
 
-async function measure(paths: readonly Path[], rounds: number): Promise<Map<string, Samples>> {
+async function measure(paths: readonly Path[], rounds: number, echoes: number): Promise<Map<string, Samples>> {
   const samples = new Map(paths.map(({ name }) => [name, { gbits: [], rttUs: [] } as Samples]))
   // Once without counting: the first connection pays for neighbour discovery and cold caches.
   for (const path of paths) await measureTcp(path)
@@ -40,7 +41,7 @@ async function measure(paths: readonly Path[], rounds: number): Promise<Map<stri
     // There and back again: what is compared stands side by side, and neither always follows the other.
     for (const path of round % 2 === 0 ? paths : paths.toReversed()) {
       samples.get(path.name)?.gbits.push(await measureTcp(path))
-      samples.get(path.name)?.rttUs.push(await measureRtt(path))
+      samples.get(path.name)?.rttUs.push(await measureRtt(path, echoes))
     }
     say(
       `round ${round + 1} of ${rounds}: ${paths.map(({ name }) => `${name} ${samples.get(name)?.gbits.at(-1)?.toFixed(2)} Gbit/s`).join(', ')}`,
@@ -56,9 +57,9 @@ async function measureTcp(path: Path): Promise<number> {
   return end.sum_received.bits_per_second / 1e9
 }
 
-/** The median of 300 echo requests, 1 ms apart, in microseconds. */
-async function measureRtt(path: Path): Promise<number> {
-  const text = await run(path.from, ['ping', '-n', '-i', '0.001', '-c', '300', path.address])
+/** The median of these echo requests, 1 ms apart, in microseconds. */
+async function measureRtt(path: Path, echoes: number): Promise<number> {
+  const text = await run(path.from, ['ping', '-n', '-i', '0.001', '-c', String(echoes), path.address])
   return median([...text.matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]) * 1000))
 }
 
@@ -66,6 +67,7 @@ async function resultOf(paths: readonly Path[], samples: ReadonlyMap<string, Sam
   const of = (name: string) => samples.get(name) ?? { gbits: [], rttUs: [] }
   const pairs = [
     ['vxlan', 'hand-made'],
+    ['vxlan', 'bare-tunnel'],
     ['vxlan', 'plain'],
     ['direct', 'plain'],
   ] as const

@@ -46,8 +46,11 @@ export async function margayPath(mode: 'vxlan' | 'direct'): Promise<Path> {
   }
 }
 
-/** The same made by hand with ip(8): routes on the wire (`plain`), or through a VXLAN tunnel with static entries (`hand-made`). */
-export async function handMade(name: 'plain' | 'hand-made', topology: Topology): Promise<Path> {
+/**
+ * The same made by hand with ip(8): routes on the wire (`plain`); a VXLAN tunnel with static entries and nothing else (`bare-tunnel`);
+ * or the tunnel and the masquerading by which its workloads reach the outside (`hand-made`), which margay's default pools have too.
+ */
+export async function handMade(name: 'plain' | 'bare-tunnel' | 'hand-made', topology: Topology): Promise<Path> {
   try {
     const [near, far] = topology.hosts
     if (near === undefined || far === undefined) throw new Error('a path needs two hosts')
@@ -60,6 +63,7 @@ export async function handMade(name: 'plain' | 'hand-made', topology: Topology):
     const workloads = [await addEnd(topology, 'w1', first, mtu), await addEnd(topology, 'w2', second, mtu)] as const
     if (name === 'plain') await Promise.all([routePlain(first, second), routePlain(second, first)])
     else await Promise.all([routeTunnel(first, second), routeTunnel(second, first)])
+    if (name === 'hand-made') await Promise.all(topology.hosts.map(masquerade))
     await until({ what: `${name} to carry` }, async () => ((await isReachable(workloads[0], second.ip)) ? true : undefined))
     const receiver = await startReceiver(workloads[1])
     return {
@@ -122,6 +126,12 @@ async function routeTunnel(here: End, there: End): Promise<void> {
     `route add ${there.ip}/32 via ${there.tunnelIp} dev vx0 onlink`,
   ])
   await run(here.host, ['bridge', 'fdb', 'append', there.mac, 'dev', 'vx0', 'dst', there.host.ipv4, 'self', 'permanent'])
+}
+
+async function masquerade(host: LabHost): Promise<void> {
+  const rule = 'ip saddr 10.66.0.0/16 ip daddr != 10.66.0.0/16 masquerade'
+  const lines = ['table ip by-hand {', 'chain postrouting {', 'type nat hook postrouting priority srcnat', rule, '}', '}', '']
+  await run(host, ['nft', '-f', '-'], { input: lines.join('\n') })
 }
 
 async function startReceiver(place: Place): Promise<ChildProcess> {
