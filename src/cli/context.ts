@@ -6,8 +6,12 @@ import type { Store } from '../store/store.ts'
 /** 0 done, 1 failed, 2 wrong usage, 3 done in part. */
 export type ExitCode = 0 | 1 | 2 | 3
 
+/** The names under which the command line can be called; as `calicoctl` it takes and says what that does, and ends with 0 or 1. */
+export type Program = 'margay' | 'calicoctl'
+
 /** All that a command may touch of the world, so that tests can give it another one. */
 export interface Context {
+  readonly program: Program
   /** Writes to standard output, as it is. */
   out(text: string): void
   /** Writes to standard error, as it is. */

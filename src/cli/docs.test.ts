@@ -37,7 +37,7 @@ test('docs/cli.md names every flag of its commands', () => {
     ['--output', '`-o`'],
     ['--namespace', '`-n'],
     ['--all-namespaces', '`-A`'],
-    ['--file', '`-f`'],
+    ['--filename', '`-f`'],
     ['--recursive', '`-R`'],
   ])
   const missing = [...flags].filter((flag) => !page.includes(byShort.get(flag) ?? flag))

@@ -13,6 +13,17 @@ export interface GivenResource {
   readonly place: string
 }
 
+/** How files with documents are read. */
+export interface DocumentOptions {
+  /** Of namespaced resources that name none; of all of them, if it was given. */
+  readonly namespace: string | undefined
+  readonly isRecursive: boolean
+  /** Whether files without resources are passed over. */
+  readonly isEmptyFine: boolean
+  /** The command, for what is said of it. */
+  readonly verb: string
+}
+
 /**
  * Reads all documents that `-f` names. Nothing is written when one of them is wrong: a typing error in the last document must not
  * leave the others half applied.
@@ -21,27 +32,41 @@ export interface GivenResource {
  */
 export async function readDocuments(
   names: readonly string[],
-  options: { readonly namespace: string; readonly isRecursive: boolean },
+  options: DocumentOptions,
   context: Context,
 ): Promise<readonly GivenResource[]> {
   if (names.length === 0) throw new UsageError('give -f FILE, -f FOLDER or -f -')
   const faults: string[] = []
   const given: GivenResource[] = []
-  for (const source of await readSources(names, options.isRecursive, context)) {
+  for (const source of await readSources(names, options, context)) {
     const file = source.file === '-' ? 'standard input' : source.file
-    const documents = tryParse(source, file, options.namespace, faults)
+    const documents = tryParse(source, file, options.namespace ?? 'default', faults)
     for (const document of documents) {
-      for (const warning of document.warnings) context.err(`margay: warning: ${file}: ${document.title}: ${describeIssue(warning)}\n`)
+      for (const warning of document.warnings)
+        context.err(`${context.program}: warning: ${file}: ${document.title}: ${describeIssue(warning)}\n`)
       if (document.resource !== undefined) given.push({ resource: document.resource, place: `${file} (${showPlace(document.place)})` })
     }
+    faults.push(...documents.flatMap((document) => namespaceFault(document, file, options.namespace)))
     const wrong = documents.filter((document) => document.issues.length > 0)
     if (wrong.length > 0) faults.push(documentsError(file, wrong).message)
   }
-  if (faults.length > 0) throw new ValidationError(`nothing was written, because of errors in documents:\n${indent(faults)}`)
-  if (given.length === 0)
+  if (faults.length > 0)
+    throw new ValidationError(`${SAID[options.verb] ?? 'nothing was written'}, because of errors in documents:\n${indent(faults)}`)
+  if (given.length === 0 && !options.isEmptyFine)
     throw new ValidationError(`no resources in ${names.map((name) => (name === '-' ? 'standard input' : name)).join(', ')}`)
   return given
 }
+
+/** Two namespaces for one resource: one of them is a mistake. */
+function namespaceFault({ resource, place, title }: ParsedDocument, file: string, asked: string | undefined): readonly string[] {
+  const { namespace } = resource?.metadata ?? {}
+  if (asked === undefined || namespace === undefined || namespace === asked) return []
+  const said = `metadata.namespace is ${JSON.stringify(namespace)}, -n says ${JSON.stringify(asked)}: give one of them`
+  return [`${file}: ${title}: ${said} (${showPlace(place)})`]
+}
+
+/** What did not happen, by the command; for the others nothing was written. */
+const SAID: Readonly<Record<string, string>> = { validate: 'not valid', get: 'nothing was read', delete: 'nothing was deleted' }
 
 /** A text that is no YAML at all is a fault like others: the other files are still looked at. */
 function tryParse(source: SourceText, file: string, namespace: string, faults: string[]): readonly ParsedDocument[] {
@@ -50,7 +75,7 @@ function tryParse(source: SourceText, file: string, namespace: string, faults: s
   } catch (error) {
     if (!(error instanceof ValidationError)) throw error
     faults.push(
-      `${file}: ${renderError(error)
+      `${file}: ${renderError('margay', error)
         .replace(/^margay: /, '')
         .trimEnd()}`,
     )

@@ -13,25 +13,39 @@ export interface SourceText {
 /** A file larger than this is not read. Bytes. */
 const MOST_BYTES = 32 << 20
 
+/** How folders are read, and for which command. */
+export interface FileOptions {
+  readonly isRecursive: boolean
+  /** Whether a folder without documents is passed over. */
+  readonly isEmptyFine: boolean
+  readonly verb: string
+}
+
 /**
- * Reads what `-f` names, in order: files, folders (their `.yaml .yml .json` files by name, with `isRecursive` also those below), `-`.
+ * Reads what `-f` names, in order: files, folders (their `.yaml .yml .json` files by name, recursively also those below), `-`.
  *
  * @throws {MargayError} naming what cannot be read, or a folder without documents
  */
-export async function readSources(names: readonly string[], isRecursive: boolean, context: Context): Promise<readonly SourceText[]> {
+export async function readSources(names: readonly string[], options: FileOptions, context: Context): Promise<readonly SourceText[]> {
   if (names.filter((name) => name === '-').length > 1) throw new UsageError('-f - is given twice, standard input can be read once')
   const sources: SourceText[] = []
   for (const name of names) {
     if (name === '-') sources.push({ file: '-', text: await context.stdin() })
-    else sources.push(...filesOf(name, isRecursive).map((file) => ({ file, text: readText(file) })))
+    else sources.push(...filesOf(name, options, context).map((file) => ({ file, text: readText(file) })))
   }
   return sources
 }
 
-function filesOf(name: string, isRecursive: boolean): readonly string[] {
+function filesOf(name: string, { isRecursive, isEmptyFine, verb }: FileOptions, { program }: Context): readonly string[] {
+  if (/^(https?|ftp):\/\//i.test(name)) {
+    throw new MargayError(
+      'file',
+      `${JSON.stringify(name)} is a URL, which is not fetched: look at it, then curl -fsSL ${quoteWord(name)} | ${program} ${verb} -f -`,
+    )
+  }
   if (!statOf(name).isDirectory()) return [name]
   const found = walk(name, isRecursive)
-  if (found.length > 0) return found
+  if (found.length > 0 || isEmptyFine) return found
   const hint = isRecursive ? '' : '; -R also looks into the folders below'
   throw new MargayError('file', `the folder ${JSON.stringify(name)} has no .yaml, .yml or .json file${hint}`)
 }
@@ -69,4 +83,9 @@ function unreadable(file: string, cause: unknown): MargayError {
   const why =
     code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'cannot be read by this user' : `cannot be read: ${describeError(cause)}`
   return new MargayError('file', `${JSON.stringify(file)} ${why}`)
+}
+
+/** As one word of a shell. */
+function quoteWord(text: string): string {
+  return /^[\w:/.,@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }

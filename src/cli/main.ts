@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { text } from 'node:stream/consumers'
+import { programOf } from './calicoctl.ts'
 import { runCli } from './program.ts'
 
 const interrupted = new AbortController()
@@ -9,6 +10,8 @@ process.once('SIGTERM', () => interrupted.abort(new Error('terminated')))
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
 
 const code = await runCli(process.argv.slice(2), {
+  // A launcher that is a shell script knows what it was called, and Node does not.
+  program: programOf(process.env['MARGAY_CLI_NAME'] ?? process.argv[1]),
   out: (written) => void process.stdout.write(written),
   err: (written) => void process.stderr.write(written),
   stdin: () => text(process.stdin),

@@ -8,6 +8,7 @@ export function makeManPages(version: string): readonly ManPage[] {
     throw new MargayError('usage', 'the manual runs no command')
   }
   const context = {
+    program: 'margay' as const,
     ...{ out: refuse, err: refuse, stdin: refuse, now: refuse, openStore: refuse },
     ...{ env: {}, hostname: 'localhost', version, signal: new AbortController().signal },
   }

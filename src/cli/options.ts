@@ -12,6 +12,7 @@ import {
   SETTINGS,
   type Setting,
 } from '../config.ts'
+import { CALICOCTL_CONFIG, type CalicoAccess, isCalicoConfig, parseCalicoConfig, readCalicoConfig, readCalicoEnv } from './calico-access.ts'
 import { type Context, UsageError } from './context.ts'
 
 /** The keys by which a client reaches etcd. */
@@ -48,7 +49,8 @@ export function addApiOptions(command: Command): Command {
 
 function addKeyOptions(command: Command, settings: readonly Setting[]): Command {
   const group = 'Configuration (these win over the environment, which wins over the file):'
-  command.addOption(new Option('--config <file>', `configuration file; else $${CONFIG_ENV}, else ${DEFAULT_CONFIG_FILE}`).helpGroup(group))
+  const where = `configuration file; else $${CONFIG_ENV}, else ${DEFAULT_CONFIG_FILE}`
+  command.addOption(new Option('-c, --config <file>', where).helpGroup(group))
   for (const setting of settings) {
     const { flag, doc } = setting
     const shown = isSwitch(setting) ? `${flag} [true|false]` : `${flag} <value>`
@@ -70,21 +72,59 @@ export function socketFor(command: Command, context: Context): string {
   return readSetting('api.socket', { ...sourcesOf(command, context), wrong: [] })
 }
 
-/** The configuration by which etcd is reached. */
-export function storeConfigFor(command: Command, context: Context): Config {
+/** The configuration by which etcd is reached, and the content of files that it names and that are still to be written. */
+export interface StoreAccess {
+  readonly config: Config
+  /** By the key below `etcd`. */
+  readonly secrets: Readonly<Record<string, string>>
+}
+
+/**
+ * How etcd is reached: as our configuration says, or as Calico's does where that was named, or where we were called as `calicoctl`
+ * and its environment or (when we have no configuration) its file is there.
+ */
+export function storeAccessFor(command: Command, context: Context): StoreAccess {
+  const calico = calicoAccessFor(command, context)
   // The node's name is not needed, and a machine that is no host may have a name that cannot be one.
-  return load({ ...sourcesOf(command, context), hostname: 'client' }).config
+  const hostname = 'client'
+  if (calico === undefined) return { config: load({ ...sourcesOf(command, context), hostname }).config, secrets: {} }
+  const { endpoints, ...keys } = calico.keys
+  const etcd = { ...keys, ...(endpoints === undefined ? {} : { endpoints: endpoints.split(',') }) }
+  const file = { path: calico.source, text: JSON.stringify({ etcd }) }
+  return { config: load({ file, hostname, flags: flagsOf(command) }).config, secrets: calico.secrets }
+}
+
+function calicoAccessFor(command: Command, context: Context): CalicoAccess | undefined {
+  const named = namedConfig(command, context)
+  const ours = readConfigFile(named).file
+  if (named !== undefined) return ours !== undefined && isCalicoConfig(ours.text) ? parseCalicoConfig(named, ours.text) : undefined
+  if (context.program !== 'calicoctl') return undefined
+  return readCalicoEnv(context.env) ?? (ours === undefined && !isEtcdGiven(context.env) ? readCalicoConfig(CALICOCTL_CONFIG) : undefined)
+}
+
+/** Whether the environment says in our words where etcd is. */
+function isEtcdGiven(env: Context['env']): boolean {
+  return SETTINGS.some(({ path, env: name }) => path.startsWith('etcd.') && env[name] !== undefined)
+}
+
+function namedConfig(command: Command, context: Context): string | undefined {
+  const named: unknown = command.getOptionValue('config')
+  return typeof named === 'string' ? named : context.env[CONFIG_ENV]
 }
 
 function sourcesOf(command: Command, context: Context): ConfigSources {
+  const file = readConfigFile(namedConfig(command, context))
+  return { ...file, env: context.env, flags: flagsOf(command), hostname: context.hostname }
+}
+
+function flagsOf(command: Command): ReadonlyMap<string, string> {
   const values = command.opts<Record<string, unknown>>()
   const flags = new Map<string, string>()
   for (const setting of SETTINGS) {
     const value = values[new Option(setting.flag).attributeName()]
     if (value !== undefined) flags.set(setting.path, String(value))
   }
-  const named = typeof values['config'] === 'string' ? values['config'] : context.env[CONFIG_ENV]
-  return { ...readConfigFile(named), env: context.env, flags, hostname: context.hostname }
+  return flags
 }
 
 /** Adds `-o`; the first format is the default. */
@@ -96,6 +136,11 @@ export function addOutputOption(command: Command, formats: readonly string[]): C
 /** Adds `-n`. */
 export function addNamespaceOption(command: Command): Command {
   return command.option('-n, --namespace <namespace>', 'namespace of namespaced kinds', parseName, 'default')
+}
+
+/** Adds `-n` where it matters whether it was given: not every kind has a namespace. */
+export function addKindNamespaceOption(command: Command): Command {
+  return command.option('-n, --namespace <namespace>', 'namespace of namespaced kinds ("default" unless given)', parseName)
 }
 
 /** Collects an option that may be given several times. */

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
+import { refuseForeign, withoutGlobalFlags } from './calicoctl.ts'
 import { addConfigCommand } from './commands/config.ts'
 import { addDebugCommand } from './commands/debug.ts'
 import { addDesiredCommand, addDiffCommand } from './commands/desired.ts'
@@ -8,8 +9,8 @@ import { addIpamCommand } from './commands/ipam.ts'
 import { addNodeCommand, addStatusCommand } from './commands/status.ts'
 import { addVersionCommand } from './commands/version.ts'
 import { addWorkloadCommand } from './commands/workload.ts'
-import { addDeleteCommand, addWriteCommands } from './commands/write.ts'
-import { type AddCommand, type Context, type ExitCode, type Outcome, PartialError, UsageError } from './context.ts'
+import { addDeleteCommand, addValidateCommand, addWriteCommands } from './commands/write.ts'
+import { type AddCommand, type Context, type ExitCode, type Outcome, PartialError, type Program, UsageError } from './context.ts'
 import { renderError } from './report.ts'
 
 const EPILOG = `
@@ -21,28 +22,40 @@ Examples:
   margay apply -f pools.yaml
   ip netns add web && margay workload add web --netns web`
 
+const CALICOCTL_EPILOG = `
+This is margay, called by the name of calicoctl. It reads --config, else DATASTORE_TYPE, ETCD_ENDPOINTS, …, else its own configuration,
+else /etc/calico/calicoctl.cfg. For every command --allow-version-mismatch, --log-level and --context are taken, and have no effect.
+Exit codes: 0 done, 1 failed.`
+
+type Group = readonly [heading: string, commands: readonly AddCommand[]]
+
+const RESOURCES: Group = ['Resources in etcd:', [addGetCommand, addWriteCommands, addDeleteCommand, addValidateCommand, addIpamCommand]]
+
 /** The commands under the heading that help shows them with. */
-const COMMANDS: readonly (readonly [heading: string, commands: readonly AddCommand[]])[] = [
-  ['Resources in etcd:', [addGetCommand, addWriteCommands, addDeleteCommand, addIpamCommand]],
-  ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addNodeCommand]],
-  ['Other:', [addConfigCommand, addDebugCommand, addVersionCommand]],
-]
+const COMMANDS: Readonly<Record<Program, readonly Group[]>> = {
+  margay: [
+    RESOURCES,
+    ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addNodeCommand]],
+    ['Other:', [addConfigCommand, addDebugCommand, addVersionCommand]],
+  ],
+  calicoctl: [RESOURCES, ['This host:', [addNodeCommand]], ['Other:', [addVersionCommand]]],
+}
 
 /** The whole command line. Commands set `outcome.code`; faults are thrown. */
 export function createProgram(context: Context, outcome: Outcome): Command {
-  const program = new Command('margay')
+  const program = new Command(context.program)
   program
     .description('One routed network and one network policy for Linux hosts')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => context.out(text),
       writeErr: (text) => context.err(text),
-      outputError: (text, write) => write(text.replace(/^error: /, 'margay: ')),
+      outputError: (text, write) => write(text.replace(/^error: /, `${context.program}: `)),
     })
     .version(context.version, '-V, --version', 'show the version of this command')
     .showSuggestionAfterError(true)
-    .addHelpText('after', EPILOG)
-  for (const [heading, commands] of COMMANDS) {
+    .addHelpText('after', context.program === 'calicoctl' ? CALICOCTL_EPILOG : EPILOG)
+  for (const [heading, commands] of COMMANDS[context.program]) {
     program.commandsGroup(heading)
     for (const add of commands) add(program, context, outcome)
   }
@@ -51,13 +64,20 @@ export function createProgram(context: Context, outcome: Outcome): Command {
 
 /** Runs one command line (without the program's name) and gives its exit code. Never throws. */
 export async function runCli(argv: readonly string[], context: Context): Promise<ExitCode> {
+  const code = await runProgram(argv, context)
+  return context.program === 'calicoctl' && code > 1 ? 1 : code
+}
+
+async function runProgram(argv: readonly string[], context: Context): Promise<ExitCode> {
   const outcome: Outcome = { code: 0 }
   try {
-    await createProgram(context, outcome).parseAsync([...argv], { from: 'user' })
+    const words = context.program === 'calicoctl' ? withoutGlobalFlags(argv) : argv
+    if (context.program === 'calicoctl') refuseForeign(words)
+    await createProgram(context, outcome).parseAsync([...words], { from: 'user' })
     return outcome.code
   } catch (error) {
     if (!context.signal.aborted) return reportFault(error, context)
-    context.err('margay: interrupted\n')
+    context.err(`${context.program}: interrupted\n`)
     return 1
   }
 }
@@ -65,11 +85,8 @@ export async function runCli(argv: readonly string[], context: Context): Promise
 /** Says what went wrong, where commander has not done so, and gives the exit code. */
 function reportFault(error: unknown, context: Context): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-  if (error instanceof PartialError) {
-    context.err(renderError(error))
-    return 3
-  }
-  context.err(renderError(error))
+  context.err(renderError(context.program, error))
+  if (error instanceof PartialError) return 3
   if (error instanceof UsageError) return 2
   return error instanceof ConfigError && error.wrong.every(({ source }) => source.startsWith('--')) ? 2 : 1
 }

@@ -1,5 +1,5 @@
 import { describeError, MargayError, StoreError, ValidationError } from '../errors.ts'
-import type { Context, ExitCode } from './context.ts'
+import type { Context, ExitCode, Program } from './context.ts'
 
 /**
  * Does one thing after the other, reports each (a failure with its place, where there is one), and goes on after a failure.
@@ -9,19 +9,38 @@ export async function reportEach<T>(
   context: Context,
   items: readonly T[],
   act: (item: T) => Promise<string>,
-  placeOf?: (item: T) => string,
+  placeOf?: (item: T) => string | undefined,
 ): Promise<ExitCode> {
+  const tell = {
+    done: (text: string) => context.out(`${text}\n`),
+    failed: (error: unknown, item: T) => context.err(renderError(context.program, error, placeOf?.(item))),
+  }
+  return exitCode(items, await doEach(context, items, act, tell))
+}
+
+/** Does one thing after the other, and goes on after a failure unless that would befall every other as well; gives how many were done. */
+export async function doEach<T>(
+  context: Context,
+  items: readonly T[],
+  act: (item: T) => Promise<string>,
+  tell: { done(text: string): void; failed(error: unknown, item: T): void },
+): Promise<number> {
   let done = 0
   for (const item of items) {
     try {
-      context.out(`${await act(item)}\n`)
+      tell.done(await act(item))
       done++
     } catch (error) {
       if (done === 0 && isHopeless(error)) throw error
-      context.err(renderError(error, placeOf?.(item)))
+      tell.failed(error, item)
       if (context.signal.aborted || isHopeless(error)) break
     }
   }
+  return done
+}
+
+/** Of so many items so many were done. */
+export function exitCode(items: readonly unknown[], done: number): ExitCode {
   return done === items.length ? 0 : done === 0 ? 1 : 3
 }
 
@@ -31,7 +50,7 @@ function isHopeless(error: unknown): boolean {
 }
 
 /** An error for a person: one line, then one a line for each issue that the message does not hold already. */
-export function renderError(error: unknown, place?: string): string {
+export function renderError(program: Program, error: unknown, place?: string): string {
   const message = describeError(error)
   const issues = error instanceof ValidationError ? error.issues : []
   const details = issues
@@ -39,5 +58,5 @@ export function renderError(error: unknown, place?: string): string {
     .filter((text) => !message.includes(text))
     .map((text) => `  ${text}\n`)
   const stack = error instanceof Error && !(error instanceof MargayError) ? `${error.stack?.replace(/^.*\n/, '') ?? ''}\n` : ''
-  return `margay: ${place === undefined ? '' : `${place}: `}${message}\n${details.join('')}${stack}`
+  return `${program}: ${place === undefined ? '' : `${place}: `}${message}\n${details.join('')}${stack}`
 }

@@ -29,19 +29,33 @@ const MOST_TRIES = 5
  * @throws {ValidationError} when it may not be written so
  * @throws {ConflictError} when it exists, does not exist, or was changed by somebody else
  */
-export async function writeResource(session: Session, context: Context, verb: Verb, given: AnyResource): Promise<string> {
-  await prepare(session, verb, given, context.signal)
+export async function writeResource(
+  session: Session,
+  context: Context,
+  { verb, skipExists }: { readonly verb: Verb; readonly skipExists: boolean },
+  given: AnyResource,
+): Promise<string> {
   const { metadata, kind } = given
-  const said = (done: string) => `${nameOf(kind, metadata.name, metadata.namespace)} ${done}`
+  const { name, namespace } = metadata
+  const said = (done: string) => `${nameOf(kind, name, namespace)} ${done}`
+  if (skipExists && (await getResource(session.store, { kind, name, namespace }, context.signal)) !== undefined)
+    return said('exists already')
+  await prepare(session, verb, given, context.signal)
   if (verb === 'replace') return said(await replaceResource(session, given, context.signal))
   if (given.kind === 'IPAMConfiguration')
-    context.err('margay: warning: IPAMConfiguration has no effect with etcd, use "margay ipam configure"\n')
+    context.err(`${context.program}: warning: IPAMConfiguration has no effect with etcd, use "${context.program} ipam configure"\n`)
   const { resource, outcome } =
     verb === 'apply'
       ? await applyResource(session.store, given, context.signal)
-      : { resource: await createResource(session.store, given, context.signal), outcome: 'created' as const }
+      : { resource: await createResource(session.store, unborn(given), context.signal), outcome: 'created' as const }
   if (resource.kind === 'IPPool' && outcome === 'created') await yieldToOlderPool(session.store, resource, context.signal)
   return said(outcome)
+}
+
+/** A resource without what its store gave it, as calicoctl creates: what another cluster wrote is made anew here. */
+function unborn<R extends AnyResource>(given: R): R {
+  const { uid: _, creationTimestamp: __, ...metadata } = given.metadata
+  return { ...given, metadata }
 }
 
 /** What must hold, or be there, before the resource is written. */
@@ -93,13 +107,28 @@ async function replaceResource({ store }: Session, given: AnyResource, signal: A
  * @throws {ConflictError} when it does not exist, or is in use
  * @throws {ValidationError} when it may not be deleted
  */
-export async function deleteResource(session: Session, context: Context, ref: ResourceRef): Promise<string> {
+export async function deleteResource(
+  session: Session,
+  context: Context,
+  { ref, skipMissing }: { readonly ref: ResourceRef; readonly skipMissing: boolean },
+): Promise<string> {
   refuseBuiltIn(ref)
   const { store } = session
   const { signal } = context
+  if (skipMissing && !(await isThere(store, ref, signal))) return `${nameOf(ref.kind, ref.name, ref.namespace)} does not exist`
   const details = await unhang(session, ref, signal)
   await removeResource(store, ref, signal)
   return `${nameOf(ref.kind, ref.name, ref.namespace)} deleted${details.length > 0 ? ` (${details.join(', ')})` : ''}`
+}
+
+/** What stands there counts although it can't be read: it can be deleted. */
+async function isThere(store: Session['store'], ref: ResourceRef, signal: AbortSignal): Promise<boolean> {
+  try {
+    return (await getResource(store, ref, signal)) !== undefined
+  } catch (error) {
+    if (error instanceof ValidationError) return true
+    throw error
+  }
 }
 
 function refuseBuiltIn({ kind, name }: ResourceRef): void {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Context, ExitCode } from '../../src/cli/context.ts'
+import type { Context, ExitCode, Program } from '../../src/cli/context.ts'
 import { runCli } from '../../src/cli/program.ts'
 import { MargayError } from '../../src/errors.ts'
 import type { StatusReport } from '../../src/model/own/api.ts'
@@ -17,6 +17,7 @@ export interface Run {
 
 /** What a test's command line has of the world. */
 export interface World {
+  readonly program?: Program
   readonly env?: Readonly<Record<string, string>>
   readonly stdin?: string
   readonly store?: Store
@@ -33,6 +34,7 @@ export async function run(argv: readonly string[], world: World = {}): Promise<R
 /** What a command is given; what it writes is added to `written`. For tests. */
 export function aContext(world: World = {}, written: { out: string; err: string } = { out: '', err: '' }): Context {
   return {
+    program: world.program ?? 'margay',
     out: (text) => {
       written.out += text
     },

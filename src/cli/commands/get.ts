@@ -89,7 +89,7 @@ async function findEach(
   for (const name of names) {
     const resource = await getResource(store, { kind, name, namespace }, context.signal)
     if (resource !== undefined) found.push(resource)
-    else context.err(renderError(new ConflictError('not-found', `there is no ${nameOf(kind, name, namespace)}`)))
+    else context.err(renderError(context.program, new ConflictError('not-found', `there is no ${nameOf(kind, name, namespace)}`)))
   }
   return found
 }

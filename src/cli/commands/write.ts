@@ -2,15 +2,16 @@ import type { Command } from 'commander'
 import { kindInfo } from '../../model/kinds.ts'
 import { type AddCommand, type Context, type Outcome, UsageError } from '../context.ts'
 import { type GivenResource, readDocuments } from '../documents.ts'
-import { kindFor } from '../kind.ts'
-import { addNamespaceOption, addStoreOptions, checkNames, collect } from '../options.ts'
-import { reportEach } from '../report.ts'
+import { kindFor, nameOf } from '../kind.ts'
+import { addKindNamespaceOption, addStoreOptions, checkNames, collect } from '../options.ts'
+import { reportWrites } from '../report-writes.ts'
 import { type Session, withSession } from '../session.ts'
+import { checkGiven } from '../validate.ts'
 import { deleteResource, type Verb, writeResource } from '../write.ts'
 
 const VERBS: Readonly<Record<Verb, { readonly about: string; readonly examples: readonly string[] }>> = {
   apply: { about: 'create resources, or update those that exist', examples: ['-f pools.yaml', '-f ./resources -R', '-f - < pools.yaml'] },
-  create: { about: 'create resources that do not exist', examples: ['-f pools.yaml'] },
+  create: { about: 'create resources that do not exist', examples: ['-f pools.yaml', '-f pools.yaml --skip-exists'] },
   replace: { about: 'update resources that exist', examples: ['-f pools.yaml'] },
 }
 
@@ -18,15 +19,25 @@ const VERBS: Readonly<Record<Verb, { readonly about: string; readonly examples: 
 export const addWriteCommands: AddCommand = (parent, context, outcome) => {
   for (const verb of ['apply', 'create', 'replace'] as const) {
     const command = addFileOptions(parent.command(verb).description(VERBS[verb].about))
-    command
+    if (verb === 'create') command.option('--skip-exists', 'pass over what exists already, and count it as done')
+    addDryRunOption(command)
+    addStoreOptions(command)
       .addHelpText('after', `\nExamples:\n${VERBS[verb].examples.map((example) => `  margay ${verb} ${example}`).join('\n')}`)
-      .action(async () => {
-        const given = await readGiven(command, context)
-        outcome.code = await withSession(command, context, (session) =>
-          reportEach(context, given, (each) => writeResource(session, context, verb, each.resource), placeOf),
-        )
-      })
+      .action(() => writeGiven(command, context, outcome, verb))
   }
+}
+
+async function writeGiven(command: Command, context: Context, outcome: Outcome, verb: Verb): Promise<void> {
+  const items = await readGiven(command, context)
+  if (items.length === 0) return context.out('No resources specified\n')
+  const options = command.opts<FileOptions>()
+  const writing = { verb, skipExists: options.skipExists === true }
+  outcome.code = await withSession(command, context, (session) =>
+    reportWrites(context, {
+      ...{ verb, items, kindOf, placeOf },
+      act: async ({ resource }) => said(options, await writeResource(session, context, writing, resource)),
+    }),
+  )
 }
 
 const DELETE_EXAMPLES = `
@@ -41,58 +52,116 @@ stop margayd there first.`
 /** `margay delete KIND NAME…` and `margay delete -f …`. */
 export const addDeleteCommand: AddCommand = (parent, context, outcome) => {
   const command = addFileOptions(parent.command('delete').description('delete resources'))
-  command
+  command.option('-s, --skip-not-exists', 'pass over what does not exist, and count it as done')
+  addDryRunOption(command)
+  addStoreOptions(command)
     .argument('[kind]', 'kind, its plural or its short name')
     .argument('[name...]', 'names')
     .addHelpText('after', DELETE_EXAMPLES)
-    .action((kind: string | undefined, names: readonly string[]) =>
-      kind === undefined ? deleteGiven(command, context, outcome) : deleteNamed(command, context, outcome, { kind, names }),
-    )
+    .action(async (kind: string | undefined, names: readonly string[]) => {
+      const refs = kind === undefined ? await refsGiven(command, context) : refsNamed(command, kind, names)
+      if (refs.length === 0) return context.out('No resources specified\n')
+      await deleteAll(command, context, outcome, refs)
+    })
 }
 
-async function deleteGiven(command: Command, context: Context, outcome: Outcome): Promise<void> {
-  const given = await readGiven(command, context)
-  outcome.code = await withSession(command, context, (session) =>
-    reportEach(context, given, ({ resource }) => deleteResource(session, context, refOf(resource)), placeOf),
-  )
+/** One resource that is to be deleted, and where a person named it. */
+interface Doomed {
+  readonly ref: ReturnType<typeof refOf>
+  readonly place?: string
 }
 
-async function deleteNamed(
-  command: Command,
-  context: Context,
-  outcome: Outcome,
-  asked: { readonly kind: string; readonly names: readonly string[] },
-): Promise<void> {
-  const { file, namespace } = command.opts<FileOptions>()
-  const kind = kindFor(asked.kind)
-  if (file !== undefined) throw new UsageError('give either a kind and names, or -f')
-  if (asked.names.length === 0) throw new UsageError(`give the names of what to delete, as in "margay delete ${asked.kind} NAME"`)
-  checkNames(asked.names)
-  const refs = asked.names.map((name) => ({ kind, name, namespace: kindInfo(kind).isNamespaced ? namespace : undefined }))
+async function deleteAll(command: Command, context: Context, outcome: Outcome, items: readonly Doomed[]): Promise<void> {
+  const options = command.opts<FileOptions>()
+  const skipMissing = options.skipNotExists === true
   outcome.code = await withSession(command, context, (session: Session) =>
-    reportEach(context, refs, (ref) => deleteResource(session, context, ref)),
+    reportWrites(context, {
+      ...{ verb: 'delete', items },
+      kindOf: ({ ref }) => ref.kind,
+      placeOf: ({ place }) => place,
+      act: async ({ ref }) => said(options, await deleteResource(session, context, { ref, skipMissing })),
+    }),
   )
+}
+
+async function refsGiven(command: Command, context: Context): Promise<readonly Doomed[]> {
+  return (await readGiven(command, context)).map(({ resource, place }) => ({ ref: refOf(resource), place }))
+}
+
+function refsNamed(command: Command, text: string, names: readonly string[]): readonly Doomed[] {
+  const { filename, namespace } = command.opts<FileOptions>()
+  const kind = kindFor(text)
+  if (filename !== undefined) throw new UsageError('give either a kind and names, or -f')
+  if (names.length === 0) throw new UsageError(`give the names of what to delete, as in "margay delete ${text} NAME"`)
+  checkNames(names)
+  return names.map((name) => ({ ref: { kind, name, namespace: kindInfo(kind).isNamespaced ? (namespace ?? 'default') : undefined } }))
+}
+
+const VALIDATE_EXAMPLES = `
+Examples:
+  margay validate -f pools.yaml
+  margay validate -f ./resources -R && margay apply -f ./resources -R
+
+Nothing is read from etcd: "margay apply --dry-run" also compares with what is there.`
+
+/** `margay validate -f …`. */
+export const addValidateCommand: AddCommand = (parent, context, outcome) => {
+  const command = addFileOptions(parent.command('validate').description('check resources in files, without etcd'))
+  command
+    // Taken because all of calicoctl's commands take it; what it names is not looked at.
+    .option('-c, --config <file>', 'not used: no etcd is needed')
+    .addHelpText('after', VALIDATE_EXAMPLES)
+    .action(async () => {
+      const items = await readGiven(command, context)
+      if (items.length === 0) return context.out('No resources specified\n')
+      outcome.code = await reportWrites(context, {
+        ...{ verb: 'validate', items, kindOf, placeOf },
+        act: async ({ resource }) => {
+          checkGiven(resource, context.now())
+          const { name, namespace } = resource.metadata
+          return `${nameOf(resource.kind, name, namespace)} is valid`
+        },
+      })
+    })
 }
 
 interface FileOptions {
-  readonly file?: readonly string[]
+  readonly filename?: readonly string[]
   readonly recursive?: true
-  readonly namespace: string
+  readonly skipEmpty?: true
+  readonly skipExists?: true
+  readonly skipNotExists?: true
+  readonly dryRun?: true
+  readonly namespace?: string
 }
 
 function addFileOptions(command: Command): Command {
-  command.option('-f, --file <path>', 'file, folder, or - for standard input; may be repeated', collect)
+  command.option('-f, --filename <path>', 'file, folder, or - for standard input; may be repeated', collect)
   command.option('-R, --recursive', 'also the folders below')
-  return addStoreOptions(addNamespaceOption(command))
+  command.option('--skip-empty', 'pass over files and folders without resources')
+  return addKindNamespaceOption(command)
+}
+
+function addDryRunOption(command: Command): Command {
+  return command.option('--dry-run', 'say what would be done, and write nothing')
 }
 
 function readGiven(command: Command, context: Context): Promise<readonly GivenResource[]> {
-  const { file = [], recursive, namespace } = command.opts<FileOptions>()
-  return readDocuments(file, { namespace, isRecursive: recursive === true }, context)
+  const { filename = [], recursive, skipEmpty, namespace } = command.opts<FileOptions>()
+  const options = { namespace, isRecursive: recursive === true, isEmptyFine: skipEmpty === true, verb: command.name() }
+  return readDocuments(filename, options, context)
+}
+
+function said({ dryRun }: FileOptions, text: string): string {
+  return dryRun === true ? `${text} (dry run)` : text
 }
 
 function placeOf({ place }: GivenResource): string {
   return place
+}
+
+function kindOf({ resource }: GivenResource): string {
+  return resource.kind
 }
 
 function refOf({ kind, metadata }: GivenResource['resource']) {
