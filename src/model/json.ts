@@ -22,6 +22,11 @@ export function stringifyJson(value: unknown): string {
   return text.replace(/[<>&\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
+/** JSON for a file that people read too: two blanks, a newline at the end; no digit of a bigint is lost. */
+export function indentJson(value: unknown): string {
+  return `${stringify(value, undefined, 2)}\n`
+}
+
 /** Only a text with so many digits in a row can hold an integer that a number can't. */
 const LONG_NUMBER = /\d{16}/
 
