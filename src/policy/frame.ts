@@ -43,7 +43,7 @@ const RAW_PRIORITY = -300
 const FILTER_PRIORITY = 0
 
 /**
- * The base chains of `inet margay`, always all of them: they are made once, only their rules change. They take in tunnel packets from
+ * The base chains of `inet margay` that have something to do. They take in tunnel packets from
  * known hosts only, let no workload send any, and keep a host from becoming a router for others than us.
  */
 export function planFrame(input: FrameInput): readonly NftObject[] {
@@ -53,8 +53,7 @@ export function planFrame(input: FrameInput): readonly NftObject[] {
     ...hostSets(input.hosts),
     ...external,
     ...tunnelChains(senders, input),
-    baseChain('filter-input', 'input', FILTER_PRIORITY, []),
-    baseChain('filter-forward', 'forward', FILTER_PRIORITY, forwardRules(input)),
+    ...baseChain('filter-forward', 'forward', FILTER_PRIORITY, forwardRules(input)),
   ]
 }
 
@@ -83,11 +82,7 @@ function externalSets(externalHosts: readonly string[]): readonly NftSet[] {
  * may be any port, and translated answers must find their way back.
  */
 function tunnelChains(senders: readonly Senders[], { vxlan, workloadInterfaces }: FrameInput): readonly NftChain[] {
-  const base = (rules: { readonly in: readonly NftRule[]; readonly out: readonly NftRule[] }): readonly NftChain[] => [
-    baseChain('raw-prerouting', 'prerouting', RAW_PRIORITY, rules.in),
-    baseChain('raw-output', 'output', RAW_PRIORITY, rules.out),
-  ]
-  if (!vxlan) return base({ in: [], out: [] })
+  if (!vxlan) return []
   const untracked = (on: 'saddr' | 'daddr'): readonly NftRule[] =>
     senders.map(({ name, family }) => ({ matches: [{ on, set: name, family }], verdict: { do: 'notrack' } }))
   const received = [
@@ -99,7 +94,8 @@ function tunnelChains(senders: readonly Senders[], { vxlan, workloadInterfaces }
   return [
     { kind: 'chain', name: RECEIVED_CHAIN, rules: received },
     { kind: 'chain', name: SENT_CHAIN, rules: untracked('daddr') },
-    ...base({ in: toChain(RECEIVED_CHAIN), out: toChain(SENT_CHAIN) }),
+    ...baseChain('raw-prerouting', 'prerouting', RAW_PRIORITY, toChain(RECEIVED_CHAIN)),
+    ...baseChain('raw-output', 'output', RAW_PRIORITY, toChain(SENT_CHAIN)),
   ]
 }
 
@@ -125,6 +121,7 @@ function toVxlan(port: number): readonly NftMatch[] {
   ]
 }
 
-function baseChain(name: string, hook: NftHook['hook'], priority: number, rules: readonly NftRule[]): NftChain {
-  return { kind: 'chain', name, hook: { type: 'filter', hook, priority }, rules }
+/** Nothing where there are no rules: each packet would pay for the call of an empty chain. */
+function baseChain(name: string, hook: NftHook['hook'], priority: number, rules: readonly NftRule[]): readonly NftChain[] {
+  return rules.length === 0 ? [] : [{ kind: 'chain', name, hook: { type: 'filter', hook, priority }, rules }]
 }
