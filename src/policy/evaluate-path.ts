@@ -1,0 +1,241 @@
+import type { Ip } from '../net/ip.ts'
+import { evaluateList, type ListResult, type LocalEndpoint } from './evaluate.ts'
+import { type Failsafes, isFailsafe } from './failsafes.ts'
+import type { Members } from './members.ts'
+import { type ConnectionState, ICMP_PROTOCOLS, type Packet, type PacketEnd } from './packet.ts'
+import type { Direction } from './policies.ts'
+import { type ListStage, policiesAt } from './tiers.ts'
+
+/** What hosts of the network always let through between each other, on host endpoints too. */
+export interface ImplicitAllow {
+  readonly name: string
+  readonly protocol: number
+  /** The destination port; absent for a protocol without. */
+  readonly port?: number | undefined
+  readonly isPeer: (ip: Ip) => boolean
+}
+
+/** Settings of the host that decide about packets. */
+export interface PathSettings {
+  /** What becomes of a workload's packet to its own host that its policies allow. */
+  readonly endpointToHost: 'Drop' | 'Accept' | 'Return'
+  readonly failsafes: Failsafes
+  /** Packets that connection tracking can make nothing of are dropped at endpoints. */
+  readonly dropsInvalid: boolean
+  readonly isWorkloadInterface: (name: string) => boolean
+  readonly implicit: readonly ImplicitAllow[]
+}
+
+/** A host with all that decides about packets that touch it. */
+export interface PolicedHost {
+  readonly settings: PathSettings
+  /** By the name of the interface on the host. */
+  readonly workloads: ReadonlyMap<string, LocalEndpoint>
+  readonly hostEndpoints: ReadonlyMap<string, LocalEndpoint>
+  /** The host endpoint of all interfaces that have none of their own. */
+  readonly wildcard: LocalEndpoint | undefined
+  readonly members: Members
+}
+
+/** A packet and its way through the host. */
+export interface PathPacket extends Packet {
+  /** The interface that it came in by; absent for one that the host itself sends. */
+  readonly inInterface?: string | undefined
+  /** The interface that it leaves by; absent for one that is delivered to the host. */
+  readonly outInterface?: string | undefined
+  readonly state: ConnectionState
+  /** Where destination NAT sends it. */
+  readonly translated?: PacketEnd | undefined
+  /** IPv6; neighbour discovery is valid with 255 only, which no router lets through. */
+  readonly hopLimit?: number | undefined
+}
+
+/** One place on the way where something was decided. */
+export interface PathStep {
+  readonly place: Place
+  /** The endpoint whose policies were asked. */
+  readonly endpoint?: string
+  readonly verdict: 'allow' | 'deny' | 'none'
+  /** Why, where no policies were asked. */
+  readonly because?: string
+  readonly list?: ListResult
+}
+
+/** Where packets are decided about, in the order in which they pass. */
+export type Place =
+  | 'untracked'
+  | 'pre-dnat'
+  | 'forward-from-host-endpoint'
+  | 'from-workload'
+  | 'to-workload'
+  | 'forward-to-host-endpoint'
+  | 'to-host'
+  | 'from-host'
+
+/** Whether the packet gets through, and what was decided where. */
+export interface PathResult {
+  readonly verdict: 'allow' | 'deny'
+  readonly steps: readonly PathStep[]
+}
+
+/** Follows a packet through the host: through each place that it passes, until one denies it. */
+export function evaluatePath(host: PolicedHost, packet: PathPacket): PathResult {
+  const walk = new Walk(host, packet)
+  const isReceived = packet.inInterface !== undefined
+  const isDenied = isReceived ? walk.receive() || (packet.outInterface === undefined ? walk.deliver() : walk.forward()) : walk.send()
+  return { verdict: isDenied ? 'deny' : 'allow', steps: walk.steps }
+}
+
+/** MLD, router and neighbour discovery (RFC 2710, RFC 4861, RFC 3810): without it a workload or a host loses IPv6. */
+export const WORKLOAD_ICMPV6: readonly number[] = [130, 131, 132, 133, 135, 136, 143]
+export const HOST_DISCOVERY: readonly number[] = [133, 134, 135, 136]
+export const HOST_MULTICAST: readonly number[] = [130, 131, 132, 143]
+
+/** One packet's walk; every place gives whether it denied the packet. */
+class Walk {
+  readonly steps: PathStep[] = []
+  readonly #host: PolicedHost
+  readonly #packet: PathPacket
+  /** As it is behind destination NAT. */
+  readonly #translated: PathPacket
+  /** Rules before connection tracking or before NAT allowed it: host endpoints' other rules are not asked. */
+  #isAllowed = false
+
+  constructor(host: PolicedHost, packet: PathPacket) {
+    this.#host = host
+    this.#packet = packet
+    this.#translated = packet.translated === undefined ? packet : { ...packet, destination: packet.translated }
+  }
+
+  receive(): boolean {
+    const { hostEndpoints, wildcard } = this.#host
+    const { inInterface = '' } = this.#packet
+    if (inInterface === LOOPBACK) return this.#pass('to-host', 'loopback is left alone')
+    if (this.#early('untracked', hostEndpoints.get(inInterface), 'ingress')) return true
+    if (this.#isAllowed || this.#isKnown) return false
+    const named = hostEndpoints.get(inInterface)
+    const hasOwn = named !== undefined && policiesAt(named.tiers, 'pre-dnat', 'ingress').length > 0
+    return this.#early('pre-dnat', hasOwn ? named : wildcard, 'ingress')
+  }
+
+  deliver(): boolean {
+    const { settings, workloads, hostEndpoints, wildcard } = this.#host
+    const { inInterface = '' } = this.#packet
+    if (inInterface === LOOPBACK) return false
+    if (settings.isWorkloadInterface(inInterface)) return this.#deliverFromWorkload(workloads.get(inInterface))
+    return this.#atHost('to-host', 'ingress', hostEndpoints.get(inInterface) ?? wildcard)
+  }
+
+  forward(): boolean {
+    const { settings, workloads, hostEndpoints, wildcard } = this.#host
+    const { inInterface = '', outInterface = '' } = this.#packet
+    if (this.#isKnown) return this.#pass('from-workload', 'its connection is established')
+    const from = hostEndpoints.get(inInterface) ?? wildcard
+    if (!this.#isAllowed && this.#list('forward-from-host-endpoint', 'forward', 'ingress', from)) return true
+    if (settings.isWorkloadInterface(inInterface) && this.#workload('from-workload', 'egress', workloads.get(inInterface))) return true
+    if (settings.isWorkloadInterface(outInterface) && this.#workload('to-workload', 'ingress', workloads.get(outInterface))) return true
+    return this.#list('forward-to-host-endpoint', 'forward', 'egress', hostEndpoints.get(outInterface) ?? wildcard)
+  }
+
+  send(): boolean {
+    const { settings, hostEndpoints, wildcard } = this.#host
+    const { outInterface = '' } = this.#packet
+    if (outInterface === LOOPBACK) return this.#pass('from-host', 'loopback is left alone')
+    if (this.#early('untracked', hostEndpoints.get(outInterface), 'egress')) return true
+    if (settings.isWorkloadInterface(outInterface)) return this.#pass('from-host', 'the host always reaches its workloads')
+    return this.#atHost('from-host', 'egress', hostEndpoints.get(outInterface) ?? wildcard)
+  }
+
+  get #isKnown(): boolean {
+    return this.#packet.state === 'established' || this.#packet.state === 'related'
+  }
+
+  /** A place before connection tracking or NAT; what it allows, host endpoints let through. */
+  #early(place: 'untracked' | 'pre-dnat', endpoint: LocalEndpoint | undefined, direction: Direction): boolean {
+    if (endpoint === undefined || policiesAt(endpoint.tiers, place, direction).length === 0) return false
+    if (this.#isFailsafe(direction, this.#packet) || (place === 'untracked' && this.#isFailsafeAnswer(direction))) {
+      return this.#pass(place, 'a failsafe port', endpoint)
+    }
+    const list = evaluateList(endpoint, place, direction, this.#packet, this.#host.members)
+    this.steps.push({ place, endpoint: endpoint.id, verdict: list.verdict, list })
+    this.#isAllowed = list.verdict === 'allow'
+    return list.verdict === 'deny'
+  }
+
+  #deliverFromWorkload(endpoint: LocalEndpoint | undefined): boolean {
+    if (this.#isIcmpv6(WORKLOAD_ICMPV6)) return this.#pass('from-workload', 'neighbour discovery')
+    if (this.#isKnown) return this.#pass('from-workload', 'its connection is established')
+    if (this.#workload('from-workload', 'egress', endpoint)) return true
+    const isDropped = this.#host.settings.endpointToHost === 'Drop'
+    this.steps.push({ place: 'to-host', verdict: isDropped ? 'deny' : 'allow', because: 'defaultEndpointToHostAction' })
+    return isDropped
+  }
+
+  #workload(place: 'from-workload' | 'to-workload', direction: Direction, endpoint: LocalEndpoint | undefined): boolean {
+    if (endpoint === undefined) {
+      this.steps.push({ place, verdict: 'deny', because: 'no workload endpoint has this interface' })
+      return true
+    }
+    return this.#list(place, 'normal', direction, endpoint)
+  }
+
+  /** Delivery to the host and sending by it. */
+  #atHost(place: 'to-host' | 'from-host', direction: Direction, endpoint: LocalEndpoint | undefined): boolean {
+    if (this.#isKnown) return this.#pass(place, 'its connection is established')
+    if (this.#isAllowed) return this.#pass(place, 'allowed before connection tracking or NAT')
+    const peer = direction === 'ingress' ? this.#packet.source.address : this.#packet.destination.address
+    const implicit = this.#host.settings.implicit.find((one) => this.#isImplicit(one, peer))
+    if (implicit !== undefined) return this.#pass(place, implicit.name)
+    if (endpoint === undefined) return false
+    if (this.#dropInvalid(place, endpoint)) return true
+    if (this.#isFailsafe(direction, this.#translated)) return this.#pass(place, 'a failsafe port', endpoint)
+    const isDiscovery = this.#isIcmpv6(HOST_MULTICAST) || (this.#packet.hopLimit === 255 && this.#isIcmpv6(HOST_DISCOVERY))
+    if (isDiscovery) return this.#pass(place, 'neighbour discovery', endpoint)
+    return this.#list(place, 'normal', direction, endpoint)
+  }
+
+  #list(place: Place, stage: ListStage, direction: Direction, endpoint: LocalEndpoint | undefined): boolean {
+    if (endpoint === undefined) return false
+    if (this.#dropInvalid(place, endpoint)) return true
+    const list = evaluateList(endpoint, stage, direction, this.#translated, this.#host.members)
+    this.steps.push({ place, endpoint: endpoint.id, verdict: list.verdict, list })
+    return list.verdict === 'deny'
+  }
+
+  #dropInvalid(place: Place, endpoint: LocalEndpoint): boolean {
+    if (this.#packet.state !== 'invalid' || !this.#host.settings.dropsInvalid) return false
+    this.steps.push({ place, endpoint: endpoint.id, verdict: 'deny', because: 'connection tracking can make nothing of it' })
+    return true
+  }
+
+  #isFailsafe(direction: Direction, { protocol, source, destination }: Packet): boolean {
+    const { inbound, outbound } = this.#host.settings.failsafes
+    if (direction === 'ingress') return isFailsafe(inbound, protocol, destination.port, source.address)
+    return isFailsafe(outbound, protocol, destination.port, destination.address)
+  }
+
+  /** Both directions of a connection must be tracked, or none. */
+  #isFailsafeAnswer(direction: Direction): boolean {
+    const { inbound, outbound } = this.#host.settings.failsafes
+    const { protocol, source, destination } = this.#packet
+    if (direction === 'ingress') return isFailsafe(outbound, protocol, source.port, source.address)
+    return isFailsafe(inbound, protocol, source.port, destination.address)
+  }
+
+  #isImplicit({ protocol, port, isPeer }: ImplicitAllow, peer: Ip): boolean {
+    const { destination } = this.#translated
+    return protocol === this.#packet.protocol && (port === undefined || port === destination.port) && isPeer(peer)
+  }
+
+  #isIcmpv6(types: readonly number[]): boolean {
+    const { family, protocol, icmp } = this.#packet
+    return family === 6 && protocol === ICMP_PROTOCOLS[6] && icmp !== undefined && types.includes(icmp.type)
+  }
+
+  #pass(place: Place, because: string, endpoint?: LocalEndpoint): false {
+    this.steps.push({ place, verdict: 'none', because, ...(endpoint && { endpoint: endpoint.id }) })
+    return false
+  }
+}
+
+const LOOPBACK = 'lo'

@@ -1,0 +1,58 @@
+import type { Tier } from '../model/tier.ts'
+import { comparePolicies, type Direction, type Policy } from './policies.ts'
+
+/** A tier that policies name. */
+export interface TierInfo {
+  readonly name: string
+  /** What happens to what none of its policies decided. */
+  readonly defaultAction: 'Deny' | 'Pass'
+}
+
+/** The policies of one tier that select an endpoint, in their order, staged ones too. */
+export interface TierPolicies extends TierInfo {
+  readonly policies: readonly Policy[]
+}
+
+/**
+ * Puts an endpoint's policies in the order in which they are asked: tiers by their order (absent: last), equal ones by name; a tier
+ * that does not exist comes after all others and denies, because a policy must not become void when its tier is deleted.
+ */
+export function orderPolicies(policies: Iterable<Policy>, tiers: ReadonlyMap<string, Tier>): readonly TierPolicies[] {
+  const byTier = new Map<string, Policy[]>()
+  for (const policy of policies) {
+    const siblings = byTier.get(policy.tier)
+    if (siblings) siblings.push(policy)
+    else byTier.set(policy.tier, [policy])
+  }
+  return [...byTier]
+    .sort(([a], [b]) => compareTiers(a, b, tiers))
+    .map(([name, siblings]) => ({
+      name,
+      defaultAction: tiers.get(name)?.spec.defaultAction ?? 'Deny',
+      policies: siblings.sort(comparePolicies),
+    }))
+}
+
+/** Where on its way a packet is when a list of policies is asked. */
+export type ListStage = 'untracked' | 'pre-dnat' | 'normal' | 'forward'
+
+/** The tiers with a policy that is asked at this stage in this direction, each with those policies. */
+export function policiesAt(tiers: readonly TierPolicies[], stage: ListStage, direction: Direction): readonly TierPolicies[] {
+  const isAsked = (policy: Policy) =>
+    policy.rules[direction] !== undefined &&
+    (stage === 'forward' ? policy.stage === 'normal' && policy.appliesOnForward : policy.stage === stage)
+  return tiers.flatMap(({ policies, ...tier }) => {
+    const asked = policies.filter(isAsked)
+    // Rules before tracking and before NAT only pick out what they name: nothing is dropped there by default.
+    const defaultAction = stage === 'untracked' || stage === 'pre-dnat' ? 'Pass' : tier.defaultAction
+    return asked.length === 0 ? [] : [{ ...tier, defaultAction, policies: asked }]
+  })
+}
+
+function compareTiers(a: string, b: string, tiers: ReadonlyMap<string, Tier>): number {
+  const [x, y] = [tiers.get(a), tiers.get(b)]
+  if ((x === undefined) !== (y === undefined)) return x === undefined ? 1 : -1
+  const [left, right] = [x?.spec.order ?? Number.POSITIVE_INFINITY, y?.spec.order ?? Number.POSITIVE_INFINITY]
+  if (left !== right) return left - right
+  return a === b ? 0 : a < b ? -1 : 1
+}
