@@ -63,8 +63,7 @@ class Replayer {
   async step(number: number, { at, revisions, entries, facts }: RecordedStep): Promise<string> {
     const changes: Change[] = []
     for (const [key, modRevision, value] of entries) {
-      const change = this.#view.apply(key, value === null ? undefined : { key, modRevision, value, lease: 0n })
-      if (change !== undefined) changes.push(change)
+      changes.push(...this.#view.apply(key, value === null ? undefined : { key, modRevision, value, lease: 0n }))
     }
     for (const [prefix, revision] of revisions) this.#view.advance(prefix, revision)
     if (facts !== undefined) this.#facts = readFacts(facts)

@@ -51,6 +51,28 @@ test('a host that works shows its network', async () => {
   )
 })
 
+test('a policy that does not parse is named; it makes the host unready only where nobody can tell whom it is for', async () => {
+  const store = await aNetwork()
+  const write = (name: string, value: string) => putValue(store, resourceKey('GlobalNetworkPolicy', name), value)
+  await withHost(async (host) => {
+    await write('told', '{"metadata":{"name":"told"},"spec":{"order":"x","selector":"has(a)"}}')
+    await write('dark', '{"metadata":{"name":"dark"},"spec":{"selector":5}}')
+    host.start()
+    const isNamed = async () => (await statusReport(host.statusParts)).warnings.length === 2
+    await until('both policies are named', isNamed)
+    assert.equal(notReady(host.statusParts), [
+      "GlobalNetworkPolicy dark does not parse, and whom it is for can't be read either: not a GlobalNetworkPolicy: spec.selector: must be a string, not 5: put it in quotes",
+    ])
+    // The watch goes on: what comes after it is seen.
+    await write('dark', '{"metadata":{"name":"dark"},"spec":{"selector":"has(b)"}}')
+    await until('the host is ready', () => notReady(host.statusParts).length === 0)
+    const { warnings } = await statusReport(host.statusParts)
+    assert.equal(warnings, [
+      'GlobalNetworkPolicy told does not parse (not a GlobalNetworkPolicy: spec.order: must be a number, not "x"); it is left out',
+    ])
+  }, store)
+})
+
 test('before anything is known it says what is waited for, and has no numbers that are none', async () => {
   await withHost(async ({ statusParts }) => {
     assert.equal(notReady(statusParts), ['the first view of etcd is not applied yet'])

@@ -15,6 +15,7 @@ import {
 } from './kinds.ts'
 import { metadataSchema } from './metadata.ts'
 import { type LiveRecord, liveRecordSchema } from './own/live.ts'
+import { asRead, asStored, newerStorageName } from './policy-storage.ts'
 import { API_VERSION } from './resource.ts'
 import { asGoWrites, isObject, type JsonObject, withoutAbsent, withUnknown } from './shape.ts'
 
@@ -45,7 +46,14 @@ export function decodeEntry(key: string, value: string, modRevision: number): De
   const { kind, id } = parsed
   if (kind === 'IPAMBlock') return { kind, id, value: decodeBlock(value) }
   if (kind === 'Live') return { kind, id, value: decodeLive(value) }
-  return { kind, id, value: decodeResource(kind, value, modRevision) } as DecodedEntry
+  const resource = decodeResource(kind, value, modRevision)
+  return { kind, id: idOf(id, resource), value: resource } as DecodedEntry
+}
+
+/** A policy's id is made of its name, also where it stands under an older form of that. */
+function idOf(keyId: string, { kind, metadata }: AnyResource): string {
+  const slash = keyId.lastIndexOf('/') + 1
+  return newerStorageName(kind, keyId.slice(slash)) === metadata.name ? `${keyId.slice(0, slash)}${metadata.name}` : keyId
 }
 
 /**
@@ -59,7 +67,8 @@ export function decodeResource<K extends ResourceKind>(kind: K, value: string, m
   if (read.issues.length > 0 || read.resource === undefined) {
     throw new ValidationError(`not ${article(kind)} ${kind}: ${describeIssues(read.issues)}`, read.issues)
   }
-  return { ...read.resource, metadata: { ...read.resource.metadata, resourceVersion: String(modRevision) } }
+  const resource = asRead<AnyResource>(read.resource as AnyResource) as ResourceTypes[K]
+  return { ...resource, metadata: { ...resource.metadata, resourceVersion: String(modRevision) } }
 }
 
 function article(kind: ResourceKind): 'a' | 'an' {
@@ -81,8 +90,9 @@ export function readResource<K extends ResourceKind>(
 
 /** The JSON text of a resource as Calico's writers make it: members in Go's order, none that Go leaves out, no resourceVersion. */
 export function encodeResource(resource: AnyResource): string {
-  const { resourceVersion: _, ...metadata } = resource.metadata
-  return stringifyJson(asGoWrites(resourceSchema(resource.kind), { ...resource, metadata }))
+  const stored = asStored(resource)
+  const { resourceVersion: _, ...metadata } = stored.metadata
+  return stringifyJson(asGoWrites(resourceSchema(resource.kind), { ...stored, metadata }))
 }
 
 /** `given` with the members of `stored` that this version does not know, so that an update does not strip them. */

@@ -3,14 +3,15 @@ import { assertResource } from './check.ts'
 import { mergeUnknown } from './codec.ts'
 import { describeIssues } from './issues.ts'
 import { type AnyResource, kindInfo } from './kinds.ts'
+import { asSeen } from './policy-storage.ts'
 import { checkImmutable } from './pools.ts'
 import type { Metadata } from './resource.ts'
+import { NAMESPACE_LABEL } from './scoped-selector.ts'
 import type { WorkloadEndpoint } from './workload-endpoint.ts'
 import { workloadEndpointName } from './workload-endpoint-name.ts'
 
-/** Labels that every workload endpoint gets from its namespace and its orchestrator. */
-export const NAMESPACE_LABEL = 'projectcalico.org/namespace'
-export const ORCHESTRATOR_LABEL = 'projectcalico.org/orchestrator'
+/** The label that every workload endpoint gets from its orchestrator. */
+const ORCHESTRATOR_LABEL = 'projectcalico.org/orchestrator'
 
 /**
  * A new resource as it is stored: with defaults, uid, time of creation, the labels that its kind must carry, and for a workload
@@ -50,7 +51,7 @@ export function formatTime(time: Date): string {
 
 function complete<R extends AnyResource>(given: R, metadata: Metadata): R {
   const spec = kindInfo(given.kind).defaults(given.spec, metadata.name)
-  const whole = { ...given, metadata, spec } as R
+  const whole = asSeen({ ...given, metadata, spec } as R)
   const result = whole.kind === 'WorkloadEndpoint' ? (completeEndpoint(whole) as R) : whole
   assertResource(result)
   return result

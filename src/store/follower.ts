@@ -113,11 +113,10 @@ export class Follower {
     this.#queue = new Map()
     this.#isFirst = false
     this.#isRelisted = false
-    const changes: Change[] = []
+    const changes = new Map<string, Change>()
     let startMs = performance.now()
     for (const [key, entry] of queue) {
-      const change = this.view.apply(key, entry)
-      if (change) changes.push(change)
+      for (const change of this.view.apply(key, entry)) changes.set(`${change.kind}/${change.id}`, change)
       if (performance.now() - startMs < SLICE_MS) continue
       await setImmediate()
       startMs = performance.now()
@@ -125,7 +124,7 @@ export class Follower {
     this.#taking = new Map()
     for (const [prefix, revision] of reached) this.view.advance(prefix, revision)
     this.#warnOfBroken()
-    return { view: this.view, changes, ...flags }
+    return { view: this.view, changes: [...changes.values()], ...flags }
   }
 
   /** Gives why it ended. The next round lists again, also where a watch failed for another reason than compaction: that is rare. */

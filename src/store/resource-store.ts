@@ -1,20 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import { ConflictError, describeError, ValidationError } from '../errors.ts'
 import { decodeResource, encodeResource } from '../model/codec.ts'
-import { parseKey, resourceKey, resourcePrefix } from '../model/keys.ts'
-import { type AnyResource, kindInfo, type ResourceKind, type ResourceTypes } from '../model/kinds.ts'
+import { DEFAULT_ALLOW, isDefaultAllow } from '../model/default-allow.ts'
+import { parseKey, resourcePrefix } from '../model/keys.ts'
+import type { AnyResource, ResourceKind, ResourceTypes } from '../model/kinds.ts'
 import { prepareCreate, prepareUpdate } from '../model/prepare.ts'
 import { workloadEndpointName } from '../model/workload-endpoint-name.ts'
 import { bornOf } from './born.ts'
+import { comparesOf, currentOf, expectNone, findPlace, isSuperseded, type Place, type ResourceRef, writesTo } from './place.ts'
 import type { Entry, Store } from './store.ts'
 
-/** One resource, by what it is called. */
-export interface ResourceRef<K extends ResourceKind = ResourceKind> {
-  readonly kind: K
-  readonly name: string
-  /** For namespaced kinds, and only for them. */
-  readonly namespace?: string | undefined
-}
+export type { ResourceRef } from './place.ts'
 
 /** All resources of a kind at one revision, in the order of their keys. */
 export interface ResourceList<K extends ResourceKind> {
@@ -40,32 +36,36 @@ export async function getResource<K extends ResourceKind>(
   ref: ResourceRef<K>,
   signal: AbortSignal,
 ): Promise<ResourceTypes[K] | undefined> {
-  const entry = await store.get(keyOf(ref), signal)
+  if (isDefaultAllow(ref.kind, ref.name)) return DEFAULT_ALLOW as ResourceTypes[K]
+  const entry = currentOf(await findPlace(store, ref, signal))
   return entry && decodeResource(ref.kind, entry.value, entry.modRevision)
 }
 
-/** All resources of a kind, of one namespace if given. */
+/** All resources of a kind, of one namespace if given; of a policy that stands under an older form of its name too, the newer one. */
 export async function listResources<K extends ResourceKind>(
   store: Store,
   of: { readonly kind: K; readonly namespace?: string | undefined },
   signal: AbortSignal,
 ): Promise<ResourceList<K>> {
-  const resources: ResourceTypes[K][] = []
+  const found: { readonly entry: Entry; readonly resource: ResourceTypes[K] }[] = []
   const broken: { id: string; reason: string }[] = []
+  const keys = new Set<string>()
   let revision = 0
   for await (const page of store.list(resourcePrefix(of.kind, of.namespace), {}, signal)) {
     revision = page.revision
     for (const entry of page.entries) {
       const id = parseKey(entry.key)?.id
-      if (id === undefined) continue
+      if (id === undefined || isDefaultAllow(of.kind, id)) continue
+      keys.add(entry.key)
       try {
-        resources.push(decodeResource(of.kind, entry.value, entry.modRevision))
+        found.push({ entry, resource: decodeResource(of.kind, entry.value, entry.modRevision) })
       } catch (error) {
         broken.push({ id, reason: describeError(error) })
       }
     }
   }
-  return { revision, resources, broken }
+  const resources = found.flatMap(({ entry, resource }) => (isSuperseded(of.kind, entry, (key) => keys.has(key)) ? [] : [resource]))
+  return { revision, resources: of.kind === 'Profile' ? [...resources, DEFAULT_ALLOW as ResourceTypes[K]] : resources, broken }
 }
 
 /**
@@ -76,12 +76,19 @@ export async function listResources<K extends ResourceKind>(
  */
 export async function createResource<R extends AnyResource>(store: Store, given: R, signal: AbortSignal): Promise<R> {
   const resource = prepareCreate(given, new Date(), randomUUID())
-  const key = keyOf(refOf(resource))
-  const result = await store.commit([{ key, modRevision: 0 }], [{ put: key, value: encodeResource(resource) }], signal)
-  if (result.isDone) return at(resource, result.revision)
-  throw new ConflictError('exists', `${describe(refOf(resource))} exists already`, {
-    existing: decodeQuietly(resource.kind, result.current.get(key)),
-  })
+  const ref = refOf(resource)
+  for (let tries = 1; ; tries++) {
+    const place = await expectNone(store, ref, signal)
+    let existing = currentOf(place)
+    if (!existing) {
+      const result = await store.commit(comparesOf(place), writesTo(place, encodeResource(resource)), signal)
+      if (result.isDone) return at(resource, result.revision)
+      existing = result.current.get(place.key)
+    }
+    if (existing || tries === MOST_TRIES) {
+      throw new ConflictError('exists', `${describe(ref)} exists already`, { existing: decodeQuietly(resource.kind, existing) })
+    }
+  }
 }
 
 /**
@@ -98,10 +105,11 @@ export async function updateResource<R extends AnyResource>(store: Store, given:
       { path: 'metadata.resourceVersion', message: 'is missing' },
     ])
   }
-  const entry = await store.get(keyOf(refOf(given)), signal)
+  const place = await findPlace(store, refOf(given), signal)
+  const entry = currentOf(place)
   if (!entry) throw notFound(refOf(given))
   if (String(entry.modRevision) !== resourceVersion) throw changed(refOf(given), resourceVersion, entry.modRevision)
-  return (await replace(store, entry, given, signal)).resource
+  return (await replace(store, { place, entry, given }, signal)).resource
 }
 
 /**
@@ -120,13 +128,14 @@ export async function applyResource<R extends AnyResource>(
   const { resourceVersion } = named.metadata
   for (let tries = 1; ; tries++) {
     try {
-      const entry = await store.get(keyOf(refOf(named)), signal)
+      const place = await findPlace(store, refOf(named), signal)
+      const entry = currentOf(place)
       if (!entry && resourceVersion !== undefined) throw notFound(refOf(named))
       if (!entry) return { resource: await createResource(store, named, signal), outcome: 'created' }
       if (resourceVersion !== undefined && String(entry.modRevision) !== resourceVersion) {
         throw changed(refOf(named), resourceVersion, entry.modRevision)
       }
-      return await replace(store, entry, named, signal)
+      return await replace(store, { place, entry, given: named }, signal)
     } catch (error) {
       if (!(error instanceof ConflictError) || resourceVersion !== undefined || tries === MOST_TRIES) throw error
     }
@@ -143,32 +152,33 @@ export async function removeResource<K extends ResourceKind>(
   ref: ResourceRef<K> & { readonly revision?: number },
   signal: AbortSignal,
 ): Promise<ResourceTypes[K] | undefined> {
-  const key = keyOf(ref)
+  if (isDefaultAllow(ref.kind, ref.name)) throw new ValidationError(`${describe(ref)} is built in and can't be deleted`)
   for (let tries = 1; ; tries++) {
-    const entry = await store.get(key, signal)
+    const place = await findPlace(store, ref, signal)
+    const entry = currentOf(place)
     if (!entry) throw notFound(ref)
     if (ref.revision !== undefined && ref.revision !== entry.modRevision) throw changed(ref, String(ref.revision), entry.modRevision)
-    const result = await store.commit([{ key, modRevision: entry.modRevision }], [{ remove: key }], signal)
+    const result = await store.commit(comparesOf(place), writesTo(place, undefined), signal)
     if (result.isDone) return decodeQuietly(ref.kind, entry)
-    if (tries === MOST_TRIES) throw changed(ref, String(entry.modRevision), result.current.get(key)?.modRevision)
+    if (tries === MOST_TRIES) throw changed(ref, String(entry.modRevision), result.current.get(entry.key)?.modRevision)
   }
 }
 
-/** Replaces what this entry holds, if it still holds it. */
+/** Replaces what an entry holds, if it still holds it; a policy under an older form of its name is moved to the newer in the same moment. */
 async function replace<R extends AnyResource>(
   store: Store,
-  entry: Entry,
-  given: R,
+  { place, entry, given }: { readonly place: Place; readonly entry: Entry; readonly given: R },
   signal: AbortSignal,
 ): Promise<{ readonly resource: R; readonly outcome: Outcome }> {
   const ref = refOf(given)
   const stored = decodeQuietly(given.kind, entry) as R | undefined
   const resource = stored ? prepareUpdate(stored, given) : repair(entry, given)
   const value = encodeResource(resource)
-  if (stored && value === encodeResource(stored)) return { resource: at(resource, entry.modRevision), outcome: 'unchanged' }
-  const result = await store.commit([{ key: entry.key, modRevision: entry.modRevision }], [{ put: entry.key, value }], signal)
+  const isMoved = place.older?.entry !== undefined
+  if (stored && !isMoved && value === encodeResource(stored)) return { resource: at(resource, entry.modRevision), outcome: 'unchanged' }
+  const result = await store.commit(comparesOf(place), writesTo(place, value), signal)
   if (result.isDone) return { resource: at(resource, result.revision), outcome: 'updated' }
-  const current = result.current.get(entry.key)
+  const current = result.current.get(place.key) ?? result.current.get(entry.key)
   throw current ? changed(ref, String(entry.modRevision), current.modRevision) : notFound(ref)
 }
 
@@ -199,19 +209,6 @@ function at<R extends AnyResource>(resource: R, revision: number): R {
 function refOf(resource: AnyResource): ResourceRef {
   const { name, namespace } = resource.metadata
   return { kind: resource.kind, name, namespace }
-}
-
-/** @throws {ValidationError} if the namespace is missing, or given to a kind that has none */
-function keyOf({ kind, name, namespace }: ResourceRef): string {
-  const { isNamespaced } = kindInfo(kind)
-  if (isNamespaced && (namespace ?? '') === '') throw new ValidationError(`${kind} ${JSON.stringify(name)} needs a namespace`)
-  if (!isNamespaced && (namespace ?? '') !== '')
-    throw new ValidationError(`${kind} ${JSON.stringify(name)} has no namespace, ${JSON.stringify(namespace)} was given`)
-  // Both stand in the key as they are: a slash would make it the key of something else.
-  for (const part of [name, namespace ?? 'none']) {
-    if (part === '' || part.includes('/')) throw new ValidationError(`not the name of a ${kind}: ${JSON.stringify(part)}`)
-  }
-  return resourceKey(kind, name, isNamespaced ? namespace : undefined)
 }
 
 function describe({ kind, name, namespace }: ResourceRef): string {

@@ -46,6 +46,16 @@ test('an object that does not parse is saved in its last good version', async ()
   assert.is((await readSavedView(path, silentLogger))?.view.get('Tier').get('a')?.spec.order, 1)
 })
 
+test('what has no good version is saved too: it is still to be closed after a start without etcd', async () => {
+  const view = aView()
+  const key = `${RESOURCES_PREFIX}globalnetworkpolicies/p`
+  view.apply(key, { key, value: '{"spec":{"order":"x","selector":"has(a)"}}', modRevision: 13, lease: 0n })
+  await writeSavedView(path, view, NOW)
+  const saved = await readSavedView(path, silentLogger)
+  assert.equal(saved?.view.unreadable, view.unreadable)
+  assert.is(saved?.view.unreadable.size, 1)
+})
+
 test('no file is undefined without a word', async () => {
   const warnings: string[] = []
   assert.is(await readSavedView(join(dir, 'none'), collecting(warnings)), undefined)

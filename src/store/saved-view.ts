@@ -34,7 +34,7 @@ export async function writeSavedView(path: string, view: MutableView, savedAt: s
   const clusterGUID = view.get('ClusterInformation').get('default')?.spec.clusterGUID ?? ''
   const revisions = FOLLOWED_PREFIXES.map((prefix) => [prefix, view.revisionAt(prefix)])
   const header = { format: FORMAT, clusterGUID, revision: view.revision, revisions, savedAt }
-  const entries = view.entries()
+  const entries = view.history()
   const temporary = `${path}.new`
   try {
     await unlink(temporary).catch(() => {})

@@ -1,7 +1,10 @@
 import { describeError } from '../errors.ts'
-import { decodeEntry } from '../model/codec.ts'
+import { type DecodedEntry, decodeEntry } from '../model/codec.ts'
+import { DEFAULT_ALLOW, isDefaultAllow } from '../model/default-allow.ts'
 import { BLOCKS_PREFIX, LIVE_PREFIX, parseKey, RESOURCES_PREFIX } from '../model/keys.ts'
 import type { ModelKind, ModelTypes } from '../model/kinds.ts'
+import { newerStorageName, olderStorageName } from '../model/policy-storage.ts'
+import { isGoverning, type Reach, readReach } from '../model/unreadable.ts'
 import type { Entry } from './store.ts'
 
 /**
@@ -12,6 +15,8 @@ export interface View {
   /** Every resource up to this revision is in it: who wrote one and got a revision waits for that. */
   readonly revision: number
   get<K extends ModelKind>(kind: K): ReadonlyMap<string, ModelTypes[K]>
+  /** By `<kind>/<id>`, what decides about traffic and has no version that parses: what it would have governed must be closed. */
+  readonly unreadable: ReadonlyMap<string, Unreadable>
 }
 
 /** One thing that is new, different or gone between two views. */
@@ -26,12 +31,24 @@ export interface Broken extends Change {
   readonly hasGoodVersion: boolean
 }
 
+/** A policy, tier, profile or host endpoint of which no version that parses is known. */
+export interface Unreadable extends Change {
+  readonly reason: string
+  /** What it would have governed; undefined where that can't be read either. */
+  readonly reach: Reach | undefined
+}
+
 /** A view that whoever follows the store writes to. */
 export class MutableView implements View {
   readonly #maps = new Map<ModelKind, Map<string, ModelTypes[ModelKind]>>()
   readonly #records = new Map<string, Stored>()
   readonly #broken = new Map<string, Broken>()
+  readonly #unreadable = new Map<string, Unreadable>()
   readonly #revisions = new Map<string, number>()
+
+  constructor() {
+    this.#map('Profile').set(DEFAULT_ALLOW.metadata.name, DEFAULT_ALLOW)
+  }
 
   get revision(): number {
     return this.revisionAt(RESOURCES_PREFIX)
@@ -44,6 +61,10 @@ export class MutableView implements View {
   /** What does not parse now, by `<kind>/<id>`. */
   get broken(): ReadonlyMap<string, Broken> {
     return this.#broken
+  }
+
+  get unreadable(): ReadonlyMap<string, Unreadable> {
+    return this.#unreadable
   }
 
   /** The revision up to which all objects of this kind are in the view: kinds of other prefixes are followed on streams of their own. */
@@ -61,18 +82,23 @@ export class MutableView implements View {
     this.#revisions.set(prefix, revision)
   }
 
-  /** Takes one key's newest entry, undefined if it is gone. Gives what changed; undefined if nothing did, or nobody follows the key. */
-  apply(key: string, entry: Entry | undefined): Change | undefined {
+  /**
+   * Takes one key's newest entry, undefined if it is gone. Gives what changed: nothing if nothing did, or nobody follows the key;
+   * two things where a policy's older form came to mean another name.
+   */
+  apply(key: string, entry: Entry | undefined): readonly Change[] {
     const parsed = parseKey(key)
-    if (!parsed || !this.isNews(key, entry)) return undefined
+    if (!parsed || isDefaultAllow(parsed.kind, parsed.id) || !this.isNews(key, entry)) return []
     const { kind, id } = parsed
+    const before = this.#records.get(key)
     this.#broken.delete(`${kind}/${id}`)
-    if (entry) this.#put(parsed, entry)
-    else {
-      this.#records.delete(key)
-      this.#map(kind).delete(id)
-    }
-    return { kind, id }
+    this.#unreadable.delete(`${kind}/${id}`)
+    if (entry) this.#records.set(key, this.#read(parsed, entry, before?.good))
+    else this.#records.delete(key)
+    const named = [before?.good?.id, this.#records.get(key)?.good?.id].filter((given) => given !== undefined)
+    const ids = new Set(named.length === 0 ? [id] : named)
+    for (const touched of ids) this.#settle(kind, touched, key)
+    return [...ids].map((touched) => ({ kind, id: touched }))
   }
 
   /** Whether the key's newest entry is not the one that the view has. */
@@ -86,22 +112,40 @@ export class MutableView implements View {
     return this.#records.keys()
   }
 
-  /** What the view was made of, without what does not parse: applied to an empty view it gives the same. */
+  /** What the view was made of, without what does not parse. */
   entries(): Entry[] {
-    return [...this.#records.values()].flatMap(({ good }) => (good ? [good] : []))
+    return [...this.#records.values()].flatMap(({ good }) => (good ? [good.entry] : []))
   }
 
-  #put({ kind, id }: Change, entry: Entry): void {
-    const before = this.#records.get(entry.key)?.good
+  /** What the view was made of, and what does not parse after its last good version: applied to an empty view it gives the same. */
+  history(): Entry[] {
+    return [...this.#records.values()].flatMap(({ newest, good }) => {
+      if (good === undefined) return [newest]
+      return good.entry === newest ? [newest] : [good.entry, newest]
+    })
+  }
+
+  #read({ kind, id }: Change, entry: Entry, before: Good | undefined): Stored {
     try {
       const decoded = decodeEntry(entry.key, entry.value, entry.modRevision)
-      if (!decoded) return
-      this.#map(kind).set(id, decoded.value)
-      this.#records.set(entry.key, { newest: entry, good: entry })
+      return { newest: entry, good: decoded && { entry, id: decoded.id, value: decoded.value } }
     } catch (error) {
-      this.#records.set(entry.key, { newest: entry, good: before })
-      this.#broken.set(`${kind}/${id}`, { kind, id, reason: describeError(error), hasGoodVersion: before !== undefined })
+      const reason = describeError(error)
+      this.#broken.set(`${kind}/${id}`, { kind, id, reason, hasGoodVersion: before !== undefined })
+      if (before === undefined && isGoverning(kind)) {
+        this.#unreadable.set(`${kind}/${id}`, { kind, id, reason, reach: readReach(kind, id, entry.value) })
+      }
+      return { newest: entry, good: before }
     }
+  }
+
+  /** Puts into the map what now stands for an id. Of a policy that stands under two forms of its name the newer holds. */
+  #settle(kind: ModelKind, id: string, key: string): void {
+    const value = formsOf(kind, id, key)
+      .map((form) => this.#records.get(form)?.good)
+      .find((good) => good?.id === id)?.value
+    if (value === undefined) this.#map(kind).delete(id)
+    else this.#map(kind).set(id, value)
   }
 
   #map<K extends ModelKind>(kind: K): Map<string, ModelTypes[K]> {
@@ -115,7 +159,23 @@ export class MutableView implements View {
 /** What the store has under a key, and the newest version of it that parses. */
 interface Stored {
   readonly newest: Entry
-  readonly good: Entry | undefined
+  readonly good: Good | undefined
+}
+
+/** An entry that parses, and what it is. */
+interface Good {
+  readonly entry: Entry
+  readonly id: string
+  readonly value: DecodedEntry['value']
+}
+
+/** The keys under which a thing may stand, the one that holds first; `key` is one of them. */
+function formsOf(kind: ModelKind, id: string, key: string): readonly string[] {
+  const folder = key.slice(0, key.lastIndexOf('/') + 1)
+  const name = id.slice(id.lastIndexOf('/') + 1)
+  const older = olderStorageName(kind, name)
+  if (older !== undefined) return [`${folder}${name}`, `${folder}${older}`]
+  return newerStorageName(kind, name) === undefined ? [key] : [`${folder}${name}`]
 }
 
 function prefixOf(kind: ModelKind): string {

@@ -12,7 +12,7 @@ import type { WorkloadEndpoint, WorkloadEndpointSpec } from '../../src/model/wor
 import { type Cidr, parseCidr, parseInterfaceAddress, rangeOf, sizeOf } from '../../src/net/cidr.ts'
 import { type Family, familyOf, type Ip, ipToNumber, parseIp } from '../../src/net/ip.ts'
 import { parseMac } from '../../src/net/mac.ts'
-import type { View } from '../../src/store/view.ts'
+import type { Unreadable, View } from '../../src/store/view.ts'
 
 /** Builders of what planners read: valid defaults, so that a test names only what matters to it. */
 
@@ -139,6 +139,7 @@ export function someFacts(over: Partial<Facts> = {}): Facts {
 /** A view that tests change by hand, as the follower does between passes. */
 export class TestView implements View {
   revision = 1
+  readonly unreadable = new Map<string, Unreadable>()
   readonly #maps = new Map<ModelKind, Map<string, unknown>>()
 
   get<K extends ModelKind>(kind: K): ReadonlyMap<string, ModelTypes[K]> {
