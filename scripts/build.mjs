@@ -23,25 +23,32 @@ export function bundleOptions() {
     platform: 'node',
     target: 'node20',
     format: 'esm',
-    define: { 'process.env.MARGAY_VERSION': JSON.stringify(version) },
+    define: defineVersion(version),
     logLevel: 'silent',
   }
 }
 
-/** Builds dist/margayd.js and dist/margay.js, each with all its dependencies but the native add-on. */
-export async function build() {
+/**
+ * Builds margayd.js and margay.js, each with all its dependencies but the native add-on: into dist/, or for a package with its own
+ * version and the Node that it brings. Gives the names of the npm packages that are in them, sorted.
+ */
+export async function build({ outdir = 'dist', interpreter = '/usr/bin/env -S node', version, sourcemap = true } = {}) {
   const entries = Object.entries(ENTRIES).filter(([, path]) => existsSync(join(ROOT, path)))
-  await bundle({
+  const { metafile } = await bundle({
     entryPoints: Object.fromEntries(entries),
-    outdir: 'dist',
-    sourcemap: true,
+    outdir,
+    sourcemap,
+    metafile: true,
+    ...(version === undefined ? {} : { define: defineVersion(version) }),
     // jsonc-parser's main is UMD, whose require esbuild cannot see through: the bundle would look for ./impl/format beside itself.
     alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
     // Bundled CommonJS packages call require, which an ES module does not have.
     banner: {
-      js: `#!/usr/bin/env -S node ${NODE_FLAGS.join(' ')}\nimport { createRequire as __createRequire } from 'node:module'\nconst require = __createRequire(import.meta.url)`,
+      js: `#!${[interpreter, ...NODE_FLAGS].join(' ')}\nimport { createRequire as __createRequire } from 'node:module'\nconst require = __createRequire(import.meta.url)`,
     },
   })
+  const modules = Object.keys(metafile.inputs).flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? [])
+  return [...new Set(modules)].sort()
 }
 
 /** Bundles TypeScript for this machine only, with packages left in node_modules: for tests, lab and benches. */
@@ -55,6 +62,10 @@ export function bundleHere(entryPoints, outdir) {
     sourcemap: 'inline',
     outExtension: { '.js': '.mjs' },
   })
+}
+
+function defineVersion(version) {
+  return { 'process.env.MARGAY_VERSION': JSON.stringify(version) }
 }
 
 /** Bundles; errors come with file, line and column, one a line. Imported late: set-up starts before esbuild is installed. */
