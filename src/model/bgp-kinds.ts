@@ -1,4 +1,9 @@
-import { type BGPConfiguration, bgpConfigurationSpecSchema, checkBgpConfiguration } from './bgp-configuration.ts'
+import {
+  type BGPConfiguration,
+  bgpConfigurationSpecSchema,
+  checkBgpConfiguration,
+  defaultBgpConfigurationSpec,
+} from './bgp-configuration.ts'
 import { type BGPFilter, bgpFilterSpecSchema, checkBgpFilter } from './bgp-filter.ts'
 import { type BGPPeer, bgpPeerSpecSchema, checkBgpPeer } from './bgp-peer.ts'
 import {
@@ -25,7 +30,7 @@ export const BGP_KINDS: KindInfos<keyof BgpTypes> = {
     plural: 'bgpconfigurations',
     aliases: ['bgpconfig', 'bgpconfigs'],
     specSchema: bgpConfigurationSpecSchema,
-    defaults: asGiven,
+    defaults: defaultBgpConfigurationSpec,
     validate: checkBgpConfiguration,
   },
   BGPPeer: {

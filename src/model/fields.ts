@@ -6,6 +6,7 @@ import { type Family, familyOf, type Ip, parseIp } from '../net/ip.ts'
 import { parseMac } from '../net/mac.ts'
 import { PROTOCOL_NUMBERS, parsePortRange, parseProtocol } from '../net/port.ts'
 import { DURATION_PATTERN, parseDuration } from './duration.ts'
+import { didYouMean } from './issues.ts'
 import type { SchemaMeta } from './schema-meta.ts'
 import { parseSelector } from './selector-parse.ts'
 
@@ -165,16 +166,29 @@ export function interfaceAddressOf(family: Family) {
   return shownAs(`IPv${family} address or prefix`, { pattern: NET_PATTERN }, schema)
 }
 
-/** One of some words, in any case, kept as it was given. */
-export function wordField(words: readonly string[]) {
-  const schema = checkedText((text) => {
-    if (!words.some((word) => word.toLowerCase() === text.toLowerCase())) {
-      throw new ValidationError(`${JSON.stringify(text)} is not one of ${words.join(', ')}`)
-    }
+/** One of some words; in any case, kept as the word is spelt. */
+export function wordField<const Word extends string>(words: readonly Word[]) {
+  const schema = parsedText((text) => {
+    const word = words.find((each) => each.toLowerCase() === text.toLowerCase())
+    if (word === undefined) throw new ValidationError(`${JSON.stringify(text)} is not one of ${words.join(', ')}${didYouMean(text, words)}`)
+    return word
   })
   const pattern = words.join('|').replace(/[a-z]/gi, (letter) => `[${letter.toUpperCase()}${letter.toLowerCase()}]`)
   return shownAs(words.map((word) => `\`${word}\``).join(', '), { anyOf: [{ enum: words }, { pattern: `^(${pattern})$` }] }, schema)
 }
+
+/** A regular expression; Calico reads Go's, whose common parts JavaScript reads too. */
+export const patternField = shownAs(
+  'regular expression',
+  { format: 'regex' },
+  checkedText((text) => {
+    try {
+      new RegExp(text.replace(/^\(\?[ims]+\)/, ''))
+    } catch (cause) {
+      throw new ValidationError(`${JSON.stringify(text)} is not a regular expression`, [], { cause })
+    }
+  }),
+)
 
 function parseIpOf(family: Family, text: string): Ip {
   const ip = parseIp(text)

@@ -2,28 +2,48 @@ import * as z from 'zod'
 import type { Issue } from '../errors.ts'
 import { cidrsOverlap, lengthOf, parseCidr } from '../net/cidr.ts'
 import { type Family, familyOf } from '../net/ip.ts'
-import { cidrField, type DeepReadonly, selectorField, zeroIsAbsent } from './fields.ts'
+import { cidrField, type DeepReadonly, defaultsTo, selectorField, zeroIsAbsent } from './fields.ts'
 import type { Resource } from './resource.ts'
+import { enforced, later } from './tags.ts'
 
-const encapsulation = z.enum(['Never', 'Always', 'CrossSubnet'])
+const encapsulation = defaultsTo('Never', z.enum(['Never', 'Always', 'CrossSubnet']))
+const flag = defaultsTo(false, zeroIsAbsent(z.boolean()))
 
 /** The spec of an IPPool: a range for workloads and tunnels, and how its packets get from host to host. */
 export const ipPoolSpecSchema = z.object({
-  cidr: cidrField,
-  vxlanMode: encapsulation.optional(),
-  ipipMode: encapsulation.optional(),
-  natOutgoing: zeroIsAbsent(z.boolean()).optional(),
-  disabled: zeroIsAbsent(z.boolean()).optional(),
-  disableBGPExport: zeroIsAbsent(z.boolean()).optional(),
-  blockSize: zeroIsAbsent(z.number().int()).optional(),
-  nodeSelector: selectorField.optional(),
-  namespaceSelector: selectorField.optional(),
-  allowedUses: z.array(z.enum(['Workload', 'Tunnel', 'LoadBalancer'])).optional(),
-  assignmentMode: z.enum(['Automatic', 'Manual']).optional(),
+  cidr: enforced('The range, without host bits; not link-local, not overlapping another pool. It never changes.', cidrField),
+  vxlanMode: enforced('Wrap packets between hosts in VXLAN: always, or only to hosts in other subnets.', encapsulation).optional(),
+  ipipMode: later('As vxlanMode, with IP-in-IP; IPv4 only, and only one of the two.', encapsulation).optional(),
+  natOutgoing: enforced('Packets that leave all pools get the address of the host.', flag).optional(),
+  disabled: enforced('No new addresses and blocks; what has been given out goes on.', flag).optional(),
+  disableBGPExport: later('Tell no BGP peer of the routes of this pool.', flag).optional(),
+  blockSize: enforced(
+    'Prefix length of the blocks that hosts take: 20 to 32, by default 26; IPv6 116 to 128, by default 122. It never changes.',
+    zeroIsAbsent(z.number().int()),
+  ).optional(),
+  nodeSelector: enforced('The hosts that may take blocks, by the labels of their Nodes.', defaultsTo('all()', selectorField)).optional(),
+  namespaceSelector: later('The namespaces whose workloads may get addresses.', selectorField).optional(),
+  allowedUses: enforced(
+    'What addresses are for; LoadBalancer stands alone.',
+    defaultsTo(['Workload', 'Tunnel'], z.array(z.enum(['Workload', 'Tunnel', 'LoadBalancer']))),
+  ).optional(),
+  assignmentMode: enforced(
+    'Manual: addresses only for those who ask for this pool.',
+    defaultsTo('Automatic', z.enum(['Automatic', 'Manual'])),
+  ).optional(),
 })
 
 /** What a Kubernetes controller says of a pool. */
-export const ipPoolStatusSchema = z.object({ conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).optional() })
+export const ipPoolStatusSchema = z.object({
+  conditions: z
+    .array(
+      z.looseObject({
+        type: enforced('What is told, such as `Allocatable`.', z.string()),
+        status: enforced('`True`, `False` or `Unknown`; of a pool whose `Allocatable` is `False` no address is given out.', z.string()),
+      }),
+    )
+    .optional(),
+})
 
 export type IPPoolSpec = DeepReadonly<z.infer<typeof ipPoolSpecSchema>>
 export type IPPoolStatus = DeepReadonly<z.infer<typeof ipPoolStatusSchema>>

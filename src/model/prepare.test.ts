@@ -77,7 +77,7 @@ test('a new workload endpoint gets its name and its labels', () => {
 
 test('an update keeps identity, status and unknown members, and replaces labels', () => {
   const text =
-    '{"metadata":{"name":"h1","uid":"u","creationTimestamp":"t","generation":4,"labels":{"a":"1","b":"2"}},"spec":{"later":1,"bgp":{"ipv4Address":"192.0.2.1/24"}},"status":{"wireguardPublicKey":"k"}}'
+    '{"metadata":{"name":"h1","uid":"u","creationTimestamp":"t","generation":4,"labels":{"a":"1","b":"2"}},"spec":{"later":1,"bgp":{"ipv4Address":"192.0.2.1/24"}},"status":{"wireguardPublicKey":"jlkVyQYooZYzI2wFfNhSZez5eWh44yfq1wKVjLvSXgY="}}'
   const stored = decodeResource('Node', text, 9)
   const given = a('Node', { bgp: { ipv4Address: '192.0.2.2/24' } }, 'h1')
   assert.equal(prepareUpdate(stored, { ...given, metadata: { name: 'h1', uid: 'other', labels: { a: '3' } } }), {
@@ -85,7 +85,7 @@ test('an update keeps identity, status and unknown members, and replaces labels'
     kind: 'Node',
     metadata: { name: 'h1', uid: 'u', creationTimestamp: 't', generation: 4, resourceVersion: '9', labels: { a: '3' } },
     spec: { bgp: { ipv4Address: '192.0.2.2/24' }, later: 1 },
-    status: { wireguardPublicKey: 'k' },
+    status: { wireguardPublicKey: 'jlkVyQYooZYzI2wFfNhSZez5eWh44yfq1wKVjLvSXgY=' },
   } as unknown as ResourceTypes['Node'])
 })
 
@@ -184,7 +184,7 @@ const faults: readonly (readonly [ResourceKind, unknown, string, readonly string
   ['ClusterInformation', {}, 'x', ['metadata.name: "x": the only one of this kind is "default"']],
   [
     'KubeControllersConfiguration',
-    { controllers: { node: { hostEndpoint: { templates: [{ generateName: 'A', labels: { '-': '' } }] } } } },
+    { controllers: { node: { hostEndpoint: { templates: [{ generateName: 'A', labels: { '-': '' }, interfacePattern: 'eth.*' }] } } } },
     'default',
     [
       'spec.controllers.node.hostEndpoint.templates[0].labels.-: "-" is not a label name (up to 63 letters, digits, "-", "_" and ".", beginning and ending with a letter or digit, after an optional DNS name and "/")',

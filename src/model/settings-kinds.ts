@@ -3,8 +3,10 @@ import { checkFelixConfiguration, type FelixConfiguration, felixConfigurationSpe
 import { asGiven, GLOBAL_KIND, type KindInfos } from './kind-info.ts'
 import {
   checkKubeControllersConfiguration,
+  defaultKubeControllersSpec,
   type KubeControllersConfiguration,
   kubeControllersConfigurationSpecSchema,
+  kubeControllersConfigurationStatusSchema,
 } from './kube-controllers-configuration.ts'
 
 /** The cluster, and the settings of what runs in it. */
@@ -40,7 +42,8 @@ export const SETTINGS_KINDS: KindInfos<keyof SettingsTypes> = {
     plural: 'kubecontrollersconfigurations',
     aliases: ['kubecontrollersconfig', 'kubecontrollersconfigs'],
     specSchema: kubeControllersConfigurationSpecSchema,
-    defaults: asGiven,
+    statusSchema: kubeControllersConfigurationStatusSchema,
+    defaults: defaultKubeControllersSpec,
     validate: checkKubeControllersConfiguration,
   },
 }

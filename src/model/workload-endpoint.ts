@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { describeError, type Issue } from '../errors.ts'
 import { ipOf, lengthOf } from '../net/cidr.ts'
 import { addressBits, familyOf } from '../net/ip.ts'
+import { dscpField } from './dscp.ts'
 import { checkEndpointPorts, checkInterfaceName } from './endpoint-check.ts'
 import {
   type DeepReadonly,
@@ -14,58 +15,74 @@ import {
   protocolField,
   zeroIsAbsent,
 } from './fields.ts'
+import { checkName } from './metadata.ts'
 import type { Resource } from './resource.ts'
+import { enforced, later, stored } from './tags.ts'
 import { workloadEndpointName } from './workload-endpoint-name.ts'
 
-const quantity = z.union([z.number(), z.string()]).optional()
+/** Bits or packets a second, bytes, connections; Calico limits them where they are made. */
+const limit = (description: string) => stored(description, zeroIsAbsent(integerField(0, Number.MAX_SAFE_INTEGER))).optional()
 
-/** Limits and marks of a workload's traffic; this version acts on none of them. */
+/** Limits and marks of a workload's traffic; margay acts on none of them. */
 const qosControls = z.object({
-  ingressBandwidth: quantity,
-  egressBandwidth: quantity,
-  ingressBurst: quantity,
-  egressBurst: quantity,
-  ingressPeakrate: quantity,
-  egressPeakrate: quantity,
-  ingressMinburst: quantity,
-  egressMinburst: quantity,
-  ingressPacketRate: quantity,
-  egressPacketRate: quantity,
-  ingressPacketBurst: quantity,
-  egressPacketBurst: quantity,
-  ingressMaxConnections: quantity,
-  egressMaxConnections: quantity,
-  dscp: quantity,
+  ingressBandwidth: limit('Most bits a second to the workload.'),
+  egressBandwidth: limit('Most bits a second from the workload.'),
+  ingressBurst: limit('Bits to the workload that may exceed ingressBandwidth for a moment.'),
+  egressBurst: limit('Bits from the workload that may exceed egressBandwidth for a moment.'),
+  ingressPeakrate: limit('Most bits a second to the workload within a burst.'),
+  egressPeakrate: limit('Most bits a second from the workload within a burst.'),
+  ingressMinburst: limit('Bytes to the workload that ingressPeakrate lets through at once.'),
+  egressMinburst: limit('Bytes from the workload that egressPeakrate lets through at once.'),
+  ingressPacketRate: limit('Most packets a second to the workload.'),
+  egressPacketRate: limit('Most packets a second from the workload.'),
+  ingressPacketBurst: limit('Packets to the workload that may exceed ingressPacketRate for a moment.'),
+  egressPacketBurst: limit('Packets from the workload that may exceed egressPacketRate for a moment.'),
+  ingressMaxConnections: limit('Most connections to the workload.'),
+  egressMaxConnections: limit('Most connections from the workload.'),
+  dscp: stored('Mark of packets that leave the cluster (RFC 2474): 0 to 63 or a name such as `EF`.', dscpField).optional(),
 })
 
 /** The spec of a WorkloadEndpoint: one interface of one workload. */
 export const workloadEndpointSpecSchema = z.object({
-  orchestrator: z.string().optional(),
-  workload: z.string().optional(),
-  node: z.string().optional(),
-  containerID: z.string().optional(),
-  pod: z.string().optional(),
-  endpoint: z.string().optional(),
-  serviceAccountName: z.string().optional(),
-  ipNetworks: z.array(interfaceAddressField).optional(),
-  ipNATs: z.array(z.object({ internalIP: ipField, externalIP: ipField })).optional(),
-  ipv4Gateway: ipv4Field.optional(),
-  ipv6Gateway: ipv6Field.optional(),
-  profiles: z.array(z.string()).optional(),
-  interfaceName: z.string().optional(),
-  mac: macField.optional(),
-  ports: z
+  orchestrator: enforced('Who made it: `margay`, `libnetwork`, `cni`, `k8s`, … Part of the name.', z.string()).optional(),
+  workload: enforced(
+    'What the workload is called; part of the name, if the orchestrator is none of cni, k8s, libnetwork.',
+    z.string(),
+  ).optional(),
+  node: enforced('The host where the workload is; part of the name.', z.string()).optional(),
+  containerID: enforced('The container; part of the name with the orchestrator cni.', z.string()).optional(),
+  pod: enforced('The pod; part of the name with the orchestrator k8s.', z.string()).optional(),
+  endpoint: enforced('The interface as the workload has it, `eth0`; part of the name.', z.string()).optional(),
+  serviceAccountName: enforced('Service account of the workload, which policies can select.', z.string()).optional(),
+  ipNetworks: enforced('Addresses of the workload, one each: /32 or /128.', z.array(interfaceAddressField)).optional(),
+  ipNATs: z
     .array(
       z.object({
-        name: z.string().optional(),
-        protocol: protocolField.optional(),
-        port: integerField(0, 65_535),
-        hostPort: zeroIsAbsent(integerField(0, 65_535)).optional(),
-        hostIP: ipField.optional(),
+        internalIP: later('An address of the workload.', ipField),
+        externalIP: later('Address of the same family that others reach it by.', ipField),
       }),
     )
     .optional(),
-  allowSpoofedSourcePrefixes: z.array(interfaceAddressField).optional(),
+  ipv4Gateway: stored('Gateway that the workload was told.', ipv4Field).optional(),
+  ipv6Gateway: stored('IPv6 gateway that the workload was told.', ipv6Field).optional(),
+  profiles: enforced('Profiles, in this order, whose rules hold where no policy applies.', z.array(z.string())).optional(),
+  interfaceName: enforced('The interface on the host.', z.string()).optional(),
+  mac: enforced("MAC of the workload's interface.", macField).optional(),
+  ports: z
+    .array(
+      z.object({
+        name: enforced('The name by which rules know the port.', z.string()).optional(),
+        protocol: enforced('TCP, UDP or SCTP.', protocolField).optional(),
+        port: enforced('The port, 1 to 65535.', integerField(0, 65_535)),
+        hostPort: stored('Port of the host that leads to it.', zeroIsAbsent(integerField(0, 65_535))).optional(),
+        hostIP: stored('Address of the host that leads to it.', ipField).optional(),
+      }),
+    )
+    .optional(),
+  allowSpoofedSourcePrefixes: enforced(
+    'Prefixes from which the workload may send; needs workloadSourceSpoofing `Any` in FelixConfiguration.',
+    z.array(interfaceAddressField),
+  ).optional(),
   qosControls: qosControls.optional(),
 })
 
@@ -80,6 +97,7 @@ export function checkWorkloadEndpoint(endpoint: WorkloadEndpoint): readonly Issu
   return [
     ...checkIdentity(endpoint),
     ...checkInterface(spec.interfaceName),
+    ...checkProfiles(spec.profiles),
     ...checkNetworks(spec),
     ...checkNats(spec),
     ...checkEndpointPorts(spec.ports),
@@ -102,6 +120,13 @@ function checkInterface(name: string | undefined): readonly Issue[] {
   if (name === undefined) return [{ path, message: 'is required (the name of the interface on the host)' }]
   const message = checkInterfaceName(name)
   return message === undefined ? [] : [{ path, message }]
+}
+
+function checkProfiles(profiles: readonly string[] | undefined): readonly Issue[] {
+  return (profiles ?? []).flatMap((name, index) => {
+    const message = checkName(name)
+    return message === undefined ? [] : [{ path: `spec.profiles[${index}]`, message }]
+  })
 }
 
 function checkNetworks(spec: WorkloadEndpointSpec): readonly Issue[] {
