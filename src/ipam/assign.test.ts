@@ -305,6 +305,13 @@ test('a request that is repeated gets what its handle holds on this host', async
     second.map(({ ip }) => ip),
   )
   assert.is(countHeld(await readRecords(store)), 2)
+  assert.ok((second[0]?.sequenceNumber ?? 0n) > (first[0]?.sequenceNumber ?? 0n))
+  const { refused } = await h1.releaseIps(first, never)
+  assert.equal(
+    refused.map(({ reason }) => reason),
+    ['it was given to another since'],
+    'who saw it unused before can not release it',
+  )
   const elsewhere = await h2.autoAssign(wants('w', { keepHeld: true }), never)
   assert.equal(
     elsewhere.filter(({ ip }) => second.some((one) => one.ip === ip)),

@@ -1,7 +1,7 @@
 import { describeError, IpamError } from '../errors.ts'
 import { FAMILIES, type Family, familyOf } from '../net/ip.ts'
 import { assignFamily } from './assign-family.ts'
-import type { Assignment } from './block-writes.ts'
+import { type Assignment, renewInBlock } from './block-writes.ts'
 import type { IpamContext } from './context.ts'
 import { findPool, gridOf, poolOf, qualifyPools, type Use } from './pools.ts'
 import { heldByHolder, listOwnBlocks } from './queries.ts'
@@ -19,7 +19,7 @@ import type { AssignRequest } from './run.ts'
 export async function autoAssign(context: IpamContext, request: AssignRequest, signal: AbortSignal): Promise<readonly Assignment[]> {
   const [rules, own] = await Promise.all([readRules(context, signal), listOwnBlocks(context, context.node, signal)])
   const families = familiesOf(rules, request)
-  const held = request.keepHeld === true ? await heldInPools(context, rules, request, signal) : []
+  const held = request.keepHeld === true ? await renewHeld(context, rules, request, signal) : []
   const count = request.count ?? 1
   const fresh: Assignment[] = []
   const assignments: Assignment[] = []
@@ -65,16 +65,17 @@ function familiesOf(rules: Rules, request: AssignRequest): readonly Family[] {
   throw new IpamError('ipam-no-pool', refusals.map(describeError).join(', and '))
 }
 
-async function heldInPools(
-  context: IpamContext,
-  rules: Rules,
-  request: AssignRequest,
-  signal: AbortSignal,
-): Promise<readonly Assignment[]> {
+/** What the holder has already, held anew: from now on nobody can take it for left over. */
+async function renewHeld(context: IpamContext, rules: Rules, request: AssignRequest, signal: AbortSignal): Promise<readonly Assignment[]> {
   const held = await heldByHolder(context, request, signal)
-  if (request.pools === undefined || request.pools.length === 0) return held
-  const pools = request.pools.map((text) => findPool(rules.pools, text))
-  return held.filter(({ ip }) => poolOf(pools, ip) !== undefined)
+  const pools = (request.pools ?? []).map((text) => findPool(rules.pools, text))
+  const wanted = held.filter(({ ip }) => pools.length === 0 || poolOf(pools, ip) !== undefined)
+  const renewed: Assignment[] = []
+  for (const cidr of new Set(wanted.map(({ block }) => block))) {
+    const ofBlock = wanted.filter(({ block }) => block === cidr)
+    renewed.push(...(await renewInBlock(context, cidr, ofBlock, signal)))
+  }
+  return renewed
 }
 
 /** Nothing is to stay behind of a request that failed; where the store is away it stays under the handle. */

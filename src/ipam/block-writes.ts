@@ -1,10 +1,19 @@
 import type { Block } from '../model/ipam-block.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { type Family, familyOf, type Ip } from '../net/ip.ts'
-import { type BlockRelease, collectGarbage, type Holder, holderOf, isEmpty, type OrdinalRelease, releaseOrdinals } from './block.ts'
+import {
+  type BlockRelease,
+  collectGarbage,
+  type Holder,
+  holderOf,
+  isEmpty,
+  type OrdinalRelease,
+  releaseOrdinals,
+  renewOrdinals,
+} from './block.ts'
 import { type Change, commitChanges, type IpamContext, isFencedOff, retryConflicts } from './context.ts'
 import { addToHandle, takeFromHandle } from './handle.ts'
-import { addressAt } from './ordinals.ts'
+import { addressAt, ordinalOf } from './ordinals.ts'
 import { blocks, handles } from './records.ts'
 
 /** An address that is held. */
@@ -55,6 +64,28 @@ export async function assignInBlock(context: IpamContext, cidr: Cidr, request: B
     handle = handles.current(result.current, [handleId])
     // A lost reply whose write was followed by another's looks like a conflict: what we hold already is not taken twice.
     return holdsAll(block.value, assigned.assignments, picked.ordinals) ? assigned : undefined
+  })
+}
+
+/** Holds addresses of one block anew for who holds them; gives those that still were held as said, with their new sequence number. */
+export async function renewInBlock(
+  context: IpamContext,
+  cidr: Cidr,
+  held: readonly Assignment[],
+  signal: AbortSignal,
+): Promise<readonly Assignment[]> {
+  let block = await blocks.read(context.store, [cidr], signal)
+  return retryConflicts(`renew addresses of block ${cidr}`, signal, async () => {
+    if (block.value === undefined) return []
+    const requests = held.map((assignment) => ({ ...assignment, ordinal: ordinalOf(cidr, assignment.ip) }))
+    const { block: renewed, ordinals } = renewOrdinals(block.value, requests)
+    if (ordinals.length === 0) return []
+    const { sequenceNumber } = block.value
+    const result = await commitChanges(context, [blocks.change([cidr], block, renewed)], signal)
+    if (result.isDone)
+      return held.filter((_, i) => ordinals.includes(requests[i]?.ordinal ?? -1)).map((one) => ({ ...one, sequenceNumber }))
+    block = blocks.current(result.current, [cidr])
+    return undefined
   })
 }
 

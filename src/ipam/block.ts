@@ -71,6 +71,24 @@ export function assignOrdinal(block: Block, ordinal: number, holder: Holder): Bl
 }
 
 /**
+ * Holds addresses anew for who holds them: each gets a new sequence number, so that whoever saw the old one unused can't take it back.
+ * Gives the ordinals that still were held as said.
+ */
+export function renewOrdinals(
+  block: Block,
+  requests: readonly OrdinalRelease[],
+): { readonly block: Block; readonly ordinals: readonly number[] } {
+  const held = requests.filter((request) => {
+    const holder = holderOf(block, request.ordinal)
+    return holder !== undefined && refuse(block, request, holder) === undefined
+  })
+  if (held.length === 0) return { block, ordinals: [] }
+  const sequences = new Map(block.sequenceNumberForAllocation)
+  for (const { ordinal } of held) sequences.set(ordinal, block.sequenceNumber)
+  return { block: step({ ...block, sequenceNumberForAllocation: sequences }), ordinals: held.map(({ ordinal }) => ordinal) }
+}
+
+/**
  * Takes addresses back. With a cool-down they stay allocated, to nobody, until `collectGarbage` frees them.
  * A refused address hinders no other.
  */

@@ -1,6 +1,6 @@
 import type { Block } from '../model/ipam-block.ts'
 import { type Cidr, cidrContains, cidrsOverlap, rangeOf } from '../net/cidr.ts'
-import { checkBlock, isEmpty } from './block.ts'
+import { checkBlock, collectGarbage, isEmpty } from './block.ts'
 import { ownerOf } from './context.ts'
 import type { Finding, FindingKind } from './findings.ts'
 import { type IpamSurvey, isGone } from './ipam-survey.ts'
@@ -14,8 +14,8 @@ export function* checkBlockOwners(survey: IpamSurvey): Generator<readonly Findin
     const owner = ownerOf(block.affinity)
     const isUsedBy = (host: string) => [...block.allocations.keys()].some((ordinal) => nodeOf.get(addressAt(block.cidr, ordinal)) === host)
     if (owner !== undefined && isGone(survey, owner)) yield [...problems, staleBlock(survey, block, owner, isUsedBy)]
-    else if (block.affinity === undefined && isEmpty(block)) yield [...problems, idleBlock(block)]
-    else if (!survey.pools.some(({ cidr }) => cidrContains(cidr, block.cidr))) yield [...problems, orphanBlock(block, owner)]
+    else if (block.affinity === undefined && isSpent(survey, block)) yield [...problems, idleBlock(block)]
+    else if (!survey.pools.some(({ cidr }) => cidrContains(cidr, block.cidr))) yield [...problems, orphanBlock(survey, block, owner)]
     else yield problems
   }
 }
@@ -48,15 +48,20 @@ function staleBlock(survey: IpamSurvey, block: Block, host: string, isUsedBy: (h
   return { kind: 'stale-block', subject: block.cidr, reason, repair, collector: { by: 'leader', gone: host } }
 }
 
+/** What only cools down, and has done so long enough, holds nothing. */
+function isSpent({ takenAt, cooldownSeconds }: IpamSurvey, block: Block): boolean {
+  return isEmpty(collectGarbage(block, takenAt, cooldownSeconds))
+}
+
 function idleBlock({ cidr, sequenceNumber }: Block): Finding {
   const repair = { action: 'delete-block', block: cidr, sequenceNumber } as const
   return { kind: 'idle-block', subject: cidr, reason: "it is empty and nobody's", repair, collector: { by: 'leader' } }
 }
 
-function orphanBlock(block: Block, owner: string | undefined): Finding {
+function orphanBlock(survey: IpamSurvey, block: Block, owner: string | undefined): Finding {
   if (owner === undefined) return note('orphan-block', block, 'it lies in no pool, and its addresses are held')
   const name = JSON.stringify(owner)
-  if (!isEmpty(block)) return note('orphan-block', block, `it lies in no pool, belongs to node ${name}, and its addresses are held`)
+  if (!isSpent(survey, block)) return note('orphan-block', block, `it lies in no pool, belongs to node ${name}, and its addresses are held`)
   const repair = { action: 'release-block', block: block.cidr, host: owner, mustBeEmpty: true } as const
   const reason = `it lies in no pool, belongs to node ${name}, and is empty`
   return { kind: 'orphan-block', subject: block.cidr, reason, repair, collector: { by: 'host', node: owner } }

@@ -30,6 +30,8 @@ export interface IpamSurvey {
   /** The revision of the store that it shows. */
   readonly revision: number
   readonly takenAt: Date
+  /** How long a released address is not given out again. */
+  readonly cooldownSeconds: number
   readonly blocks: ReadonlyMap<Cidr, Block>
   /** Undefined: not looked at, so nothing is said of them. */
   readonly affinities?: readonly SurveyedAffinity[]

@@ -9,6 +9,7 @@ import type { Assignment } from './block-writes.ts'
 import { type CheckResult, checkIpam } from './check.ts'
 import type { Change, IpamContext, IpamCounters } from './context.ts'
 import type { CheckedAllocation, Repair } from './findings.ts'
+import type { IpamSurvey } from './ipam-survey.ts'
 import { type AddressUse, type Held, heldBy, lookUp } from './queries.ts'
 import { readIpamSurvey } from './read-survey.ts'
 import { type ReleaseOutcome, type ReleaseRequest, releaseByHandle, releaseHolder, releaseIps } from './release.ts'
@@ -18,6 +19,7 @@ import type { AssignRequest } from './run.ts'
 import { Serial } from './serial.ts'
 import { ensureTunnelAddress, releaseTunnelAddress } from './tunnel-address.ts'
 import { readUsage, type Usage } from './usage.ts'
+import { surveyWith, type WatchedView } from './view-survey.ts'
 
 /**
  * Address management for one host. What changes something is done one after the other; hosts and processes are safe from each
@@ -49,6 +51,8 @@ export interface Ipam {
   usage(signal: AbortSignal): Promise<Usage>
   /** Compares who uses addresses with what is allocated. Reads everything, so it is nothing to do often. */
   check(signal: AbortSignal, onAllocation?: (allocation: CheckedAllocation) => void): Promise<CheckResult>
+  /** What a check would look at, of this host or of all, from the view and the few records that no view has. May be a moment old. */
+  surveyWith(view: WatchedView, scope: 'host' | 'all', signal: AbortSignal): Promise<IpamSurvey>
   /** Gives back what a check found, where it still is as it was found and each fence holds. */
   repair(repairs: readonly Repair[], fences: readonly Change[], signal: AbortSignal): Promise<RepairOutcome>
   readonly counters: Readonly<IpamCounters>
@@ -83,6 +87,7 @@ export function createIpam(options: {
     removeHost: inTurn(removeHost),
     usage: (signal) => readUsage(context, signal),
     check: async (signal, onAllocation) => checkIpam(await readIpamSurvey(context, signal), onAllocation),
+    surveyWith: (view, scope, signal) => surveyWith(context, view, scope, signal),
     repair: inTurn(repairAll),
     counters: context.counters,
   }

@@ -18,7 +18,7 @@ import type { Cidr } from '../net/cidr.ts'
 import { CompactedError, type Entry } from '../store/store.ts'
 import type { IpamContext } from './context.ts'
 import type { AddressUser, IpamSurvey, SurveyedAffinity, SurveyedHandle } from './ipam-survey.ts'
-import { readPools } from './rules.ts'
+import { readConfig, readPools } from './rules.ts'
 import { Slices } from './slices.ts'
 import { endpointUsers, nodeUsers, obscureNodes } from './users.ts'
 
@@ -49,8 +49,9 @@ async function readOnce(context: IpamContext, signal: AbortSignal): Promise<Ipam
       }
     }
   }
-  const pools = (await readPools(context, signal)).map(({ metadata, spec }) => ({ name: metadata.name, cidr: spec.cidr }))
-  return records.survey(revision, context.now(), pools)
+  const [pools, { ipCooldownSeconds }] = await Promise.all([readPools(context, signal), readConfig(context, signal)])
+  const described = pools.map(({ metadata, spec }) => ({ name: metadata.name, cidr: spec.cidr }))
+  return { ...records.survey(), revision, takenAt: context.now(), cooldownSeconds: ipCooldownSeconds, pools: described }
 }
 
 const PREFIXES = [IPAM_PREFIX, LIVE_PREFIX, resourcePrefix('Node'), resourcePrefix('WorkloadEndpoint')]
@@ -75,9 +76,9 @@ class Records {
     }
   }
 
-  survey(revision: number, takenAt: Date, pools: IpamSurvey['pools']): IpamSurvey {
+  survey(): Omit<IpamSurvey, 'revision' | 'takenAt' | 'cooldownSeconds' | 'pools'> {
     return {
-      ...{ revision, takenAt, pools, blocks: this.#blocks, affinities: this.#affinities, handles: this.#handles },
+      ...{ blocks: this.#blocks, affinities: this.#affinities, handles: this.#handles },
       ...{ nodes: this.#nodes, alive: this.#alive, users: this.#users, unreadable: this.#unreadable },
       isObscure: obscureNodes(this.#obscure),
     }

@@ -1,6 +1,6 @@
 import type { Cidr } from '../net/cidr.ts'
 import { releaseAffinity } from './affinity.ts'
-import { isEmpty } from './block.ts'
+import { collectGarbage, isEmpty } from './block.ts'
 import { chunksOf, releaseInBlock } from './block-writes.ts'
 import { type Change, commitChanges, type IpamContext } from './context.ts'
 import type { Repair } from './findings.ts'
@@ -65,32 +65,25 @@ async function releaseAddresses(
   return done
 }
 
-async function repairOne({ context, fences, cooldownSeconds, signal }: Run, repair: Exclude<Repair, AddressRelease>): Promise<boolean> {
-  if (repair.action === 'delete-block') return deleteBlock(context, repair, fences, signal)
-  if (repair.action === 'delete-handle') return deleteHandle(context, repair, fences, signal)
+async function repairOne(run: Run, repair: Exclude<Repair, AddressRelease>): Promise<boolean> {
+  if (repair.action === 'delete-block') return deleteBlock(run, repair)
+  if (repair.action === 'delete-handle') return deleteHandle(run, repair)
+  const { context, fences, cooldownSeconds, signal } = run
   const { host, block, mustBeEmpty } = repair
   const release = await releaseAffinity(context, host, block, { mustBeEmpty, cooldownSeconds, fences }, signal)
   return release !== 'fenced' && release !== 'not-empty'
 }
 
-async function deleteBlock(
-  context: IpamContext,
-  { block: cidr, sequenceNumber }: Extract<Repair, { action: 'delete-block' }>,
-  fences: readonly Change[],
-  signal: AbortSignal,
-): Promise<boolean> {
+async function deleteBlock(run: Run, { block: cidr, sequenceNumber }: Extract<Repair, { action: 'delete-block' }>): Promise<boolean> {
+  const { context, fences, cooldownSeconds, signal } = run
   const block = await blocks.read(context.store, [cidr], signal)
-  const isSame = block.value?.sequenceNumber === sequenceNumber && block.value.affinity === undefined && isEmpty(block.value)
-  if (!isSame) return false
+  if (block.value?.sequenceNumber !== sequenceNumber || block.value.affinity !== undefined) return false
+  if (!isEmpty(collectGarbage(block.value, context.now(), cooldownSeconds))) return false
   return (await commitChanges(context, [blocks.change([cidr], block, undefined), ...fences], signal)).isDone
 }
 
-async function deleteHandle(
-  context: IpamContext,
-  { handleId, revision }: Extract<Repair, { action: 'delete-handle' }>,
-  fences: readonly Change[],
-  signal: AbortSignal,
-): Promise<boolean> {
+async function deleteHandle(run: Run, { handleId, revision }: Extract<Repair, { action: 'delete-handle' }>): Promise<boolean> {
+  const { context, fences, signal } = run
   const handle = await handles.read(context.store, [handleId], signal)
   if (handle.revision !== revision) return false
   return (await commitChanges(context, [handles.change([handleId], handle, undefined), ...fences], signal)).isDone

@@ -12,9 +12,11 @@ export const IPAM_CONFIG_KEY = `${IPAM_PREFIX}config`
 /** Where our own records stand. */
 export const MARGAY_PREFIX = '/margay/v1/'
 export const LIVE_PREFIX = `${MARGAY_PREFIX}live/`
+/** Services have no place in Calico's model for etcd. */
+export const SERVICES_PREFIX = `${MARGAY_PREFIX}service/`
 
 /** The prefixes that a host follows; each holds whole kinds. */
-export const FOLLOWED_PREFIXES: readonly string[] = [RESOURCES_PREFIX, BLOCKS_PREFIX, LIVE_PREFIX]
+export const FOLLOWED_PREFIXES: readonly string[] = [RESOURCES_PREFIX, BLOCKS_PREFIX, LIVE_PREFIX, SERVICES_PREFIX]
 
 /** The key of a resource; names stand in it as they are. */
 export function resourceKey(kind: ResourceKind, name: string, namespace?: string): string {
@@ -23,7 +25,8 @@ export function resourceKey(kind: ResourceKind, name: string, namespace?: string
 
 /** What all keys of a kind (of one namespace, if given) begin with. */
 export function resourcePrefix(kind: ResourceKind, namespace?: string): string {
-  return `${RESOURCES_PREFIX}${kindInfo(kind).plural}/${namespace === undefined ? '' : `${namespace}/`}`
+  const prefix = kind === 'Service' ? SERVICES_PREFIX : `${RESOURCES_PREFIX}${kindInfo(kind).plural}/`
+  return namespace === undefined ? prefix : `${prefix}${namespace}/`
 }
 
 /** The key of a block: `/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26`. */
@@ -51,6 +54,11 @@ export function liveKey(node: string): string {
   return `${LIVE_PREFIX}${node}`
 }
 
+/** The key under which the leader of a task says that it leads. */
+export function leaderKey(task: string): string {
+  return `${MARGAY_PREFIX}leader/${task}`
+}
+
 /** The block of an affinity's key, or undefined if the key is something else. */
 export function parseAffinityKey(key: string): { readonly host: string; readonly cidr: Cidr } | undefined {
   const match = /^\/calico\/ipam\/v2\/host\/([^/]+)\/ipv[46]\/block\/([^/]+)$/.exec(key)
@@ -66,6 +74,7 @@ export function parseHandleKey(key: string): string | undefined {
 /** Which followed object a key holds (its id as store/view.ts says), or undefined for a key that nobody follows. */
 export function parseKey(key: string): { readonly kind: ModelKind; readonly id: string } | undefined {
   if (key.startsWith(RESOURCES_PREFIX)) return parseResourceKey(key.slice(RESOURCES_PREFIX.length))
+  if (key.startsWith(SERVICES_PREFIX)) return parseNames('Service', key.slice(SERVICES_PREFIX.length).split('/'))
   if (key.startsWith(LIVE_PREFIX)) return { kind: 'Live', id: key.slice(LIVE_PREFIX.length) }
   const block = /^\/calico\/ipam\/v2\/assignment\/ipv[46]\/block\/([^/]+)$/.exec(key)?.[1]
   const cidr = block === undefined ? undefined : cidrFromKey(block)
@@ -85,7 +94,11 @@ export function unescapeName(name: string): string {
 function parseResourceKey(rest: string): { readonly kind: ModelKind; readonly id: string } | undefined {
   const [plural, ...names] = rest.split('/')
   const kind = KINDS_BY_PLURAL.get(plural ?? '')
-  if (kind === undefined || names.includes('') || names.length !== (kindInfo(kind).isNamespaced ? 2 : 1)) return undefined
+  return kind === undefined || kind === 'Service' ? undefined : parseNames(kind, names)
+}
+
+function parseNames(kind: ResourceKind, names: readonly string[]): { readonly kind: ModelKind; readonly id: string } | undefined {
+  if (names.includes('') || names.length !== (kindInfo(kind).isNamespaced ? 2 : 1)) return undefined
   return { kind, id: names.join('/') }
 }
 
