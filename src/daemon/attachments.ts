@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describeError } from '../errors.ts'
 import { isNetns, pinNetns, sameNetns, unpinNetns } from '../kernel/netns.ts'
 import type { Logger } from '../log.ts'
+import { writeStateFile } from './state-file.ts'
 
 /** How a workload's network namespace was given: under a path that may stand again after a reboot, or by a process that won't. */
 export type NetnsSource = { readonly path: string } | { readonly pid: number; readonly startTime: string }
@@ -100,7 +101,7 @@ export class Attachments {
   }
 
   #note(attachment: Attachment): void {
-    writeWhole(this.#fileOf(attachment.endpoint), `${JSON.stringify(attachment)}\n`)
+    writeStateFile(this.#fileOf(attachment.endpoint), `${JSON.stringify(attachment)}\n`)
     this.#known.set(attachment.endpoint, attachment)
   }
 
@@ -163,17 +164,4 @@ function startTimeOf(pid: number): string | undefined {
   const text = readFileSync(file, 'utf8')
   const ticks = text.slice(text.lastIndexOf(')') + 2).split(' ')[19]
   return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}:${ticks}`
-}
-
-/** Either the old content stands or the new one, also when the disk fills up or the power goes. */
-function writeWhole(file: string, text: string): void {
-  const draft = `${file}.new`
-  const fd = openSync(draft, 'w', 0o600)
-  try {
-    writeSync(fd, text)
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
-  renameSync(draft, file)
 }

@@ -144,7 +144,7 @@ export class Daemon {
     return new Host({
       ...{ kernel: this.#kernel, planner: this.#planner, reconciler: this.#reconciler, attachments: this.#attachments },
       ...{ config: () => this.#config, log },
-      ...{ applied: this.#applied, registrar: this.#registrar, live: this.#live, hostForwardedBefore: forwardedBefore(config.paths.state) },
+      ...{ applied: this.#applied, registrar: this.#registrar, live: this.#live, hostForwardedBefore: forwardedBefore(config.paths.run) },
       wake: (afterMs) => {
         if (afterMs === undefined) this.#loop.poke()
         else setTimeout(() => this.#loop.poke(), afterMs).unref()

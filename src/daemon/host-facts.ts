@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseDetectionMethod } from '../config/detection.ts'
 import type { Config } from '../config.ts'
@@ -10,6 +10,7 @@ import type { Node } from '../model/node.ts'
 import { type InterfaceAddress, ipOf, parseInterfaceAddress, subnetOf } from '../net/cidr.ts'
 import { FAMILIES, type Family, isIp } from '../net/ip.ts'
 import { type Candidate, detectAddress } from './detect.ts'
+import { writeStateFile } from './state-file.ts'
 
 /** What was read of this host, apart from what only the daemon's own work decides. */
 export interface HostFacts {
@@ -106,17 +107,16 @@ function isFiltered(link: string): boolean {
 }
 
 /**
- * Whether this host forwarded before margay turned it on. Kept on disk with the boot's id, because afterwards the kernel says yes
- * in any case; another boot begins with what the host's own configuration says.
+ * Whether this host forwarded before margay turned it on. Kept with the boot's id, because afterwards the kernel says yes in any case;
+ * another boot begins with what the host's own configuration says. In `paths.run`, which is memory: it must not need a disk with space.
  */
-export function forwardedBefore(stateFolder: string): boolean {
-  const file = join(stateFolder, 'forwarding.json')
+export function forwardedBefore(runFolder: string): boolean {
+  const file = join(runFolder, 'forwarding.json')
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
   const known = readKnown(file)
   if (known !== undefined && known.boot === boot) return known.wasForwarding
   const wasForwarding = readSysctl('net/ipv4/ip_forward') === '1' || readSysctl('net/ipv6/conf/all/forwarding') === '1'
-  mkdirSync(stateFolder, { recursive: true, mode: 0o700 })
-  writeFileSync(file, `${JSON.stringify({ boot, wasForwarding })}\n`, { mode: 0o600 })
+  writeStateFile(file, `${JSON.stringify({ boot, wasForwarding })}\n`)
   return wasForwarding
 }
 

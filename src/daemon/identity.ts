@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { writeStateFile } from './state-file.ts'
 
 /** What tells this host from another one of the same name: a UUID that is made once and kept in the state folder. */
 export function instanceId(stateFolder: string): string {
@@ -8,8 +9,7 @@ export function instanceId(stateFolder: string): string {
   const known = readIfThere(file)
   if (known !== undefined && /^[0-9a-f-]{36}$/.test(known)) return known
   const fresh = randomUUID()
-  mkdirSync(stateFolder, { recursive: true, mode: 0o700 })
-  writeFileSync(file, `${fresh}\n`, { mode: 0o600 })
+  writeStateFile(file, `${fresh}\n`)
   return fresh
 }
 

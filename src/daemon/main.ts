@@ -66,12 +66,7 @@ async function runDaemon(config: Config, log: Logger & { level: string }, argv: 
     }
   })
   log.info({ node: config.node.name }, `margayd ${VERSION} started`)
-  try {
-    await daemon.run(stop.signal)
-  } catch (error) {
-    notifier.status(describeError(error))
-    throw error
-  }
+  await daemon.run(stop.signal)
 }
 
 async function runCleanup(config: Config, log: Logger): Promise<number> {
@@ -111,9 +106,10 @@ function print(text: string): number {
 }
 
 function fail(error: unknown): number {
-  process.stderr.write(`margayd: ${error instanceof Error ? describeError(error) : String(error)}\n`)
+  const words = describeError(error)
+  process.stderr.write(`margayd: ${words}\n`)
+  notifierOf(process.env).status(words)
   if (!(error instanceof ConfigError)) return error instanceof Error && error.name === 'ValidationError' ? 2 : 1
-  notifierOf(process.env).status(error.message)
   return process.argv.includes('--write-etcd-env') ? 255 : 2
 }
 

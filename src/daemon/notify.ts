@@ -40,5 +40,5 @@ export class Notifier {
 }
 
 function oneLine(text: string): string {
-  return text.replaceAll('\n', ' ')
+  return text.replaceAll(/\s*\n\s*/g, ' ')
 }
