@@ -1,0 +1,111 @@
+import * as z from 'zod'
+import { ValidationError } from '../../errors.ts'
+import {
+  checkedText,
+  defaultsTo,
+  durationField,
+  emptyIsKept,
+  integerField,
+  interfaceAddressField,
+  portRangeField,
+  shownAs,
+  wordField,
+} from '../fields.ts'
+import { enforced, later, stored } from '../tags.ts'
+
+const off = defaultsTo(false, z.boolean())
+const on = defaultsTo(true, z.boolean())
+const acceptReturn = defaultsTo('Accept', wordField(['Accept', 'Return']))
+const dropReject = defaultsTo('Drop', wordField(['Drop', 'Reject']))
+const markMask = defaultsTo(0xffff_0000, integerField(0, 0xffff_ffff))
+
+const rateField = shownAs(
+  'number and unit, `5/second`',
+  { pattern: '^[0-9]+/(second|minute|hour|day)$' },
+  checkedText((text) => {
+    if (/^\d{1,9}\/(second|minute|hour|day)$/.test(text)) return
+    throw new ValidationError(`${JSON.stringify(text)} is not a rate (such as 5/second; second, minute, hour or day)`)
+  }),
+)
+
+const failsafes = (direction: string) =>
+  emptyIsKept(
+    z.array(
+      z.object({
+        protocol: enforced('tcp, udp or sctp; by default tcp.', z.string()).optional(),
+        port: enforced(`Port that stays open ${direction} host endpoints, whatever the policies say.`, integerField(0, 65_535)),
+        net: enforced('Only for these addresses.', interfaceAddressField).optional(),
+      }),
+    ),
+  ).optional()
+
+/** What decides about packets. */
+const verdicts = {
+  defaultEndpointToHostAction: enforced(
+    'What happens to packets of a workload for its own host after the rules of the workload.',
+    defaultsTo('Drop', wordField(['Drop', 'Return', 'Accept'])),
+  ).optional(),
+  failsafeInboundHostPorts: failsafes('to'),
+  failsafeOutboundHostPorts: failsafes('from'),
+  nftablesFilterDenyAction: later('Whether packets that are denied are dropped, or answered.', dropReject).optional(),
+  iptablesFilterDenyAction: later('As nftablesFilterDenyAction, where Calico uses iptables.', dropReject).optional(),
+  disableConntrackInvalidCheck: later('Let packets pass that belong to no connection and begin none.', off).optional(),
+  workloadSourceSpoofing: enforced(
+    "Whether endpoints' allowSpoofedSourcePrefixes are acted on.",
+    defaultsTo('Disabled', wordField(['Disabled', 'Any'])),
+  ).optional(),
+  logPrefix: stored("What Calico's log lines of the rule Log begin with.", defaultsTo('calico-packet', z.string())).optional(),
+  logActionRateLimit: stored("Most log lines of Calico's Log rules.", rateField).optional(),
+  logActionRateLimitBurst: stored(
+    'Log lines that may exceed logActionRateLimit for a moment.',
+    defaultsTo(5, integerField(0, 9999)),
+  ).optional(),
+}
+
+/** How Calico's agent programs the packet filter. margay has a table of its own in nftables. */
+const programming = {
+  chainInsertMode: stored(
+    "Where Calico's rules stand in the kernel's chains.",
+    defaultsTo('Insert', wordField(['Insert', 'Append'])),
+  ).optional(),
+  iptablesFilterAllowAction: stored(
+    'Whether what iptables rules allow passes, or goes on to the rules of others.',
+    acceptReturn,
+  ).optional(),
+  nftablesFilterAllowAction: stored(
+    'Whether what nftables rules allow passes, or goes on to the rules of others.',
+    acceptReturn,
+  ).optional(),
+  iptablesMangleAllowAction: stored('As iptablesFilterAllowAction, before destination NAT.', acceptReturn).optional(),
+  nftablesMangleAllowAction: stored('As nftablesFilterAllowAction, before destination NAT.', acceptReturn).optional(),
+  iptablesBackend: stored('Which iptables Calico uses.', defaultsTo('Auto', wordField(['Legacy', 'NFT', 'Auto']))).optional(),
+  nftablesMode: stored('Whether Calico uses nftables.', defaultsTo('Auto', z.enum(['Enabled', 'Disabled', 'Auto']))).optional(),
+  nftablesFlowTableOffload: stored(
+    'Whether packets of known connections take a short way (flowtable).',
+    defaultsTo('Disabled', z.enum(['All', 'Disabled'])),
+  ).optional(),
+  iptablesMarkMask: stored("Bits of packets' marks that Calico may use with iptables.", markMask).optional(),
+  nftablesMarkMask: stored("Bits of packets' marks that Calico may use with nftables.", markMask).optional(),
+  iptablesRefreshInterval: stored('How often iptables rules are read again.', defaultsTo('180s', durationField)).optional(),
+  nftablesRefreshInterval: stored('How often nftables rules are read again.', defaultsTo('180s', durationField)).optional(),
+  iptablesPostWriteCheckInterval: stored(
+    'So long after a change iptables rules are read again.',
+    defaultsTo('5s', durationField),
+  ).optional(),
+  iptablesLockProbeInterval: stored('How often the lock of iptables is tried.', defaultsTo('50ms', durationField)).optional(),
+  iptablesLockFilePath: stored('File of the lock of iptables.', defaultsTo('/run/xtables.lock', z.string())).optional(),
+  iptablesLockTimeout: stored('So long the lock of iptables is waited for.', defaultsTo('0s', durationField)).optional(),
+  ipsetsRefreshInterval: stored('How often sets of addresses are read again.', defaultsTo('90s', durationField)).optional(),
+  maxIpsetSize: stored('Most members of an ipset.', defaultsTo(1_048_576, z.number().int())).optional(),
+  xdpEnabled: stored('Whether XDP drops what untracked rules deny.', on).optional(),
+  genericXDPEnabled: stored('Whether XDP is used on interfaces without a driver for it.', off).optional(),
+  xdpRefreshInterval: stored('How often the state of XDP is read again.', defaultsTo('90s', durationField)).optional(),
+  policySyncPathPrefix: stored('Where a proxy is told of policies.', z.string()).optional(),
+  kubeNodePortRanges: stored('Ports of Kubernetes Services on hosts.', emptyIsKept(z.array(portRangeField))).optional(),
+  metadataAddr: stored("OpenStack's server of metadata.", defaultsTo('127.0.0.1', z.string())).optional(),
+  metadataPort: stored("Port of OpenStack's server of metadata.", defaultsTo(8775, z.number().int())).optional(),
+  openstackRegion: stored('Region of OpenStack.', z.string()).optional(),
+}
+
+/** What decides how packets are filtered. */
+export const FELIX_FILTERING = { ...verdicts, ...programming }
