@@ -1,0 +1,140 @@
+import type { Tier } from '../model/tier.ts'
+import { type SelectorSet, selectorSet } from './address-set.ts'
+import { LabelIndex } from './label-index.ts'
+import type { Labelled } from './labelled.ts'
+import type { Policy } from './policies.ts'
+import { orderPolicies, type TierPolicies } from './tiers.ts'
+
+/** A policy with the set of what it selects. */
+interface Known {
+  readonly policy: Policy
+  readonly set: SelectorSet
+}
+
+/**
+ * Which policies apply to each endpoint of this host, in their order. What is told is worked in by `flush`, at the cost of what changed:
+ * endpoints are the members of an index of the policies' selectors.
+ */
+export class PolicySelection {
+  readonly #index = new LabelIndex()
+  readonly #policies = new Map<string, Known>()
+  /** The policies of each selector in use: many share one. */
+  readonly #bySelector = new Map<string, Set<Known>>()
+  readonly #tiers = new Map<string, Tier>()
+  readonly #endpoints = new Set<string>()
+  /** The selectors that each endpoint matches. */
+  readonly #matched = new Map<string, Set<string>>()
+  readonly #ordered = new Map<string, readonly TierPolicies[]>()
+  readonly #changed = new Set<string>()
+  readonly #changedPolicies = new Set<string>()
+
+  /** Takes note of an endpoint of this host; undefined: it is gone. */
+  setEndpoint(id: string, given: Labelled | undefined): void {
+    // Its members are endpoints, not addresses.
+    this.#index.set(id, given && { ...given, addresses: [id as never], ports: [] })
+    this.#outdate(id)
+    if (given === undefined) this.#endpoints.delete(id)
+    else this.#endpoints.add(id)
+  }
+
+  /** Takes note of the labels that a profile gives; undefined: it is gone. */
+  setProfile(name: string, labels: Readonly<Record<string, string>> | undefined): void {
+    this.#index.setProfile(name, labels)
+  }
+
+  /** Takes note of a policy under its key; undefined: it is gone. */
+  setPolicy(key: string, policy: Policy | undefined): void {
+    const before = this.#policies.get(key)
+    const known = policy && { policy, set: selectorSet(policy.selector) }
+    this.#changedPolicies.add(key)
+    // The new one is first: a selector that both have stays in use.
+    if (known) this.#remember(key, known)
+    else this.#policies.delete(key)
+    if (before) this.#forget(before)
+  }
+
+  /** Takes note of a tier; undefined: it is gone, and policies that name it come last. */
+  setTier(name: string, tier: Tier | undefined): void {
+    if (tier === undefined) this.#tiers.delete(name)
+    else this.#tiers.set(name, tier)
+    for (const { policy, set } of this.#policies.values()) if (policy.tier === name) this.#touch(set.id)
+  }
+
+  /** Works in all that was told; resumes where the caller left it at a `yield`. */
+  *flush(): Generator<undefined, void> {
+    yield* this.#index.flush()
+    for (const [id, { added, removed }] of this.#index.takeChanges()) {
+      for (const endpoint of added) this.#matchedBy(endpoint).add(id)
+      for (const endpoint of removed) this.#matchedBy(endpoint).delete(id)
+      for (const endpoint of [...added, ...removed]) this.#outdate(endpoint)
+      // Whether a policy is in use at all may hang on it.
+      for (const { policy } of this.#bySelector.get(id) ?? []) this.#changedPolicies.add(policy.key)
+    }
+  }
+
+  /** The endpoints of which policies, or their order, may have changed since the last time, those that are gone too. */
+  takeChanges(): { readonly endpoints: ReadonlySet<string>; readonly policies: ReadonlySet<string> } {
+    const changes = { endpoints: new Set(this.#changed), policies: new Set(this.#changedPolicies) }
+    this.#changed.clear()
+    this.#changedPolicies.clear()
+    for (const id of changes.endpoints) if (!this.#endpoints.has(id)) this.#matched.delete(id)
+    return changes
+  }
+
+  /** The policies that apply to an endpoint, as of the last `flush`, tier by tier; the same object until they change. */
+  policiesOf(endpoint: string): readonly TierPolicies[] {
+    const known = this.#ordered.get(endpoint)
+    if (known) return known
+    const policies = [...(this.#matched.get(endpoint) ?? [])].flatMap((id) => [...(this.#bySelector.get(id) ?? [])])
+    const ordered = orderPolicies(
+      policies.map(({ policy }) => policy),
+      this.#tiers,
+    )
+    this.#ordered.set(endpoint, ordered)
+    return ordered
+  }
+
+  /** A policy that applies to an endpoint of this host. */
+  policyInUse(key: string): Policy | undefined {
+    const known = this.#policies.get(key)
+    return known !== undefined && this.#index.members(known.set.id).size > 0 ? known.policy : undefined
+  }
+
+  #remember(key: string, known: Known): void {
+    this.#policies.set(key, known)
+    const siblings = this.#bySelector.get(known.set.id)
+    if (siblings) {
+      siblings.add(known)
+      this.#touch(known.set.id)
+    } else {
+      this.#bySelector.set(known.set.id, new Set([known]))
+      this.#index.activate(known.set)
+    }
+  }
+
+  #forget(known: Known): void {
+    const { set } = known
+    this.#touch(set.id)
+    const siblings = this.#bySelector.get(set.id)
+    siblings?.delete(known)
+    if (siblings?.size !== 0) return
+    for (const endpoint of this.#index.members(set.id)) this.#matched.get(endpoint)?.delete(set.id)
+    this.#bySelector.delete(set.id)
+    this.#index.deactivate(set)
+  }
+
+  #matchedBy(endpoint: string): Set<string> {
+    const known = this.#matched.get(endpoint) ?? new Set()
+    this.#matched.set(endpoint, known)
+    return known
+  }
+
+  #touch(set: string): void {
+    for (const endpoint of this.#index.members(set)) this.#outdate(endpoint)
+  }
+
+  #outdate(endpoint: string): void {
+    this.#ordered.delete(endpoint)
+    this.#changed.add(endpoint)
+  }
+}
