@@ -23,7 +23,7 @@ export interface BgpTypes {
 }
 
 /** Facts of the kinds of BGP. */
-export const BGP_KINDS: KindInfos<keyof BgpTypes> = {
+export const BGP_KINDS: KindInfos<BgpTypes> = {
   BGPConfiguration: {
     ...GLOBAL_KIND,
     kind: 'BGPConfiguration',

@@ -16,7 +16,6 @@ import {
 import { metadataSchema } from './metadata.ts'
 import { type LiveRecord, liveRecordSchema } from './own/live.ts'
 import { asRead, asStored, newerStorageName } from './policy-storage.ts'
-import { API_VERSION } from './resource.ts'
 import { asGoWrites, isObject, type JsonObject, withoutAbsent, withUnknown } from './shape.ts'
 
 export { decodeBlock, encodeBlock } from './ipam-block-codec.ts'
@@ -85,7 +84,7 @@ export function readResource<K extends ResourceKind>(
   const result = schema.safeParse(cleaned)
   if (!result.success) return { issues: faultsOf(schema, cleaned) }
   const value = withUnknown(schema, cleaned, result.data, true) as JsonObject
-  return { resource: { ...value, apiVersion: API_VERSION, kind } as unknown as ResourceTypes[K], issues: [] }
+  return { resource: { ...value, apiVersion: kindInfo(kind).apiVersion, kind } as unknown as ResourceTypes[K], issues: [] }
 }
 
 /** The JSON text of a resource as Calico's writers make it: members in Go's order, none that Go leaves out, no resourceVersion. */

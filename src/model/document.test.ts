@@ -91,12 +91,41 @@ const refused: readonly (readonly [string, string, readonly string[]])[] = [
     'apiVersion: projectcalico.org/v3\nkind: pool\n',
     ['kind (line 2, column 1): "pool" is not a kind: did you mean "IPPool"?'],
   ],
-  [
-    'a kind of a later version',
-    'apiVersion: projectcalico.org/v3\nkind: StagedKubernetesNetworkPolicy\n',
-    ['kind (line 2, column 1): StagedKubernetesNetworkPolicy is a kind that this version does not have yet'],
-  ],
   ['no kind', '{}', ['apiVersion (line 1, column 1): is required: write projectcalico.org/v3', 'kind (line 1, column 1): is required']],
+  [
+    "a kind of Kubernetes' own",
+    'apiVersion: apps/v1\nkind: Deployment\n',
+    [
+      "kind (line 2, column 1): Deployment of apps/v1 is not taken: margay runs no workloads; of Kubernetes' kinds it takes Namespace and Service of v1, and NetworkPolicy of networking.k8s.io/v1",
+    ],
+  ],
+  [
+    'a ConfigMap',
+    'apiVersion: v1\nkind: ConfigMap\n',
+    [
+      "kind (line 2, column 1): ConfigMap of v1 is not taken: margay runs no workloads; of Kubernetes' kinds it takes Namespace and Service of v1, and NetworkPolicy of networking.k8s.io/v1",
+    ],
+  ],
+  [
+    'an old version of a policy of Kubernetes',
+    'apiVersion: extensions/v1beta1\nkind: NetworkPolicy\n',
+    ['apiVersion (line 1, column 1): "extensions/v1beta1" is not known: write networking.k8s.io/v1'],
+  ],
+  [
+    'an old version of a policy',
+    'apiVersion: v2\nkind: NetworkPolicy\n',
+    ['apiVersion (line 1, column 1): "v2" is not known: write projectcalico.org/v3'],
+  ],
+  [
+    "a service of Calico's",
+    'apiVersion: projectcalico.org/v3\nkind: Service\n',
+    ['apiVersion (line 1, column 1): "projectcalico.org/v3" is not known: write v1'],
+  ],
+  [
+    "a namespace of Calico's",
+    'apiVersion: projectcalico.org/v3\nkind: Namespace\n',
+    ['apiVersion (line 1, column 1): "projectcalico.org/v3" is not known: write v1'],
+  ],
   ['an API version', 'apiVersion: v1\nkind: Node\n', ['apiVersion (line 1, column 1): "v1" is not known: write projectcalico.org/v3']],
   ['no object', '- 5\n', ['line 1, column 3: a document must be an object with apiVersion, kind, metadata and spec']],
   [

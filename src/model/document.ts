@@ -1,10 +1,12 @@
 import { describeError, type Issue, ValidationError } from '../errors.ts'
 import { checkResource } from './check.ts'
 import { readResource, resourceSchema } from './codec.ts'
-import { didYouMean, nearest, showPath } from './issues.ts'
-import { type AnyResource, findKind, kindInfo, RESOURCE_KINDS, type ResourceKind } from './kinds.ts'
+import { documentKind } from './document-kind.ts'
+import { nearest, showPath } from './issues.ts'
+import { type AnyResource, kindInfo, type ResourceKind } from './kinds.ts'
+import { kubernetesPolicyFields } from './kubernetes/network-policy.ts'
+import { type KUBERNETES_KINDS, readNamespace, readNetworkPolicy } from './kubernetes/read.ts'
 import { checkMetadata, metadataSchema } from './metadata.ts'
-import { API_VERSION } from './resource.ts'
 import { findUnknown, isObject, type JsonObject, type UnknownMember, withoutAbsent } from './shape.ts'
 import { soundParts } from './sound-parts.ts'
 import { workloadEndpointName } from './workload-endpoint-name.ts'
@@ -24,6 +26,8 @@ export interface ParsedDocument {
   readonly resource?: AnyResource
   readonly issues: readonly DocumentIssue[]
   readonly warnings: readonly DocumentIssue[]
+  /** Where a document of Kubernetes became something else: what is stored, in words. */
+  readonly note?: string
 }
 
 /**
@@ -48,15 +52,32 @@ export function parseDocument(source: SourceDocument, namespace: string): Parsed
   const raw = isObject(source.value) ? source.value : undefined
   const warnings = source.warnings.map(({ path, message }) => ({ path: showPath(path), message, ...source.placeOf(path) }))
   const base = { place: source.placeOf([]), title: titleOf(raw), warnings }
-  const kind = readKind(source)
-  if (raw === undefined || typeof kind !== 'string') return { ...base, issues: Array.isArray(kind) ? kind : [] }
-  const read = parseOfKind(kind, named(kind, raw, namespace))
+  const what = documentKind(source.value)
+  if (raw === undefined || 'issues' in what) return { ...base, issues: 'issues' in what ? what.issues.map(withPlace(source)) : [] }
+  if ('kubernetes' in what) return { ...base, ...parseKubernetes(what.kubernetes, source, raw, { namespace, warnings }) }
+  const read = parseOfKind(what.kind, named(what.kind, raw, namespace))
+  const specMembers = Object.keys(kindInfo(what.kind).specSchema.shape)
   const issues = [
-    ...findUnknown(resourceSchema(kind), raw).map((member) => describeUnknown(kind, member, source)),
+    ...findUnknown(resourceSchema(what.kind), raw).map((member) => describeUnknown(member, specMembers, source)),
     ...read.issues.map(withPlace(source)),
   ]
   if (issues.length > 0 || read.resource === undefined) return { ...base, issues }
   return { ...base, resource: read.resource, issues }
+}
+
+/** The resource that a document of Kubernetes becomes, with a note of that. */
+function parseKubernetes(
+  kind: keyof typeof KUBERNETES_KINDS,
+  source: SourceDocument,
+  raw: JsonObject,
+  given: { readonly namespace: string; readonly warnings: readonly DocumentIssue[] },
+): Pick<ParsedDocument, 'resource' | 'issues' | 'warnings' | 'note'> {
+  const read = kind === 'Namespace' ? readNamespace(raw) : readNetworkPolicy(raw, given.namespace)
+  const specMembers = Object.keys(kind === 'Namespace' ? {} : kubernetesPolicyFields)
+  const issues = [...read.unknown.map((member) => describeUnknown(member, specMembers, source)), ...read.issues.map(withPlace(source))]
+  const warnings = [...given.warnings, ...read.warnings.map(withPlace(source))]
+  if (issues.length > 0 || read.resource === undefined) return { issues, warnings }
+  return { resource: read.resource, issues, warnings, ...(read.note === undefined ? {} : { note: read.note }) }
 }
 
 type Read = { readonly resource?: AnyResource; readonly issues: readonly Issue[] }
@@ -117,39 +138,16 @@ function identityOf(raw: JsonObject): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(spec).filter((member): member is [string, string] => typeof member[1] === 'string'))
 }
 
-/** The kind, or the issues that leave no way to go on. */
-function readKind(source: SourceDocument): ResourceKind | readonly DocumentIssue[] {
-  const fault = (path: readonly PropertyKey[], message: string) => [{ path: showPath(path), message, ...source.placeOf(path) }]
-  if (!isObject(source.value)) return fault([], 'a document must be an object with apiVersion, kind, metadata and spec')
-  const { kind, apiVersion } = source.value
-  const known = RESOURCE_KINDS.find((name) => name === kind)
-  const given = apiVersion === undefined ? 'is required' : `${JSON.stringify(apiVersion)} is not known`
-  const version = apiVersion === API_VERSION ? [] : fault(['apiVersion'], `${given}: write ${API_VERSION}`)
-  if (known !== undefined) return version.length === 0 ? known : version
-  return [...version, ...fault(['kind'], kindFault(kind))]
-}
-
-function kindFault(kind: unknown): string {
-  if (typeof kind !== 'string') return kind === undefined ? 'is required' : `must be a string, not ${JSON.stringify(kind)}`
-  if (LATER_KINDS.includes(kind)) return `${kind} is a kind that this version does not have yet`
-  const meant = findKind(kind)
-  const hint = meant === undefined ? didYouMean(kind, RESOURCE_KINDS) : `: did you mean ${JSON.stringify(meant)}?`
-  return `${JSON.stringify(kind)} is not a kind${hint}`
-}
-
-/** Calico's other kinds, so that they are not taken for typing errors. */
-const LATER_KINDS: readonly string[] = ['StagedKubernetesNetworkPolicy']
-
 function titleOf(raw: JsonObject | undefined): string {
   const name = isObject(raw?.['metadata']) ? raw['metadata']['name'] : undefined
   return [raw?.['kind'], name].filter((part) => typeof part === 'string').join(' ') || 'document'
 }
 
-function describeUnknown(kind: ResourceKind, member: UnknownMember, source: SourceDocument): DocumentIssue {
+function describeUnknown(member: UnknownMember, specMembers: readonly string[], source: SourceDocument): DocumentIssue {
   const path = showPath(member.path)
   const name = String(member.path.at(-1))
   const near = nearest(name, member.known)
-  const inSpec = member.path.length === 1 ? nearest(name, Object.keys(kindInfo(kind).specSchema.shape)) : undefined
+  const inSpec = member.path.length === 1 ? nearest(name, specMembers) : undefined
   const place =
     near === undefined && inSpec !== undefined ? ['spec', inSpec] : near === undefined ? undefined : [...member.path.slice(0, -1), near]
   const meant = place === undefined ? '' : `: did you mean ${JSON.stringify(showPath(place))}?`

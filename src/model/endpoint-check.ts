@@ -1,3 +1,4 @@
+import * as z from 'zod'
 import type { Issue } from '../errors.ts'
 import { parseProtocol } from '../net/port.ts'
 
@@ -22,24 +23,35 @@ export function checkInterfaceName(name: string): string | undefined {
   return `${JSON.stringify(name)} is not an interface (1 to 15 letters, digits, "_", "." and "-")`
 }
 
+/** What is wrong with the name of a port, or undefined. */
+export function checkPortName(name: string): string | undefined {
+  if (PORT_NAME.test(name)) return undefined
+  return `${JSON.stringify(name)} is not a port name (up to 15 lower-case letters, digits and inner "-", at least one letter)`
+}
+
+/** A port by its number, 1 to 65535, or by the name that endpoints give it: Kubernetes' IntOrString. */
+export const portOrNameField = z.union([z.number(), z.string()]).superRefine((given, context) => {
+  const isPort = Number.isInteger(given) && Number(given) >= 1 && Number(given) <= 65_535
+  const message = typeof given === 'string' ? checkPortName(given) : isPort ? undefined : `${given} is not a port (1 to 65535)`
+  if (message !== undefined) context.addIssue({ code: 'custom', message, input: given })
+})
+
 /** What is wrong with the ports of an endpoint beyond the shape of their fields. Ports without a name need a port of the host. */
 export function checkEndpointPorts(ports: readonly EndpointPort[] | undefined): readonly Issue[] {
   return (ports ?? []).flatMap((given, index) => {
     const path = `spec.ports[${index}]`
     const issues: Issue[] = []
     const add = (name: string, message: string | undefined) => message !== undefined && issues.push({ path: `${path}.${name}`, message })
-    add('name', checkPortName(given))
+    add('name', checkNameOf(given))
     add('protocol', checkProtocol(given?.protocol))
     if (given?.port === 0) add('port', '0 is not a port (1 to 65535)')
     return issues
   })
 }
 
-function checkPortName(given: EndpointPort | undefined): string | undefined {
+function checkNameOf(given: EndpointPort | undefined): string | undefined {
   if (given === undefined || (given.name === undefined && given.hostPort)) return undefined
-  if (given.name === undefined) return 'is required, unless there is a hostPort'
-  const rule = 'up to 15 lower-case letters, digits and inner "-", at least one letter'
-  return PORT_NAME.test(given.name) ? undefined : `${JSON.stringify(given.name)} is not a port name (${rule})`
+  return given.name === undefined ? 'is required, unless there is a hostPort' : checkPortName(given.name)
 }
 
 function checkProtocol(protocol: number | string | undefined): string | undefined {

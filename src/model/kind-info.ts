@@ -1,10 +1,12 @@
 import * as z from 'zod'
 import type { Issue } from '../errors.ts'
-import type { ResourceKind, ResourceTypes } from './kinds.ts'
+import { API_VERSION, type CORE_VERSION } from './resource.ts'
 
 /** What is to be known of a kind by those who handle every kind alike. */
-export interface KindInfo<K extends ResourceKind = ResourceKind> {
+export interface KindFacts<K extends string, R extends { readonly spec: unknown }> {
   readonly kind: K
+  /** As documents name it. */
+  readonly apiVersion: typeof API_VERSION | typeof CORE_VERSION
   /** As in keys: `ippools`. */
   readonly plural: string
   readonly isNamespaced: boolean
@@ -13,18 +15,20 @@ export interface KindInfo<K extends ResourceKind = ResourceKind> {
   readonly specSchema: z.ZodObject
   readonly statusSchema: z.ZodType
   /** The spec with what is absent filled in, as a writer stores it. */
-  defaults(spec: ResourceTypes[K]['spec'], name: string): ResourceTypes[K]['spec']
+  defaults(spec: R['spec'], name: string): R['spec']
   /** What is wrong with a resource beyond the shape of its fields. */
-  validate(resource: ResourceTypes[K]): readonly Issue[]
+  validate(resource: R): readonly Issue[]
   /** That `validate` also judges what is left of a resource some of whose fields are wrong (soundParts). */
   readonly judgesParts?: true
 }
 
 /** The facts of a group of kinds, by kind. */
-export type KindInfos<K extends ResourceKind> = { readonly [Kind in K]: KindInfo<Kind> }
+export type KindInfos<Types extends { readonly [K in keyof Types]: { readonly spec: unknown } }> = {
+  readonly [K in keyof Types & string]: KindFacts<K, Types[K]>
+}
 
 /** Facts of most kinds: in no namespace, without a status that we know. */
-export const GLOBAL_KIND = { isNamespaced: false, statusSchema: z.looseObject({}), aliases: [] } as const
+export const GLOBAL_KIND = { apiVersion: API_VERSION, isNamespaced: false, statusSchema: z.looseObject({}), aliases: [] } as const
 
 /** Facts of kinds whose resources stand in a namespace. */
 export const NAMESPACED_KIND = { ...GLOBAL_KIND, isNamespaced: true } as const

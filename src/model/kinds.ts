@@ -1,15 +1,14 @@
 import { BGP_KINDS, type BgpTypes } from './bgp-kinds.ts'
 import type { Block } from './ipam-block.ts'
-import type { KindInfo, KindInfos } from './kind-info.ts'
+import type { KindFacts, KindInfos } from './kind-info.ts'
 import { NETWORK_KINDS, type NetworkTypes } from './network-kinds.ts'
 import type { LiveRecord } from './own/live.ts'
+import { OWN_KINDS, type OwnTypes } from './own/own-kinds.ts'
 import { POLICY_KINDS, type PolicyTypes } from './policy-kinds.ts'
 import { SETTINGS_KINDS, type SettingsTypes } from './settings-kinds.ts'
 
-export type { KindInfo } from './kind-info.ts'
-
 /** The kinds that are resources: what people get, apply and delete. */
-export interface ResourceTypes extends NetworkTypes, PolicyTypes, BgpTypes, SettingsTypes {}
+export interface ResourceTypes extends NetworkTypes, PolicyTypes, BgpTypes, SettingsTypes, OwnTypes {}
 
 /** The name of a resource's kind. */
 export type ResourceKind = keyof ResourceTypes
@@ -26,8 +25,11 @@ export interface ModelTypes extends ResourceTypes {
 /** The name of a kind that is followed. */
 export type ModelKind = keyof ModelTypes
 
+/** What is to be known of a kind. */
+export type KindInfo<K extends ResourceKind = ResourceKind> = KindFacts<K, ResourceTypes[K]>
+
 /** Every kind of resource that this version knows. */
-export const KINDS: KindInfos<ResourceKind> = { ...NETWORK_KINDS, ...POLICY_KINDS, ...BGP_KINDS, ...SETTINGS_KINDS }
+export const KINDS: KindInfos<ResourceTypes> = { ...NETWORK_KINDS, ...POLICY_KINDS, ...BGP_KINDS, ...SETTINGS_KINDS, ...OWN_KINDS }
 
 /** The names of all kinds of resources. */
 export const RESOURCE_KINDS: readonly ResourceKind[] = Object.values(KINDS).map((info) => info.kind)

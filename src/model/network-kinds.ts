@@ -20,7 +20,7 @@ export interface NetworkTypes {
 }
 
 /** Facts of the kinds of hosts, workloads and addresses. */
-export const NETWORK_KINDS: KindInfos<keyof NetworkTypes> = {
+export const NETWORK_KINDS: KindInfos<NetworkTypes> = {
   Node: {
     ...GLOBAL_KIND,
     kind: 'Node',

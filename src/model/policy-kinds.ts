@@ -6,6 +6,12 @@ import { defaultPolicySpec } from './policy.ts'
 import { checkGlobalNetworkPolicy, checkNetworkPolicy } from './policy-check.ts'
 import { checkProfile, type Profile, profileSpecSchema } from './profile.ts'
 import {
+  checkStagedKubernetesNetworkPolicy,
+  defaultStagedKubernetesSpec,
+  type StagedKubernetesNetworkPolicy,
+  stagedKubernetesNetworkPolicySpecSchema,
+} from './staged-kubernetes-network-policy.ts'
+import {
   checkStagedGlobalNetworkPolicy,
   checkStagedNetworkPolicy,
   defaultStagedSpec,
@@ -24,13 +30,14 @@ export interface PolicyTypes {
   readonly NetworkPolicy: NetworkPolicy
   readonly StagedGlobalNetworkPolicy: StagedGlobalNetworkPolicy
   readonly StagedNetworkPolicy: StagedNetworkPolicy
+  readonly StagedKubernetesNetworkPolicy: StagedKubernetesNetworkPolicy
   readonly GlobalNetworkSet: GlobalNetworkSet
   readonly NetworkSet: NetworkSet
   readonly HostEndpoint: HostEndpoint
 }
 
 /** Their rows of the registry (kinds.ts). */
-export const POLICY_KINDS: KindInfos<keyof PolicyTypes> = {
+export const POLICY_KINDS: KindInfos<PolicyTypes> = {
   Tier: { ...GLOBAL_KIND, kind: 'Tier', plural: 'tiers', specSchema: tierSpecSchema, defaults: defaultTierSpec, validate: checkTier },
   Profile: {
     ...GLOBAL_KIND,
@@ -80,6 +87,16 @@ export const POLICY_KINDS: KindInfos<keyof PolicyTypes> = {
     specSchema: stagedNetworkPolicySpecSchema,
     defaults: defaultStagedSpec,
     validate: checkStagedNetworkPolicy,
+    judgesParts: true,
+  },
+  StagedKubernetesNetworkPolicy: {
+    ...NAMESPACED_KIND,
+    kind: 'StagedKubernetesNetworkPolicy',
+    plural: 'stagedkubernetesnetworkpolicies',
+    aliases: ['sknp', 'sknps'],
+    specSchema: stagedKubernetesNetworkPolicySpecSchema,
+    defaults: defaultStagedKubernetesSpec,
+    validate: checkStagedKubernetesNetworkPolicy,
     judgesParts: true,
   },
   GlobalNetworkSet: {

@@ -1,6 +1,9 @@
 /** The API version of every resource of Calico's model. */
 export const API_VERSION = 'projectcalico.org/v3'
 
+/** The API version of what is taken from Kubernetes' core as it stands: Service. */
+export const CORE_VERSION = 'v1'
+
 /** What every resource carries beside its spec (Kubernetes' ObjectMeta, as far as etcd mode uses it). */
 export interface Metadata {
   readonly name: string
@@ -18,7 +21,7 @@ export interface Metadata {
 
 /** One resource: members that this version does not know are kept wherever they stand. */
 export interface Resource<Kind extends string, Spec, Status = unknown> {
-  readonly apiVersion: typeof API_VERSION
+  readonly apiVersion: typeof API_VERSION | typeof CORE_VERSION
   readonly kind: Kind
   readonly metadata: Metadata
   readonly spec: Spec

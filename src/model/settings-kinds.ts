@@ -17,7 +17,7 @@ export interface SettingsTypes {
 }
 
 /** Facts of the kinds of settings. */
-export const SETTINGS_KINDS: KindInfos<keyof SettingsTypes> = {
+export const SETTINGS_KINDS: KindInfos<SettingsTypes> = {
   ClusterInformation: {
     ...GLOBAL_KIND,
     kind: 'ClusterInformation',
