@@ -55,7 +55,7 @@ export function isCalicoConfig(content: string): boolean {
 export function parseCalicoConfig(file: string, content: string): CalicoAccess {
   let value: unknown
   try {
-    value = parse(content, { logLevel: 'silent' })
+    value = parse(content, { logLevel: 'error' })
   } catch (cause) {
     throw new ValidationError(`${file} is not YAML: ${describeError(cause)}`, [], { cause })
   }

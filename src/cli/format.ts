@@ -1,17 +1,12 @@
 import { stringify } from 'yaml'
 
-/** Columns as wide as their widest cell with three blanks between, as calicoctl prints; no blanks at the end of a line. */
-export function renderTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+/** Columns as wide as their widest cell with three blanks between, as calicoctl prints; which also leaves blanks at the end of a line. */
+export function renderTable(header: readonly string[], rows: readonly (readonly string[])[], isCalicoctl = false): string {
   const lines = [header, ...rows]
   const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)) + 3)
   return lines
-    .map(
-      (line) =>
-        `${line
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join('')
-          .trimEnd()}\n`,
-    )
+    .map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(''))
+    .map((line) => `${isCalicoctl ? line : line.trimEnd()}\n`)
     .join('')
 }
 

@@ -143,6 +143,11 @@ export function addKindNamespaceOption(command: Command): Command {
   return command.option('-n, --namespace <namespace>', 'namespace of namespaced kinds ("default" unless given)', parseName)
 }
 
+/** Adds `--dry-run`, which a session obeys. */
+export function addDryRunOption(command: Command): Command {
+  return command.option('--dry-run', 'say what would be done, and write nothing')
+}
+
 /** Collects an option that may be given several times. */
 export function collect(value: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), value]

@@ -6,6 +6,8 @@ import { addDebugCommand } from './commands/debug.ts'
 import { addDesiredCommand, addDiffCommand } from './commands/desired.ts'
 import { addGetCommand } from './commands/get.ts'
 import { addIpamCommand } from './commands/ipam.ts'
+import { addLabelCommand } from './commands/label.ts'
+import { addPatchCommand } from './commands/patch.ts'
 import { addNodeCommand, addStatusCommand } from './commands/status.ts'
 import { addVersionCommand } from './commands/version.ts'
 import { addWorkloadCommand } from './commands/workload.ts'
@@ -29,7 +31,10 @@ Exit codes: 0 done, 1 failed.`
 
 type Group = readonly [heading: string, commands: readonly AddCommand[]]
 
-const RESOURCES: Group = ['Resources in etcd:', [addGetCommand, addWriteCommands, addDeleteCommand, addValidateCommand, addIpamCommand]]
+const RESOURCES: Group = [
+  'Resources in etcd:',
+  [addGetCommand, addWriteCommands, addPatchCommand, addLabelCommand, addDeleteCommand, addValidateCommand, addIpamCommand],
+]
 
 /** The commands under the heading that help shows them with. */
 const COMMANDS: Readonly<Record<Program, readonly Group[]>> = {

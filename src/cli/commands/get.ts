@@ -1,121 +1,112 @@
 import type { Command } from 'commander'
-import { ConflictError } from '../../errors.ts'
-import { type AnyResource, kindInfo, type ResourceKind } from '../../model/kinds.ts'
-import { API_VERSION } from '../../model/resource.ts'
-import { getResource, listResources } from '../../store/resource-store.ts'
-import { type ColumnFacts, tableOf } from '../columns.ts'
+import { kindInfo, type ResourceKind } from '../../model/kinds.ts'
 import { type AddCommand, type Context, type Outcome, UsageError } from '../context.ts'
-import { renderJson, renderTable, renderYaml } from '../format.ts'
-import { kindFor, nameOf } from '../kind.ts'
-import { addOutputOption, addStoreOptions, checkNames, parseName } from '../options.ts'
-import { renderError } from '../report.ts'
-import { type Session, withSession } from '../session.ts'
+import { readDocuments } from '../documents.ts'
+import { type Asked, findAll } from '../find.ts'
+import { kindFor } from '../kind.ts'
+import { addKindNamespaceOption, addStoreOptions, checkNames, collect } from '../options.ts'
+import { parseOutput, renderFound } from '../output.ts'
+import { withSession } from '../session.ts'
 
 const EXAMPLES = `
 Examples:
   margay get nodes
   margay get pools -o wide
   margay get pool default-ipv4-ippool -o yaml
-  margay get wep -A
-  margay get nodes -o name`
+  margay get nodes,pools
+  margay get wep -A --selector "app == 'web'"
+  margay get pools -o custom-columns=NAME,CIDR,SIZE:.spec.blockSize
+  margay get nodes -o go-template='{{range .items}}{{.metadata.name}}{{"\\n"}}{{end}}'`
 
-/** The AS number of a cluster that states none (RFC 6996). */
-const DEFAULT_AS_NUMBER = 64512
+const FORMATS = 'ps, wide, yaml, json, name, custom-columns=TITLE,…, go-template=TEMPLATE or go-template-file=FILE'
 
 interface GetOptions {
   readonly namespace?: string
   readonly allNamespaces?: true
   readonly output: string
+  readonly selector?: string
+  readonly export?: true
+  readonly filename?: readonly string[]
+  readonly recursive?: true
+  readonly skipEmpty?: true
 }
 
-/** `margay get KIND [NAME…]`. */
+/** `margay get KIND[,KIND…] [NAME…]` and `margay get -f …`. */
 export const addGetCommand: AddCommand = (parent, context, outcome) => {
   const get = parent.command('get').description('show resources')
-  get.argument('<kind>', 'kind, its plural or its short name: nodes, pools, wep, …').argument('[name...]', 'only these')
-  addStoreOptions(addOutputOption(get, ['ps', 'wide', 'yaml', 'json', 'name']))
-    .option('-n, --namespace <namespace>', 'namespace of namespaced kinds ("default" unless given)', parseName)
+  get
+    .argument('[kind]', 'kind, its plural or its short name (nodes, pools, wep, …), or several between commas')
+    .argument('[name...]', 'only these')
+    .option('-o, --output <format>', `output format: ${FORMATS}`, 'ps')
     .option('-A, --all-namespaces', 'resources of all namespaces')
+    .option('-l, --selector <selector>', 'only resources whose labels this selector takes')
+    .option('--export', 'without what belongs to this cluster: uid, resourceVersion, creationTimestamp, and of named ones the namespace')
+    .option('-f, --filename <path>', 'those that a file, folder, or - for standard input names; may be repeated', collect)
+    .option('-R, --recursive', 'also the folders below')
+    .option('--skip-empty', 'pass over files and folders without resources')
+  addKindNamespaceOption(get)
+  addStoreOptions(get)
     .addHelpText('after', EXAMPLES)
-    .action((text: string, names: readonly string[]) => getResources(get, context, outcome, { kind: kindFor(text), names }))
+    .action((kinds: string | undefined, names: readonly string[]) => show(get, context, outcome, { kinds, names }))
 }
 
-async function getResources(
+async function show(
   command: Command,
   context: Context,
   outcome: Outcome,
-  { kind, names }: { readonly kind: ResourceKind; readonly names: readonly string[] },
+  words: { readonly kinds: string | undefined; readonly names: readonly string[] },
 ): Promise<void> {
   const options = command.opts<GetOptions>()
-  checkNames(names)
-  checkScope(kind, names, options)
-  const namespace = kindInfo(kind).isNamespaced && !options.allNamespaces ? (options.namespace ?? 'default') : undefined
+  const output = parseOutput(options.output)
+  const asked = words.kinds === undefined ? await askedInFiles(options, context) : askedInWords(words.kinds, words.names, options)
+  if (asked.length === 0) return context.out('No resources specified\n')
   await withSession(command, context, async (session) => {
-    const found =
-      names.length === 0 ? await listAll(session, kind, namespace, context) : await findEach(session, kind, { names, namespace }, context)
-    const facts =
-      options.output === 'wide' && kind === 'Node' ? await readFacts(session, context) : { asNumber: DEFAULT_AS_NUMBER, isCalicoctl: false }
-    const shown = render(kind, found, { options, isOne: names.length === 1, facts })
-    if (found.length > 0 || names.length === 0) context.out(shown)
-    if (names.length > found.length) outcome.code = found.length > 0 ? 3 : 1
+    const { found, isWhole } = await findAll(session, context, asked, options.selector)
+    if (!isWhole) outcome.code = found.some(({ resources }) => resources.length > 0) ? 3 : 1
+    if (!isWhole && outcome.code === 1) return
+    const withNamespace = options.allNamespaces === true || options.namespace !== undefined
+    context.out(await renderFound(found, { output, withNamespace, isExport: options.export === true, session, context }))
   })
 }
 
-function checkScope(kind: ResourceKind, names: readonly string[], { namespace, allNamespaces }: GetOptions): void {
+function askedInWords(kinds: string, names: readonly string[], options: GetOptions): readonly Asked[] {
+  if (options.filename !== undefined) throw new UsageError('give either a kind, or -f')
+  const wanted = kinds.split(',').filter((text) => text !== '')
+  if (kinds.includes('/')) return [kinds, ...names].map((word) => askedAsOne(word, options))
+  if (wanted.length > 1 && names.length > 0) throw new UsageError('give names of one kind only')
+  checkNames(names)
+  return wanted.map((text) => {
+    const kind = kindFor(text)
+    checkScope(kind, names, options, wanted.length > 1)
+    return { kind, names: names.length === 0 ? undefined : names, namespace: namespaceFor(kind, options) }
+  })
+}
+
+/** `node/h1`. */
+function askedAsOne(word: string, options: GetOptions): Asked {
+  const [text = '', name = '', ...more] = word.split('/')
+  if (name === '' || more.length > 0) throw new UsageError(`${JSON.stringify(word)} is not KIND/NAME, as the words beside it are`)
+  const kind = kindFor(text)
+  checkNames([name])
+  checkScope(kind, [name], options, false)
+  return { kind, names: [name], namespace: namespaceFor(kind, options) }
+}
+
+function namespaceFor(kind: ResourceKind, { namespace, allNamespaces }: GetOptions): string | undefined {
+  return kindInfo(kind).isNamespaced && !allNamespaces ? (namespace ?? 'default') : undefined
+}
+
+/** Of several kinds some may have namespaces and others not; of one alone a namespace that means nothing is a mistake. */
+function checkScope(kind: ResourceKind, names: readonly string[], { namespace, allNamespaces }: GetOptions, isOneOfMany: boolean): void {
   if (allNamespaces && namespace !== undefined) throw new UsageError('give one of -n and -A')
-  if (!kindInfo(kind).isNamespaced && (allNamespaces || namespace !== undefined))
+  if (!kindInfo(kind).isNamespaced && (allNamespaces || namespace !== undefined) && !isOneOfMany)
     throw new UsageError(`${kind} is not namespaced, leave -n and -A away`)
   if (allNamespaces && names.length > 0) throw new UsageError('a name is searched in one namespace, give -n instead of -A')
 }
 
-/** What does not parse is named and left out: the others are still worth seeing. */
-async function listAll(
-  { store }: Session,
-  kind: ResourceKind,
-  namespace: string | undefined,
-  context: Context,
-): Promise<readonly AnyResource[]> {
-  const { resources, broken } = await listResources(store, { kind, namespace }, context.signal)
-  for (const { id, reason } of broken) context.err(`margay: ${kind.toLowerCase()}/${id} cannot be read: ${reason}\n`)
-  return resources
-}
-
-async function findEach(
-  { store }: Session,
-  kind: ResourceKind,
-  { names, namespace }: { readonly names: readonly string[]; readonly namespace: string | undefined },
-  context: Context,
-): Promise<readonly AnyResource[]> {
-  const found: AnyResource[] = []
-  for (const name of names) {
-    const resource = await getResource(store, { kind, name, namespace }, context.signal)
-    if (resource !== undefined) found.push(resource)
-    else context.err(renderError(context.program, new ConflictError('not-found', `there is no ${nameOf(kind, name, namespace)}`)))
-  }
-  return found
-}
-
-async function readFacts({ store }: Session, context: Context): Promise<ColumnFacts> {
-  const found = await getResource(store, { kind: 'BGPConfiguration', name: 'default' }, context.signal)
-  return { asNumber: Number(found?.spec.asNumber ?? DEFAULT_AS_NUMBER), isCalicoctl: false }
-}
-
-interface Rendering {
-  readonly options: GetOptions
-  /** One was asked for by name: shown by itself, not in a list. */
-  readonly isOne: boolean
-  readonly facts: ColumnFacts
-}
-
-function render(kind: ResourceKind, resources: readonly AnyResource[], { options, isOne, facts }: Rendering): string {
-  const { output, allNamespaces } = options
-  if (output === 'name')
-    return resources.map(({ metadata }) => `${nameOf(kind, metadata.name, allNamespaces ? metadata.namespace : undefined)}\n`).join('')
-  if (output === 'json' || output === 'yaml') {
-    const [first] = resources
-    const shown = isOne && first !== undefined ? first : { apiVersion: API_VERSION, items: resources, kind: `${kind}List`, metadata: {} }
-    return output === 'json' ? renderJson(shown) : renderYaml(shown)
-  }
-  const withNamespace = allNamespaces === true && kindInfo(kind).isNamespaced
-  const { header, rows } = tableOf({ kind, resources, columns: output === 'wide' ? 'wide' : 'ps', withNamespace, facts })
-  return renderTable(header, rows)
+async function askedInFiles({ filename, recursive, skipEmpty, namespace }: GetOptions, context: Context): Promise<readonly Asked[]> {
+  if (filename === undefined) throw new UsageError('missing required argument \'kind\': say what to show, as in "margay get nodes"')
+  const options = { namespace, isRecursive: recursive === true, isEmptyFine: skipEmpty === true, verb: 'get' }
+  const given = await readDocuments(filename, options, context)
+  return given.map(({ resource: { kind, metadata } }) => ({ kind, names: [metadata.name], namespace: metadata.namespace }))
 }

@@ -3,7 +3,7 @@ import { kindInfo } from '../../model/kinds.ts'
 import { type AddCommand, type Context, type Outcome, UsageError } from '../context.ts'
 import { type GivenResource, readDocuments } from '../documents.ts'
 import { kindFor, nameOf } from '../kind.ts'
-import { addKindNamespaceOption, addStoreOptions, checkNames, collect } from '../options.ts'
+import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames, collect } from '../options.ts'
 import { reportWrites } from '../report-writes.ts'
 import { type Session, withSession } from '../session.ts'
 import { checkGiven } from '../validate.ts'
@@ -56,7 +56,7 @@ export const addDeleteCommand: AddCommand = (parent, context, outcome) => {
   addDryRunOption(command)
   addStoreOptions(command)
     .argument('[kind]', 'kind, its plural or its short name')
-    .argument('[name...]', 'names')
+    .argument('[name...]', 'names of resources')
     .addHelpText('after', DELETE_EXAMPLES)
     .action(async (kind: string | undefined, names: readonly string[]) => {
       const refs = kind === undefined ? await refsGiven(command, context) : refsNamed(command, kind, names)
@@ -140,10 +140,6 @@ function addFileOptions(command: Command): Command {
   command.option('-R, --recursive', 'also the folders below')
   command.option('--skip-empty', 'pass over files and folders without resources')
   return addKindNamespaceOption(command)
-}
-
-function addDryRunOption(command: Command): Command {
-  return command.option('--dry-run', 'say what would be done, and write nothing')
 }
 
 function readGiven(command: Command, context: Context): Promise<readonly GivenResource[]> {
