@@ -44,6 +44,7 @@ export async function readDocuments(
     for (const document of documents) {
       for (const warning of document.warnings)
         context.err(`${context.program}: warning: ${file}: ${document.title}: ${describeIssue(warning)}\n`)
+      if (document.note !== undefined) context.err(`${context.program}: note: ${file}: ${document.title}: ${document.note}\n`)
       if (document.resource !== undefined) given.push({ resource: document.resource, place: `${file} (${showPlace(document.place)})` })
     }
     faults.push(...documents.flatMap((document) => namespaceFault(document, file, options.namespace)))
