@@ -15,4 +15,4 @@ export {
 } from './config/load.ts'
 export { shownDefault } from './config/reference.ts'
 export { GROUPS, SETTINGS, type Setting } from './config/schema.ts'
-export { type AddressConfig, type Config, MODES, type Mode, type PoolConfig } from './config/types.ts'
+export { type AddressConfig, type CollectMode, type Config, MODES, type Mode, type PoolConfig } from './config/types.ts'

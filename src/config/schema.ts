@@ -2,7 +2,7 @@ import type { Schema, SchemaObj } from 'convict'
 import { LOG_LEVELS } from '../log.ts'
 import type { Family } from '../net/ip.ts'
 import { csv, type Format, flag, ip, listenIp, oneOf, path, port, socketPath, uint, url, word } from './formats.ts'
-import type { Config } from './types.ts'
+import { COLLECT_MODES, type Config } from './types.ts'
 import { addressOf, BLOCK_SIZES, detection, labels, mode, nodeName, poolCidr, selector } from './values.ts'
 
 /** The configuration as convict holds it: as `Config`, but for labels, which are `key=value` texts. */
@@ -27,6 +27,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   mode: 'How packets get from host to host.',
   address: "This host's own addresses on the underlay, by which other hosts reach it.",
   pools: 'The address pools that the first host creates in an empty etcd. Afterwards the IPPool resources win.',
+  ipam: 'Addresses: what becomes of those that nobody uses any more, docs/ipam.md.',
   etcd: 'The etcd that all hosts share. Either endpoints or embedded; neither is an error.',
   networking: 'Whether margay moves packets at all.',
   log: 'Log lines go to standard error, one JSON object each.',
@@ -54,6 +55,23 @@ export const SCHEMA: Schema<Settings> = {
     create: key(flag, true, 'Create default pools when etcd has none. False: pools are applied by hand.'),
     ipv4: poolKeys(4, 26, true),
     ipv6: poolKeys(6, 122, false),
+  },
+  ipam: {
+    collect: key(
+      oneOf('way to collect', COLLECT_MODES),
+      'on',
+      'Whether this host gives back addresses, blocks and claims that nobody uses: its own, and, if it leads, those of hosts that are gone. dry-run only says in the log what it would do.',
+    ),
+    leakGraceSeconds: key(
+      uint('number of seconds', 10, 604_800),
+      900,
+      'So long something must have been found unused, each time that it was looked at, before it is given back.',
+    ),
+    stickySeconds: key(
+      uint('number of seconds', 0, 604_800),
+      600,
+      'So long a workload that was removed gets its addresses again when one of the same name comes to this host, if they are still free. 0: never.',
+    ),
   },
   etcd: {
     endpoints: key(csv(url), [], 'Client URLs of the etcd members: http://HOST:PORT or https://HOST:PORT.'),

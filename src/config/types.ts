@@ -24,12 +24,17 @@ export interface PoolConfig {
   readonly nodeSelector: string
 }
 
+/** What a host does about addresses that nobody uses any more. */
+export const COLLECT_MODES = ['on', 'dry-run', 'off'] as const
+export type CollectMode = (typeof COLLECT_MODES)[number]
+
 /** The whole configuration, checked: every value is usable as it is. */
 export interface Config {
   readonly node: { readonly name: string; readonly labels: Readonly<Record<string, string>> }
   readonly mode: Mode
   readonly address: { readonly ipv4: AddressConfig; readonly ipv6: AddressConfig }
   readonly pools: { readonly create: boolean; readonly ipv4: PoolConfig; readonly ipv6: PoolConfig }
+  readonly ipam: { readonly collect: CollectMode; readonly leakGraceSeconds: number; readonly stickySeconds: number }
   readonly etcd: {
     /** `http://` or `https://` URLs; empty only with `embedded`. */
     readonly endpoints: readonly string[]

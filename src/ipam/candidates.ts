@@ -25,6 +25,11 @@ export class Candidates {
     })
   }
 
+  /** Forgets everything: somebody else looks after it. */
+  clear(): void {
+    this.#since.clear()
+  }
+
   /** Forgets what was collected, so that it counts anew if it is found again. */
   forget(repairs: readonly Repair[]): void {
     for (const repair of repairs) this.#since.delete(identityOf(repair))

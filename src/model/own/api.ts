@@ -74,6 +74,26 @@ export interface StatusReport {
   /** How late the event loop came to its timers, 99.9th percentile since the start, in milliseconds (perf_hooks.monitorEventLoopDelay). */
   readonly loopDelayP999Ms?: number
   readonly warnings: readonly string[]
+  readonly collector?: CollectorReport
+}
+
+/** How the collecting of addresses that nobody uses any more stands on this host. */
+export interface CollectorReport {
+  /** `on`, `dry-run` or `off`. */
+  readonly mode: string
+  /** This host collects for hosts that are gone. */
+  readonly isLeading: boolean
+  /** Which host leads, as far as this one has seen. */
+  readonly leader?: string
+  /** Found unused, and not long enough yet to be collected. */
+  readonly waiting: number
+  /** Since the start. */
+  readonly collected: { readonly addresses: number; readonly blocks: number; readonly handles: number }
+  /** RFC 3339. */
+  readonly lastScan?: string
+  readonly scanMs?: number
+  /** Why the last scan failed. */
+  readonly problem?: string
 }
 
 /** How long one pass of the loop took. */
