@@ -24,11 +24,12 @@ const PACKAGES = [
   'util-linux',
 ]
 
-/** Packages that would start a service on this machine, or that only the lab uses: unpacked, with the file that proves it. */
+/** Packages that would start a service on this machine, or that only the lab uses: unpacked, with the files that are taken from them. */
 const UNPACKED = {
-  'etcd-server': 'usr/bin/etcd',
-  'etcd-client': 'usr/bin/etcdctl',
-  radvd: 'usr/sbin/radvd',
+  // It goes into margay's own package, and its licence with it.
+  'etcd-server': ['usr/bin/etcd', 'usr/share/doc/etcd-server/copyright'],
+  'etcd-client': ['usr/bin/etcdctl'],
+  radvd: ['usr/sbin/radvd'],
 }
 
 const OLDEST_NODE = [20, 19]
@@ -87,7 +88,7 @@ async function missingPackages(names) {
 }
 
 async function unpackPackages(say) {
-  const missing = Object.entries(UNPACKED).filter(([, file]) => !existsSync(join(DEBIAN, file)))
+  const missing = Object.entries(UNPACKED).filter(([, files]) => files.some((file) => !existsSync(join(DEBIAN, file))))
   if (missing.length === 0) return
   const names = missing.map(([name]) => name)
   say(`fetching Debian packages ${names.join(' ')} into .cache/debian (unpacked, not installed: no service starts)`)
@@ -98,13 +99,13 @@ async function unpackPackages(say) {
     const unpacked = join(folder, 'root')
     for (const file of readdirSync(folder).filter((name) => name.endsWith('.deb'))) await run('dpkg', ['-x', join(folder, file), unpacked])
     mkdirSync(DEBIAN, { recursive: true })
-    for (const [, file] of missing) moveInto(unpacked, file)
+    for (const file of missing.flatMap(([, files]) => files)) moveInto(unpacked, file)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-/** One rename for each program, so that an interrupted set-up never leaves half of one. */
+/** One rename for each file, so that an interrupted set-up never leaves half of one. */
 function moveInto(from, file) {
   mkdirSync(dirname(join(DEBIAN, file)), { recursive: true })
   renameSync(join(from, file), join(DEBIAN, file))
