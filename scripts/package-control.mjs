@@ -8,6 +8,7 @@ import { DEBIAN, ROOT } from './step.mjs'
 
 const MAINTAINER = 'The margay authors <margay@margay.example>'
 const ARCHITECTURES = { x64: 'amd64', arm64: 'arm64' }
+const CHANGELOG_WIDTH = 75
 const SCRIPTS = ['postinst', 'prerm', 'postrm']
 const LICENCE_FILE = /^(licen[cs]e|copying|notice)(\.(md|txt))?$/i
 
@@ -22,6 +23,7 @@ export function debianVersion(version) {
 /** Writes what belongs to the files under /usr/share/doc and lintian's overrides; `modules` are the npm packages in the bundles. */
 export function installDocuments(root, { version, modules, epochS }) {
   write(root, 'usr/share/doc/margay/copyright', copyright(modules))
+  write(root, 'usr/share/doc/margay/LICENSE.node.gz', gzip(runtimeLicence()))
   write(root, 'usr/share/doc/margay/changelog.gz', gzip(changelog(version, epochS)))
   write(root, 'usr/share/lintian/overrides/margay', readFileSync(join(ROOT, 'packaging/debian/lintian-overrides')))
 }
@@ -29,7 +31,7 @@ export function installDocuments(root, { version, modules, epochS }) {
 /** Writes DEBIAN/. The files of the package must be complete. */
 export async function installControl(root, version) {
   const files = allBelow(root).filter((path) => lstatSync(join(root, path)).isFile())
-  const programs = ['usr/lib/margay/node', `usr/lib/margay/native/build/linux-${process.arch}.node`]
+  const programs = ['node', 'etcd', `native/build/linux-${process.arch}.node`].map((name) => `usr/lib/margay/${name}`)
   const depends = [...(await systemDependencies(programs.map((path) => join(root, path)))), 'iproute2', 'nftables', 'systemd (>= 247)']
   const sums = files.filter((path) => !path.startsWith('etc/')).map((path) => `${md5(join(root, path))}  ${path}\n`)
   const kib = installedKib(root)
@@ -86,15 +88,21 @@ function changelog(version, epochS) {
   const entries = section
     .split(/^- /m)
     .slice(1)
-    .map(
-      (entry) =>
-        `  * ${entry
-          .trim()
-          .split(/\s*\n\s*/)
-          .join('\n    ')}`,
-    )
+    .map((entry) => `  * ${wrap(entry).join('\n    ')}`)
   const date = new Date(epochS * 1000).toUTCString().replace('GMT', '+0000')
   return `margay (${debianVersion(version)}) unstable; urgency=medium\n\n${entries.join('\n')}\n\n -- ${MAINTAINER}  ${date}\n`
+}
+
+/** The words of a text in lines that lintian takes in a changelog, which are indented by four. */
+function wrap(text) {
+  const lines = ['']
+  for (const word of text.trim().split(/\s+/)) {
+    const last = lines.pop()
+    if (last === '') lines.push(word)
+    else if (last.length + word.length < CHANGELOG_WIDTH) lines.push(`${last} ${word}`)
+    else lines.push(last, word)
+  }
+  return lines
 }
 
 /** Whose each part is: ours, Node's, etcd's, and each npm package's that is in the bundles. */
@@ -107,7 +115,10 @@ function copyright(modules) {
       moduleLicence(name),
     ]),
     ['etcd, /usr/lib/margay/etcd: the program of the Debian package etcd-server', etcd],
-    [`Node.js ${process.versions.node}, /usr/lib/margay/node`, runtimeLicence()],
+    [
+      `Node.js ${process.versions.node}, /usr/lib/margay/node`,
+      'License: /usr/share/doc/margay/LICENSE.node.gz, with those of the libraries in it',
+    ],
   ]
   return parts.map(([title, text]) => `${'='.repeat(72)}\n${title}\n${'='.repeat(72)}\n${text.trimEnd()}\n`).join('\n')
 }

@@ -1,4 +1,5 @@
-// npm run package [-- --version V] [--output FOLDER]: writes dist/margay_<version>_<architecture>.deb, the same bytes for the same commit.
+// npm run package [-- --version V] [--output FOLDER] [--fast]: writes dist/margay_<version>_<architecture>.deb, the same bytes for the
+// same commit; --fast leaves out compression, which takes most of the time.
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
@@ -12,29 +13,31 @@ import { CACHE, fail, ROOT, run } from './step.mjs'
  * Builds the package from this tree and gives the path of the file. `version` is package.json's unless told otherwise, for a rebuilt
  * package to upgrade to.
  */
-export async function buildPackage({ version, output = join(ROOT, 'dist') }) {
+export async function buildPackage({ version, output = join(ROOT, 'dist'), isFast = false }) {
   const wanted = version ?? JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version
   const epochS = await sourceDate()
   mkdirSync(join(CACHE, 'package'), { recursive: true })
   mkdirSync(output, { recursive: true })
   const folder = mkdtempSync(join(CACHE, 'package', `${process.pid}-`))
   const root = join(folder, 'root')
-  const draft = join(folder, 'margay.deb')
+  // Beside its place: a rename does not cross file systems.
+  const draft = join(output, `.margay-${process.pid}.deb`)
   try {
     mkdirSync(root)
     const modules = await installFiles(root, wanted)
     installDocuments(root, { version: wanted, modules, epochS })
     settleFiles(root, epochS)
     const kib = await installControl(root, wanted)
-    // xz: Debian 12's dpkg takes zstd too, but the file would be a fifth larger.
-    await run('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', root, draft], {
-      env: { ...process.env, SOURCE_DATE_EPOCH: String(epochS) },
-    })
+    // xz: Debian 12's dpkg takes zstd too, but the file would be larger.
+    const compression = isFast ? '-Znone' : '-Zxz'
+    const env = { ...process.env, SOURCE_DATE_EPOCH: String(epochS) }
+    await run('dpkg-deb', ['--root-owner-group', compression, '--build', root, draft], { env })
     const file = join(output, `margay_${debianVersion(wanted)}_${ARCHITECTURE}.deb`)
     renameSync(draft, file)
     return { file, kib }
   } finally {
     rmSync(folder, { recursive: true, force: true })
+    rmSync(draft, { force: true })
     rmSync(join(CACHE, 'package', String(process.pid)), { recursive: true, force: true })
   }
 }
@@ -55,11 +58,13 @@ async function warnIfChanged() {
 
 function readArgs() {
   try {
-    const { values } = parseArgs({ options: { version: { type: 'string' }, output: { type: 'string' } } })
+    const { values } = parseArgs({
+      options: { version: { type: 'string' }, output: { type: 'string' }, fast: { type: 'boolean', default: false } },
+    })
     if (values.version !== undefined && !/^\d[A-Za-z0-9.+~-]*$/.test(values.version)) {
       fail(`--version ${JSON.stringify(values.version)}: it begins with a digit and has letters, digits and . + ~ -`)
     }
-    return { version: values.version, ...(values.output === undefined ? {} : { output: resolve(values.output) }) }
+    return { version: values.version, isFast: values.fast, ...(values.output === undefined ? {} : { output: resolve(values.output) }) }
   } catch (error) {
     return fail(error.message)
   }
