@@ -60,7 +60,8 @@ export function joinNamespaces(a: Namespace, nameA: string, b: Namespace, nameB:
 
 /** A UDP socket inside a namespace. Synchronous, because only a synchronous stretch can be inside. */
 export interface UdpSocket {
-  send(to: string, port: number, text?: string): void
+  /** Whether the packet went out. */
+  send(to: string, port: number, text?: string): boolean
   /** The next packet's text, or undefined if none is queued. */
   receive(): string | undefined
   /** Waits until this text has come; gives all that came before it. */
@@ -80,7 +81,7 @@ export function openUdp(namespace: Namespace, address: string, port = 0): UdpSoc
     return length < 0 ? undefined : buffer.toString('utf8', 0, length)
   }
   return {
-    send: (to, toPort, text = 'x') => void native.send(fd, Buffer.from(text), socketAddress(to, toPort)),
+    send: (to, toPort, text = 'x') => native.send(fd, Buffer.from(text), socketAddress(to, toPort)) >= 0,
     receive,
     close: () => void native.close(fd),
     async receiveUntil(text) {
