@@ -4,7 +4,7 @@ import { parse } from 'yaml'
 import * as z from 'zod'
 import { describeError, ValidationError } from '../errors.ts'
 import { describeIssues, faultsOf } from '../model/issues.ts'
-import { findUnknown, isObject } from '../model/shape.ts'
+import { findUnknown, isObject, withoutAbsent } from '../model/shape.ts'
 
 /** Where calicoctl looks for its configuration unless it is told another place. */
 export const CALICOCTL_CONFIG = '/etc/calico/calicoctl.cfg'
@@ -55,7 +55,8 @@ export function isCalicoConfig(content: string): boolean {
 export function parseCalicoConfig(file: string, content: string): CalicoAccess {
   let value: unknown
   try {
-    value = parse(content, { logLevel: 'error' })
+    // A member without a value, such as `metadata:`, is null to YAML and absent to Calico.
+    value = withoutAbsent(schema, parse(content, { logLevel: 'error' }))
   } catch (cause) {
     throw new ValidationError(`${file} is not YAML: ${describeError(cause)}`, [], { cause })
   }

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { refuseForeign, withoutGlobalFlags } from './calicoctl.ts'
 import { addConfigCommand } from './commands/config.ts'
+import { addDatastoreCommand } from './commands/datastore.ts'
 import { addDebugCommand } from './commands/debug.ts'
 import { addDesiredCommand, addDiffCommand } from './commands/desired.ts'
 import { addGetCommand } from './commands/get.ts'
@@ -41,9 +42,9 @@ const COMMANDS: Readonly<Record<Program, readonly Group[]>> = {
   margay: [
     RESOURCES,
     ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addNodeCommand]],
-    ['Other:', [addConfigCommand, addDebugCommand, addVersionCommand]],
+    ['Other:', [addConfigCommand, addDatastoreCommand, addDebugCommand, addVersionCommand]],
   ],
-  calicoctl: [RESOURCES, ['This host:', [addNodeCommand]], ['Other:', [addVersionCommand]]],
+  calicoctl: [RESOURCES, ['This host:', [addNodeCommand]], ['Other:', [addDatastoreCommand, addVersionCommand]]],
 }
 
 /** The whole command line. Commands set `outcome.code`; faults are thrown. */
