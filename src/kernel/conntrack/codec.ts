@@ -25,7 +25,7 @@ export function writeList(writer: MessageWriter, family: Family): void {
   writer.finish()
 }
 
-/** Writes the request to forget a connection, only if it is still this one: a later one with the same tuple has another number. */
+/** Writes the request to forget a connection. The number spares most later connections with the same tuple (not all: `Connection.id`). */
 export function writeDelete(writer: MessageWriter, connection: Connection, sequence: number): void {
   begin(writer, DELETE, NLM_F_ACK, sequence, connection.family)
   writeTuple(writer, CTA.original, connection.original, connection.family)

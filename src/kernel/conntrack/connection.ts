@@ -24,7 +24,7 @@ export interface Connection {
   readonly status: number
   readonly mark: number
   readonly zone: number
-  /** The kernel's own number: tells a connection from a later one with the same addresses and ports. */
+  /** The kernel's own number, made of the original tuple and of where the entry lies: a later connection with this tuple has mostly another. */
   readonly id: number
 }
 
