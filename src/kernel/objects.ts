@@ -106,14 +106,24 @@ export interface Sysctl {
   readonly value: string
 }
 
-/** A named set of addresses or prefixes in `inet margay`. */
+/** What an element of a set is: an address, a port, an address with protocol and port, or the name of an interface. */
+export type NftKey = 'address' | 'port' | 'address-port' | 'interface'
+
+/** A named set in `inet margay`; with `isMap` a map that leads each element on to a chain. */
 export interface NftSet {
   readonly kind: 'set'
   readonly name: string
+  /** Absent: addresses. */
+  readonly key?: NftKey
+  /** Of its addresses; 4 where there are none. */
   readonly family: Family
-  /** Prefixes need intervals; plain addresses are a hash. Covered prefixes must be removed by the planner. */
+  /** Prefixes and ranges of ports need intervals; all else is a hash. Covered prefixes must be removed by the planner. */
   readonly isInterval: boolean
-  /** Canonical addresses, or canonical prefixes with `isInterval`. */
+  readonly isMap?: boolean
+  /**
+   * Canonical addresses, or canonical prefixes with `isInterval`; ports `80` or `80-90`; `10.65.0.2,6,8080` with protocol and port;
+   * names. In a map `<element> goto <chain>`.
+   */
   readonly elements: ReadonlySet<string>
 }
 
@@ -140,6 +150,10 @@ export interface NftRule {
   readonly verdict: NftVerdict
   /** Count packets and bytes that reach the verdict. */
   readonly isCounted?: boolean
+  /** Sets these bits of the packet's mark before the verdict. */
+  readonly setMark?: { readonly value: number; readonly mask: number }
+  /** Sends the packet's head to this group of NFLOG, with a text of up to 127 bytes, before the verdict. */
+  readonly log?: { readonly group: number; readonly prefix: string }
 }
 
 /** One condition. `negate` turns it round. */
@@ -151,6 +165,14 @@ export type NftMatch =
   | { readonly on: 'protocol'; readonly value: number; readonly negate?: boolean }
   /** Needs a `protocol` match before it. */
   | { readonly on: 'sport' | 'dport'; readonly value: number; readonly negate?: boolean }
+  /** In a set of ports. */
+  | { readonly on: 'sport' | 'dport'; readonly set: string; readonly negate?: boolean }
+  /** Address, protocol and port of the source or the destination in a set of such. */
+  | { readonly on: 'source' | 'destination'; readonly set: string; readonly family: Family; readonly negate?: boolean }
+  /** Of ICMP and ICMPv6; needs a `protocol` match before it. */
+  | { readonly on: 'icmp-type' | 'icmp-code'; readonly value: number; readonly negate?: boolean }
+  /** Of IPv6; needs a `family` match before it. */
+  | { readonly on: 'hop-limit'; readonly value: number; readonly negate?: boolean }
   | { readonly on: 'saddr' | 'daddr'; readonly value: Cidr | Ip; readonly negate?: boolean }
   /** Membership in a named set of the same family. */
   | { readonly on: 'saddr' | 'daddr'; readonly set: string; readonly family: Family; readonly negate?: boolean }
@@ -160,6 +182,10 @@ export type NftMatch =
       readonly value: readonly ('new' | 'established' | 'related' | 'invalid' | 'untracked')[]
       readonly negate?: boolean
     }
+  /** Connection tracking has given the packet's connection another destination. */
+  | { readonly on: 'translated'; readonly value: 'destination'; readonly negate?: boolean }
+  /** The host itself sent the packet. Only where packets leave. */
+  | { readonly on: 'origin'; readonly value: 'host'; readonly negate?: boolean }
   /** The destination (source) address is one of the host's own (fib daddr type local). */
   | { readonly on: 'daddr-type' | 'saddr-type'; readonly value: 'local'; readonly negate?: boolean }
   | { readonly on: 'mark'; readonly value: number; readonly mask: number; readonly negate?: boolean }
@@ -169,6 +195,12 @@ export type NftVerdict =
   /** `notrack` also accepts: an untracked packet has nothing more to be asked in its chain. */
   | { readonly do: 'accept' | 'drop' | 'return' | 'notrack' }
   | { readonly do: 'jump' | 'goto'; readonly chain: string }
+  /** What the map says; nothing, if it says nothing. A map of ports needs a `protocol` match. */
+  | { readonly do: 'map'; readonly on: 'iifname' | 'oifname' | 'dport' | 'sport'; readonly map: string }
+  /** Goes on to the next rule: for a rule that only marks, logs or counts. */
+  | { readonly do: 'continue' }
+  /** Drops, and tells the sender so: ICMP port unreachable. */
+  | { readonly do: 'reject' }
   /** The source becomes the address of the interface that the packet leaves by. Ports need a `protocol` match. */
   | { readonly do: 'masquerade'; readonly isRandom: boolean; readonly ports?: readonly [number, number] }
   /** The source becomes this address; needs a match that settles the family. */

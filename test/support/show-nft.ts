@@ -3,7 +3,10 @@ import type { NftMatch, NftObject, NftRule, NftVerdict } from '../../src/kernel/
 /** Objects as lines for a golden: a set with its elements, a chain with its hook, its rules indented. */
 export function showNft(objects: readonly NftObject[]): string[] {
   return objects.flatMap((object) => {
-    if (object.kind === 'set') return [`set ${object.name}${object.isInterval ? ' interval' : ''}: ${[...object.elements].join(' ')}`]
+    if (object.kind === 'set') {
+      const elements = [...object.elements].join(object.isMap ? ', ' : ' ')
+      return [`${object.isMap ? 'map' : 'set'} ${object.name}${object.isInterval ? ' interval' : ''}: ${elements}`]
+    }
     const { hook } = object
     return [
       `chain ${object.name}${hook ? `: ${hook.type} ${hook.hook} ${hook.priority}` : ''}`,
@@ -12,8 +15,13 @@ export function showNft(objects: readonly NftObject[]): string[] {
   })
 }
 
-function showRule({ matches, verdict, isCounted }: NftRule): string {
-  return [...matches.map(showMatch), ...(isCounted ? ['counter'] : []), showVerdict(verdict)].join(' ')
+function showRule({ matches, verdict, isCounted, setMark, log }: NftRule): string {
+  const statements = [
+    ...(isCounted ? ['counter'] : []),
+    ...(setMark ? [`mark ${setMark.value}/${setMark.mask}`] : []),
+    ...(log ? [`log ${log.group} "${log.prefix}"`] : []),
+  ]
+  return [...matches.map(showMatch), ...statements, showVerdict(verdict)].join(' ')
 }
 
 function showMatch(match: NftMatch): string {
@@ -25,6 +33,7 @@ function showMatch(match: NftMatch): string {
 
 function showVerdict(verdict: NftVerdict): string {
   if (verdict.do === 'jump' || verdict.do === 'goto') return `${verdict.do} ${verdict.chain}`
+  if (verdict.do === 'map') return `${verdict.on} map @${verdict.map}`
   if (verdict.do !== 'masquerade' && verdict.do !== 'snat') return verdict.do
   const to = [...(verdict.do === 'snat' ? [verdict.address] : []), ...(verdict.ports ? [verdict.ports.join('-')] : [])]
   return [verdict.do, ...to, ...(verdict.isRandom ? ['random'] : [])].join(' ')

@@ -1,6 +1,7 @@
 import { type Attributes, type Message, readAttributes, readNested, readText } from '../netlink/message.ts'
 import type { NftHook } from '../objects.ts'
-import { type ElementType, type RawElement, readElements } from './elements.ts'
+import { type ElementType, keyOfType } from './element-keys.ts'
+import { type RawElement, readElements } from './elements.ts'
 import { hashFromUserData } from './hash.ts'
 import * as nft from './protocol.ts'
 
@@ -51,7 +52,7 @@ export function decodeRule(message: Message): ListedRule {
   }
 }
 
-/** A set as the kernel lists it; `type` is undefined for one that we never make (a map, a set of ports). */
+/** A set as the kernel lists it; `type` is undefined for one that we never make (a map of addresses, a set with timeouts). */
 export interface ListedSet {
   readonly name: string
   readonly isAnonymous: boolean
@@ -62,13 +63,15 @@ export interface ListedSet {
 export function decodeSet(message: Message): ListedSet {
   const attributes = attributesOf(message)
   const flags = readU32(attributes.get(nft.SET.flags)) ?? 0
-  const keyType = readU32(attributes.get(nft.SET.keyType))
-  const family = keyType === nft.KEY_TYPE.ipv4 ? 4 : keyType === nft.KEY_TYPE.ipv6 ? 6 : undefined
-  const isPlain = (flags & ~nft.SET_FLAG.interval) === 0
+  const key = keyOfType(readU32(attributes.get(nft.SET.keyType)))
+  const isMap = (flags & nft.SET_FLAG.map) !== 0
+  const isPlain = (flags & ~nft.SET_FLAG.interval & ~nft.SET_FLAG.map) === 0
+  const isOfOurs = isPlain && (!isMap || readU32(attributes.get(nft.SET.dataType)) === nft.DATA_VERDICT)
+  const isInterval = (flags & nft.SET_FLAG.interval) !== 0
   return {
     name: readText(attributes.get(nft.SET.name)) ?? '',
     isAnonymous: (flags & nft.SET_FLAG.anonymous) !== 0,
-    type: family && isPlain ? { family, isInterval: (flags & nft.SET_FLAG.interval) !== 0 } : undefined,
+    type: key && isOfOurs ? { ...key, isInterval, ...(isMap ? { isMap } : {}) } : undefined,
   }
 }
 

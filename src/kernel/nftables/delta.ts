@@ -2,10 +2,11 @@ import { missingFrom } from '../../net/shared-set.ts'
 import { type MessageWriter, NLM_F_APPEND, NLM_F_CREATE } from '../netlink/message.ts'
 import type { NftChain, NftObject, NftRule, NftSet } from '../objects.ts'
 import type { NftBatch } from './batch.ts'
+import { type ElementType, keyLayout } from './element-keys.ts'
 import { ELEMENTS_PER_MESSAGE, writeElements } from './elements.ts'
 import { commentUserData, hashToUserData } from './hash.ts'
 import * as nft from './protocol.ts'
-import { type EncodedRule, isSameHook, type Known, type KnownRule, type KnownSet } from './state.ts'
+import { type EncodedRule, isSameHook, isSameType, type Known, type KnownRule } from './state.ts'
 
 /** What the writers of one transaction need: the table's name, what is there, and how rules are encoded. */
 export interface DeltaContext {
@@ -31,28 +32,33 @@ export function writePuts(batch: NftBatch, context: DeltaContext, puts: Readonly
 }
 
 /**
- * Writes removals in an order in which nothing that goes is still referred to by what also goes: rules of all the chains, chains,
- * sets. What is not there is not written.
+ * Writes removals in an order in which nothing that goes is still referred to by what also goes: rules of all the chains, maps (they lead
+ * to chains), chains, sets. What is not there is not written.
  */
 export function writeRemoves(batch: NftBatch, { table, known }: DeltaContext, removes: ReadonlyMap<string, NftObject>): void {
   const there = [...removes].filter(([, { kind, name }]) => (kind === 'set' ? known.sets.has(name) : known.chains.has(name)))
   const chains = there.filter(([, { kind }]) => kind === 'chain')
   const sets = there.filter(([, { kind }]) => kind === 'set')
   for (const [key, { name }] of chains) writeFlush(batch, table, key, name)
+  const isMap = ({ name }: NftObject) => known.sets.get(name)?.type?.isMap === true
+  for (const [key, set] of sets) if (isMap(set)) writeDeleteSet(batch, table, key, set.name)
   for (const [key, { name }] of chains) writeDeleteChain(batch, table, key, name)
-  for (const [key, { name }] of sets) writeDeleteSet(batch, table, key, name)
+  for (const [key, set] of sets) if (!isMap(set)) writeDeleteSet(batch, table, key, set.name)
 }
 
 /** What is there after these changes were committed as the next generation. */
 export function applyDelta(context: DeltaContext, puts: ReadonlyMap<string, NftObject>, removes: ReadonlyMap<string, NftObject>): Known {
   const { known, encode } = context
   for (const object of puts.values()) {
-    if (object.kind === 'set')
-      known.sets.set(object.name, { type: { family: object.family, isInterval: object.isInterval }, elements: object.elements })
+    if (object.kind === 'set') known.sets.set(object.name, { type: typeOf(object), elements: object.elements })
     else known.chains.set(object.name, { hook: object.hook, isAccepting: true, rules: rulesAfter(context, object, encode) })
   }
   for (const { kind, name } of removes.values()) (kind === 'set' ? known.sets : known.chains).delete(name)
   return { ...known, exists: known.exists || puts.size > 0, isDormant: known.isDormant && puts.size === 0 }
+}
+
+function typeOf({ key, family, isInterval, isMap }: NftSet): ElementType {
+  return { ...(key && { key }), family, isInterval, ...(isMap && { isMap }) }
 }
 
 /** Unchanged chains keep the handles that are known of them; a changed one is read again before its next change. */
@@ -84,28 +90,26 @@ function writeTable(batch: NftBatch, table: string): void {
 
 function writeSet(batch: NftBatch, { table, known }: DeltaContext, key: string, set: NftSet): void {
   const present = known.sets.get(set.name)
-  if (present && isSameType(present, set)) return
+  if (present?.type && isSameType(present.type, set)) return
   if (present) writeDeleteSet(batch, table, key, set.name)
-  const isV4 = set.family === 4
+  const { type, bytes } = keyLayout(set)
   batch.add(key, nft.MESSAGE.newSet, NLM_F_CREATE, (writer) => {
     writer.text(nft.SET.table, table)
     writer.text(nft.SET.name, set.name)
-    writer.u32be(nft.SET.flags, set.isInterval ? nft.SET_FLAG.interval : 0)
-    writer.u32be(nft.SET.keyType, isV4 ? nft.KEY_TYPE.ipv4 : nft.KEY_TYPE.ipv6)
-    writer.u32be(nft.SET.keyLength, isV4 ? 4 : 16)
+    writer.u32be(nft.SET.flags, (set.isInterval ? nft.SET_FLAG.interval : 0) | (set.isMap ? nft.SET_FLAG.map : 0))
+    writer.u32be(nft.SET.keyType, type)
+    writer.u32be(nft.SET.keyLength, bytes)
+    if (set.isMap) writer.u32be(nft.SET.dataType, nft.DATA_VERDICT)
     // The kernel wants a number to refer to within the batch; we refer by name.
     writer.u32be(nft.SET.id, batch.size)
+    if (set.key === 'interface') writer.bytesOf(nft.SET.userData, Buffer.from(nft.USER_DATA_CPU_ORDER))
   })
-}
-
-function isSameType(present: KnownSet, set: NftSet): boolean {
-  return present.type?.family === set.family && present.type.isInterval === set.isInterval
 }
 
 /** Only members that come or go. Those that go are first: two halves can take the place of a prefix in one transaction. */
 function writeMembers(batch: NftBatch, { table, known }: DeltaContext, key: string, set: NftSet): void {
   const present = known.sets.get(set.name)
-  const before = present && isSameType(present, set) ? present.elements : new Set<string>()
+  const before = present?.type && isSameType(present.type, set) ? present.elements : new Set<string>()
   if (before === set.elements) return
   const fresh = missingFrom(before, set.elements)
   const gone = missingFrom(set.elements, before, before.size + fresh.length - set.elements.size)

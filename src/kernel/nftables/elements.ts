@@ -1,18 +1,13 @@
 import { addressBits, type Family, formatIp, type Ip, ipFromBytes, ipToBytes } from '../../net/ip.ts'
-import { eachAttribute, type MessageWriter, readAttributes, readNested } from '../netlink/message.ts'
+import { eachAttribute, type MessageWriter, readAttributes, readNested, readText } from '../netlink/message.ts'
+import { type ElementType, keyFromBytes, keyToBytes } from './element-keys.ts'
 import * as nft from './protocol.ts'
 
-/** What of a set decides how its elements are written. */
-export interface ElementType {
-  readonly family: Family
-  readonly isInterval: boolean
-}
-
 /**
- * How many elements one message may carry: an attribute's length has 16 bits, and the largest element (an IPv6 prefix: start and end)
- * takes 64 bytes.
+ * How many elements one message may carry: an attribute's length has 16 bits, and the largest element (an interface that leads to a chain
+ * with a name of 80 characters) takes 144 bytes.
  */
-export const ELEMENTS_PER_MESSAGE = 1000
+export const ELEMENTS_PER_MESSAGE = 400
 
 /**
  * Writes elements for NFTA_SET_ELEM_LIST_ELEMENTS. In an interval set a prefix is two entries: its first address, and the first one
@@ -20,16 +15,36 @@ export const ELEMENTS_PER_MESSAGE = 1000
  */
 export function writeElements(writer: MessageWriter, type: ElementType, elements: Iterable<string>): void {
   for (const element of elements) {
-    const { first, end } = type.isInterval ? elementRange(type.family, element) : { first: ipToBytes(element as Ip), end: undefined }
-    writeElement(writer, first, false)
-    if (end) writeElement(writer, end, true)
+    const [text = '', chain] = type.isMap ? element.split(LEADS_TO) : [element]
+    const { first, end } = rangeOf(type, text)
+    writeElement(writer, first, false, chain)
+    if (end) writeElement(writer, end, true, undefined)
   }
 }
 
-function writeElement(writer: MessageWriter, key: Uint8Array, isEnd: boolean): void {
+/** Between the key and the chain of a map's element. */
+const LEADS_TO = ' goto '
+
+function rangeOf(type: ElementType, text: string): { readonly first: Buffer; readonly end: Buffer | undefined } {
+  if (!type.isInterval) return { first: keyToBytes(type, text), end: undefined }
+  if (type.key !== 'port') return elementRange(type.family, text)
+  const [low = '', high = low] = text.split('-')
+  return { first: keyToBytes(type, low), end: Number(high) === LAST_PORT ? undefined : keyToBytes(type, String(Number(high) + 1)) }
+}
+
+const LAST_PORT = 65_535
+
+function writeElement(writer: MessageWriter, key: Uint8Array, isEnd: boolean, chain: string | undefined): void {
   writer.nested(nft.LIST_ELEMENT, () => {
     if (isEnd) writer.u32be(nft.ELEMENT.flags, nft.ELEMENT_INTERVAL_END)
     writer.nested(nft.ELEMENT.key, () => writer.bytesOf(nft.DATA.value, key))
+    if (chain === undefined) return
+    writer.nested(nft.ELEMENT.data, () =>
+      writer.nested(nft.DATA.verdict, () => {
+        writer.u32be(nft.VERDICT.code, nft.VERDICT_CODE.goto)
+        writer.text(nft.VERDICT.chain, chain)
+      }),
+    )
   })
 }
 
@@ -60,6 +75,8 @@ function addBit(address: Buffer, length: number): Buffer | undefined {
 export interface RawElement {
   readonly key: Buffer
   readonly isEnd: boolean
+  /** Of a map: where it leads. */
+  readonly chain?: string | undefined
 }
 
 /** The entries in one message of a set's dump, copied. */
@@ -70,28 +87,41 @@ export function readElements(elements: Buffer | undefined): RawElement[] {
     const attributes = readAttributes(value)
     const key = readNested(attributes.get(nft.ELEMENT.key)).get(nft.DATA.value)
     const flags = attributes.get(nft.ELEMENT.flags)?.readUInt32BE(0) ?? 0
-    if (key) entries.push({ key: Buffer.from(key), isEnd: (flags & nft.ELEMENT_INTERVAL_END) !== 0 })
+    const verdict = readNested(readNested(attributes.get(nft.ELEMENT.data)).get(nft.DATA.verdict))
+    const chain = readText(verdict.get(nft.VERDICT.chain))
+    if (key) entries.push({ key: Buffer.from(key), isEnd: (flags & nft.ELEMENT_INTERVAL_END) !== 0, chain })
   })
   return entries
 }
 
-/** The members of a set from all its listed entries: addresses, or prefixes of an interval set. */
+/** The members of a set from all its listed entries: keys, prefixes or ranges of an interval set, each with the chain that it leads to. */
 export function elementsFrom(type: ElementType, entries: readonly RawElement[]): Set<string> {
-  if (!type.isInterval) return new Set(entries.map(({ key }) => ipFromBytes(key)))
+  if (!type.isInterval) return new Set(entries.map((entry) => withChain(keyFromBytes(type, entry.key), entry)))
   // Kernels list their tree in either order; an end comes before the start of the interval that adjoins it.
   const sorted = entries.toSorted((a, b) => Buffer.compare(a.key, b.key) || Number(b.isEnd) - Number(a.isEnd))
   const members = new Set<string>()
-  let start: Buffer | undefined
-  for (const { key, isEnd } of sorted) {
-    if (start) members.add(rangeText(type.family, start, key))
-    start = isEnd ? undefined : key
+  let start: RawElement | undefined
+  for (const entry of sorted) {
+    if (start) members.add(withChain(rangeText(type, start.key, entry.key), start))
+    start = entry.isEnd ? undefined : entry
   }
-  if (start) members.add(rangeText(type.family, start, undefined))
+  if (start) members.add(withChain(rangeText(type, start.key, undefined), start))
   return members
 }
 
+function withChain(text: string, { chain }: RawElement): string {
+  return chain === undefined ? text : `${text}${LEADS_TO}${chain}`
+}
+
+/** What lies between two keys (the second is outside; absent: to the last there is). */
+function rangeText(type: ElementType, start: Buffer, end: Buffer | undefined): string {
+  if (type.key !== 'port') return addressRange(type.family, start, end)
+  const [low, high] = [start.readUInt16BE(0), end === undefined ? LAST_PORT : end.readUInt16BE(0) - 1]
+  return low === high ? `${low}` : `${low}-${high}`
+}
+
 /** The prefix between two addresses (the second is outside; absent: to the last there is), or `first-last` if it is none. */
-function rangeText(family: Family, start: Buffer, end: Buffer | undefined): string {
+function addressRange(family: Family, start: Buffer, end: Buffer | undefined): string {
   const shortest = addressBits(family) - trailingZeros(start)
   for (let length = shortest; length <= addressBits(family); length++) {
     const behind = addBit(start, length)

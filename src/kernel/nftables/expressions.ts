@@ -16,8 +16,8 @@ export function encodeRule(rule: NftRule): Buffer {
   let checkedFamily: Family | undefined
   for (const match of rule.matches) {
     if (match.on === 'family' && !match.negate) checkedFamily = match.value
-    if (match.on === 'saddr' || match.on === 'daddr') {
-      const family = addressFamily(match)
+    const family = familyOfMatch(match)
+    if (family !== undefined) {
       // An inet table sees both families: without this check the bytes of the other family's header would be compared.
       if (family !== checkedFamily) writeFamily(writer, family, false)
       checkedFamily = family
@@ -25,6 +25,8 @@ export function encodeRule(rule: NftRule): Buffer {
     writeMatch(writer, match)
   }
   if (rule.isCounted) writeCounter(writer)
+  if (rule.setMark) writeSetMark(writer, rule.setMark)
+  if (rule.log) writeLog(writer, rule.log)
   writeVerdict(writer, rule.verdict)
   return Buffer.from(writer.bytes())
 }
@@ -46,8 +48,22 @@ function writeMatch(writer: MessageWriter, match: NftMatch): void {
       break
     case 'sport':
     case 'dport':
-      writePayload(writer, nft.PAYLOAD_BASE.transport, match.on === 'sport' ? 0 : 2, 2)
-      writeCompare(writer, isNegated, Buffer.of(match.value >> 8, match.value & 255))
+      writePort(writer, match.on, nft.REGISTER.first)
+      if ('set' in match) writeLookup(writer, match.set, isNegated)
+      else writeCompare(writer, isNegated, Buffer.of(match.value >> 8, match.value & 255))
+      break
+    case 'source':
+    case 'destination':
+      writeAddressPort(writer, match, isNegated)
+      break
+    case 'icmp-type':
+    case 'icmp-code':
+      writePayload(writer, nft.PAYLOAD_BASE.transport, match.on === 'icmp-type' ? 0 : 1, 1)
+      writeCompare(writer, isNegated, Buffer.of(match.value))
+      break
+    case 'hop-limit':
+      writePayload(writer, nft.PAYLOAD_BASE.network, HOP_LIMIT_OFFSET, 1)
+      writeCompare(writer, isNegated, Buffer.of(match.value))
       break
     case 'saddr':
     case 'daddr':
@@ -55,6 +71,13 @@ function writeMatch(writer: MessageWriter, match: NftMatch): void {
       break
     case 'ct-state':
       writeState(writer, match.value, isNegated)
+      break
+    case 'translated':
+      writeTracking(writer, nft.CT_KEY_STATUS, nft.CT_STATUS_DESTINATION, isNegated)
+      break
+    case 'origin':
+      writeMeta(writer, nft.META_KEY.iif)
+      writeCompare(writer, isNegated, hostU32(0))
       break
     case 'saddr-type':
     case 'daddr-type':
@@ -86,20 +109,58 @@ function writeVerdict(writer: MessageWriter, verdict: NftVerdict): void {
     case 'goto':
       writeVerdictCode(writer, nft.VERDICT_CODE[verdict.do], verdict.chain)
       break
+    case 'map':
+      writeMapVerdict(writer, verdict)
+      break
+    case 'continue':
+      break
+    case 'reject':
+      writeExpression(writer, 'reject', () => {
+        writer.u32be(nft.REJECT.type, nft.REJECT_ICMPX)
+        writer.u8(nft.REJECT.code, nft.REJECT_PORT_UNREACHABLE)
+      })
+      break
     default:
       writeVerdictCode(writer, nft.VERDICT_CODE[verdict.do])
       break
   }
 }
 
+/** The family whose header a match reads. */
+function familyOfMatch(match: NftMatch): Family | undefined {
+  if (match.on === 'source' || match.on === 'destination') return match.family
+  return match.on === 'saddr' || match.on === 'daddr' ? addressFamily(match) : undefined
+}
+
 function addressFamily(match: AddressMatch): Family {
   return 'set' in match ? match.family : familyOf(match.value)
 }
 
+/** RFC 8200, section 3. */
+const HOP_LIMIT_OFFSET = 7
+
+function loadAddress(writer: MessageWriter, on: 'saddr' | 'daddr', family: Family): void {
+  const offsets = family === 4 ? { saddr: 12, daddr: 16 } : { saddr: 8, daddr: 24 } // RFC 791, 3.1; RFC 8200, 3
+  writePayload(writer, nft.PAYLOAD_BASE.network, offsets[on], addressBits(family) / 8)
+}
+
+function writePort(writer: MessageWriter, on: 'sport' | 'dport', register: number): void {
+  writePayload(writer, nft.PAYLOAD_BASE.transport, on === 'sport' ? 0 : 2, 2, register)
+}
+
+/** Address, protocol and port side by side in the registers, each beginning at a word: the key of one look-up. */
+function writeAddressPort(writer: MessageWriter, match: Extract<NftMatch, { on: 'source' | 'destination' }>, isNegated: boolean): void {
+  const isSource = match.on === 'source'
+  const behind = nft.WORD_REGISTER + addressBits(match.family) / 32
+  loadAddress(writer, isSource ? 'saddr' : 'daddr', match.family)
+  writeMeta(writer, nft.META_KEY.l4proto, behind)
+  writePort(writer, isSource ? 'sport' : 'dport', behind + 1)
+  writeLookup(writer, match.set, isNegated)
+}
+
 function writeAddress(writer: MessageWriter, match: AddressMatch, isNegated: boolean): void {
   const family = addressFamily(match)
-  const offsets = family === 4 ? { saddr: 12, daddr: 16 } : { saddr: 8, daddr: 24 } // RFC 791, 3.1; RFC 8200, 3
-  writePayload(writer, nft.PAYLOAD_BASE.network, offsets[match.on], addressBits(family) / 8)
+  loadAddress(writer, match.on, family)
   if ('set' in match) {
     writeLookup(writer, match.set, isNegated)
     return
@@ -130,8 +191,13 @@ type CtState = keyof typeof nft.CT_STATE_BITS
 
 function writeState(writer: MessageWriter, states: readonly CtState[], isNegated: boolean): void {
   const bits = states.reduce((sum, state) => sum | nft.CT_STATE_BITS[state], 0)
+  writeTracking(writer, nft.CT_KEY_STATE, bits, isNegated)
+}
+
+/** Any of these bits of what connection tracking knows. */
+function writeTracking(writer: MessageWriter, key: number, bits: number, isNegated: boolean): void {
   writeExpression(writer, 'ct', () => {
-    writer.u32be(nft.CT.key, nft.CT_KEY_STATE)
+    writer.u32be(nft.CT.key, key)
     writer.u32be(nft.CT.destination, nft.REGISTER.first)
   })
   writeMask(writer, hostU32(bits))
@@ -144,16 +210,43 @@ function writeFamily(writer: MessageWriter, family: Family, isNegated: boolean):
   writeCompare(writer, isNegated, Buffer.of(family === 4 ? nft.NFPROTO.ipv4 : nft.NFPROTO.ipv6))
 }
 
-function writeMeta(writer: MessageWriter, key: number): void {
+function writeMeta(writer: MessageWriter, key: number, register: number = nft.REGISTER.first): void {
   writeExpression(writer, 'meta', () => {
     writer.u32be(nft.META.key, key)
-    writer.u32be(nft.META.destination, nft.REGISTER.first)
+    writer.u32be(nft.META.destination, register)
   })
 }
 
-function writePayload(writer: MessageWriter, base: number, offset: number, length: number): void {
+/** The bits of the mark that are not in the mask stay. */
+function writeSetMark(writer: MessageWriter, { value, mask }: NonNullable<NftRule['setMark']>): void {
+  writeMeta(writer, nft.META_KEY.mark)
+  writeMask(writer, hostU32(~mask), hostU32(value))
+  writeExpression(writer, 'meta', () => {
+    writer.u32be(nft.META.key, nft.META_KEY.mark)
+    writer.u32be(nft.META.source, nft.REGISTER.first)
+  })
+}
+
+function writeLog(writer: MessageWriter, { group, prefix }: NonNullable<NftRule['log']>): void {
+  writeExpression(writer, 'log', () => {
+    writer.u16be(nft.LOG.group, group)
+    writer.text(nft.LOG.prefix, prefix)
+  })
+}
+
+function writeMapVerdict(writer: MessageWriter, { on, map }: Extract<NftVerdict, { do: 'map' }>): void {
+  if (on === 'iifname' || on === 'oifname') writeMeta(writer, nft.META_KEY[on])
+  else writePort(writer, on, nft.REGISTER.first)
+  writeExpression(writer, 'lookup', () => {
+    writer.text(nft.LOOKUP.set, map)
+    writer.u32be(nft.LOOKUP.source, nft.REGISTER.first)
+    writer.u32be(nft.LOOKUP.destination, nft.REGISTER.verdict)
+  })
+}
+
+function writePayload(writer: MessageWriter, base: number, offset: number, length: number, register: number = nft.REGISTER.first): void {
   writeExpression(writer, 'payload', () => {
-    writer.u32be(nft.PAYLOAD.destination, nft.REGISTER.first)
+    writer.u32be(nft.PAYLOAD.destination, register)
     writer.u32be(nft.PAYLOAD.base, base)
     writer.u32be(nft.PAYLOAD.offset, offset)
     writer.u32be(nft.PAYLOAD.length, length)
@@ -168,13 +261,13 @@ function writeCompare(writer: MessageWriter, isNegated: boolean, value: Uint8Arr
   })
 }
 
-function writeMask(writer: MessageWriter, mask: Uint8Array): void {
+function writeMask(writer: MessageWriter, mask: Uint8Array, xor: Uint8Array = new Uint8Array(mask.length)): void {
   writeExpression(writer, 'bitwise', () => {
     writer.u32be(nft.BITWISE.source, nft.REGISTER.first)
     writer.u32be(nft.BITWISE.destination, nft.REGISTER.first)
     writer.u32be(nft.BITWISE.length, mask.length)
     writer.nested(nft.BITWISE.mask, () => writer.bytesOf(nft.DATA.value, mask))
-    writer.nested(nft.BITWISE.xor, () => writer.bytesOf(nft.DATA.value, new Uint8Array(mask.length)))
+    writer.nested(nft.BITWISE.xor, () => writer.bytesOf(nft.DATA.value, xor))
   })
 }
 

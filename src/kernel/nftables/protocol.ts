@@ -50,13 +50,19 @@ export const POLICY_ACCEPT = 1
 
 export const RULE = { table: 1, chain: 2, handle: 3, expressions: 4, position: 6, userData: 7 } as const
 
-export const SET = { table: 1, name: 2, flags: 3, keyType: 4, keyLength: 5, id: 10 } as const
+export const SET = { table: 1, name: 2, flags: 3, keyType: 4, keyLength: 5, dataType: 6, id: 10, userData: 13 } as const
 export const SET_FLAG = { anonymous: 1, constant: 2, interval: 4, map: 8 } as const
 /** How nft(8) names the type of a key (libnftables' datatypes); the kernel only stores it. */
-export const KEY_TYPE = { ipv4: 7, ipv6: 8 } as const
+export const KEY_TYPE = { ipv4: 7, ipv6: 8, protocol: 12, port: 13, interfaceName: 41 } as const
+/** For nft(8) in a set's user data: entry 0 of four bytes, the key's byte order is the CPU's (1). Without it names are shown empty. */
+export const USER_DATA_CPU_ORDER = [0, 4, 1, 0, 0, 0] as const
+/** Several types in one: each in six bits. */
+export const KEY_TYPE_BITS = 6
+/** NFT_DATA_VERDICT: what a map of verdicts leads to. */
+export const DATA_VERDICT = 0xffff_ff00
 
 export const ELEMENT_LIST = { table: 1, set: 2, elements: 3 } as const
-export const ELEMENT = { key: 1, flags: 3 } as const
+export const ELEMENT = { key: 1, data: 2, flags: 3 } as const
 /** NFT_SET_ELEM_INTERVAL_END: the first address behind an interval. */
 export const ELEMENT_INTERVAL_END = 1
 
@@ -64,21 +70,24 @@ export const ELEMENT_INTERVAL_END = 1
 export const LIST_ELEMENT = 1
 export const DATA = { value: 1, verdict: 2 } as const
 export const VERDICT = { code: 1, chain: 2 } as const
-export const VERDICT_CODE = { drop: 0, accept: 1, jump: -3, goto: -4, return: -5 } as const
+export const VERDICT_CODE = { drop: 0, accept: 1, continue: -1, jump: -3, goto: -4, return: -5 } as const
 
 export const EXPRESSION = { name: 1, attributes: 2 } as const
 export const IMMEDIATE = { register: 1, value: 2 } as const
-export const META = { destination: 1, key: 2 } as const
-export const META_KEY = { mark: 3, iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const
+export const META = { destination: 1, key: 2, source: 3 } as const
+export const META_KEY = { mark: 3, iif: 4, iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const
 export const PAYLOAD = { destination: 1, base: 2, offset: 3, length: 4 } as const
 export const PAYLOAD_BASE = { network: 1, transport: 2 } as const
 export const COMPARE = { source: 1, operator: 2, value: 3 } as const
 export const COMPARE_OPERATOR = { equal: 0, notEqual: 1 } as const
 export const BITWISE = { source: 1, destination: 2, length: 3, mask: 4, xor: 5 } as const
-export const LOOKUP = { set: 1, source: 2, flags: 5 } as const
+export const LOOKUP = { set: 1, source: 2, destination: 3, flags: 5 } as const
 export const LOOKUP_INVERTED = 1
 export const CT = { destination: 1, key: 2 } as const
 export const CT_KEY_STATE = 0
+export const CT_KEY_STATUS = 2
+/** IPS_DST_NAT (nf_conntrack_common.h). Host byte order. */
+export const CT_STATUS_DESTINATION = 32
 /** NF_CT_STATE_BIT of each state, and the bits for invalid and untracked packets (nf_conntrack_common.h). Host byte order. */
 export const CT_STATE_BITS = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const
 export const FIB = { destination: 1, result: 2, flags: 3 } as const
@@ -91,10 +100,17 @@ export const MASQUERADE = { flags: 1, portMinimum: 2, portMaximum: 3 } as const
 export const NAT = { type: 1, family: 2, addressMinimum: 3, portMinimum: 5, portMaximum: 6, flags: 7 } as const
 /** NF_NAT_RANGE_PROTO_SPECIFIED and _PROTO_RANDOM_FULLY. */
 export const NAT_FLAG = { ports: 2, randomFully: 16 } as const
+export const LOG = { group: 1, prefix: 2 } as const
+export const REJECT = { type: 1, code: 2 } as const
+/** NFT_REJECT_ICMPX_UNREACH with NFT_REJECT_ICMPX_PORT_UNREACH: the ICMP of the packet's family. */
+export const REJECT_ICMPX = 2
+export const REJECT_PORT_UNREACHABLE = 1
 export const COUNTER = { bytes: 1, packets: 2 } as const
 
 /** NFT_REG_VERDICT and the 16-byte registers NFT_REG_1 to 3. */
 export const REGISTER = { verdict: 0, first: 1, second: 2, third: 3 } as const
+/** NFT_REG32_00: the same memory as `first`, in words of four bytes. */
+export const WORD_REGISTER = 8
 
 export const GENERATION = { id: 1, processId: 2, processName: 3 } as const
 

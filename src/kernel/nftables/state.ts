@@ -1,6 +1,6 @@
 import { missingFrom } from '../../net/shared-set.ts'
 import type { NftChain, NftHook, NftObject, NftRule, NftSet } from '../objects.ts'
-import type { ElementType } from './elements.ts'
+import { type ElementType, keyLayout } from './element-keys.ts'
 import { encodeRule } from './expressions.ts'
 import { hashRule } from './hash.ts'
 
@@ -77,8 +77,8 @@ export function listKnown(known: Known): Map<string, NftObject> {
 }
 
 function listSet(name: string, set: KnownSet): NftSet {
-  const { family = 4, isInterval = false } = set.type ?? {}
-  return { kind: 'set', name, family, isInterval, elements: set.type ? set.elements : new Set(['of another type']) }
+  if (set.type === undefined) return { kind: 'set', name, family: 4, isInterval: false, elements: new Set(['of another type']) }
+  return { kind: 'set', name, ...set.type, elements: set.elements }
 }
 
 function listChain(name: string, chain: KnownChain): NftChain {
@@ -96,8 +96,14 @@ export function isSameObject(desired: NftObject, actual: NftObject, encode: (rul
 }
 
 function isSameSet(a: NftSet, b: NftSet): boolean {
-  if (a.name !== b.name || a.family !== b.family || a.isInterval !== b.isInterval) return false
+  if (a.name !== b.name || !isSameType(a, b)) return false
   return a.elements.size === b.elements.size && missingFrom(b.elements, a.elements, 1).length === 0
+}
+
+/** Whether elements of both sets are written alike. */
+export function isSameType(a: ElementType, b: ElementType): boolean {
+  const isSameFamily = a.family === b.family || keyLayout(a).type === keyLayout(b).type
+  return isSameFamily && a.key === b.key && a.isInterval === b.isInterval && (a.isMap ?? false) === (b.isMap ?? false)
 }
 
 function isSameChain(a: NftChain, b: NftChain, encode: (rule: NftRule) => EncodedRule): boolean {
