@@ -16,6 +16,7 @@ import { nameOf } from './kind.ts'
 import { removeNodeLeftovers } from './node-steps.ts'
 import { checkNewPool, emptyPool, yieldToOlderPool } from './pool-steps.ts'
 import type { Session } from './session.ts'
+import { checkTierExists, checkTierUnused } from './tier-steps.ts'
 
 /** What is done with resources that a person gives. */
 export type Verb = 'apply' | 'create' | 'replace'
@@ -60,6 +61,7 @@ function unborn<R extends AnyResource>(given: R): R {
 
 /** What must hold, or be there, before the resource is written. */
 async function prepare({ store }: Session, verb: Verb, given: AnyResource, signal: AbortSignal): Promise<void> {
+  await checkTierExists(store, given, signal)
   const { name, namespace } = given.metadata
   const isNew =
     verb === 'create' || (verb === 'apply' && (await getResource(store, { kind: given.kind, name, namespace }, signal)) === undefined)
@@ -143,6 +145,7 @@ async function unhang(session: Session, ref: ResourceRef, signal: AbortSignal): 
     const left = await removeNodeLeftovers(session, ref.name, signal)
     return left.length > 0 ? [`with ${left.join(', ')}`] : []
   }
+  if (ref.kind === 'Tier') await checkTierUnused(session.store, ref.name, signal)
   if (ref.kind !== 'IPPool') return []
   const pool = await getResource(session.store, { ...ref, kind: 'IPPool' }, signal)
   const held = pool === undefined ? 0 : await emptyPool(session, pool, signal)
