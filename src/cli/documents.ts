@@ -42,7 +42,7 @@ export async function readDocuments(
     const file = source.file === '-' ? 'standard input' : source.file
     const documents = tryParse(source, file, options.namespace ?? 'default', faults)
     for (const document of documents) {
-      for (const warning of document.warnings)
+      for (const warning of [...document.warnings, ...(WRITES.has(options.verb) ? document.unheeded : [])])
         context.err(`${context.program}: warning: ${file}: ${document.title}: ${describeIssue(warning)}\n`)
       if (document.note !== undefined) context.err(`${context.program}: note: ${file}: ${document.title}: ${document.note}\n`)
       if (document.resource !== undefined) given.push({ resource: document.resource, place: `${file} (${showPlace(document.place)})` })
@@ -57,6 +57,9 @@ export async function readDocuments(
     throw new ValidationError(`no resources in ${names.map((name) => (name === '-' ? 'standard input' : name)).join(', ')}`)
   return given
 }
+
+/** Commands whose user wants to know which fields nobody will act on. */
+const WRITES: ReadonlySet<string> = new Set(['apply', 'create', 'replace', 'validate'])
 
 /** Two namespaces for one resource: one of them is a mistake. */
 function namespaceFault({ resource, place, title }: ParsedDocument, file: string, asked: string | undefined): readonly string[] {

@@ -2,6 +2,7 @@ import { describeError, type Issue, ValidationError } from '../errors.ts'
 import { checkResource } from './check.ts'
 import { readResource, resourceSchema } from './codec.ts'
 import { documentKind } from './document-kind.ts'
+import { fieldWarnings } from './field-warnings.ts'
 import { nearest, showPath } from './issues.ts'
 import { type AnyResource, kindInfo, type ResourceKind } from './kinds.ts'
 import { kubernetesPolicyFields } from './kubernetes/network-policy.ts'
@@ -26,6 +27,8 @@ export interface ParsedDocument {
   readonly resource?: AnyResource
   readonly issues: readonly DocumentIssue[]
   readonly warnings: readonly DocumentIssue[]
+  /** The fields that it sets and margay does not act on, for those who write it. */
+  readonly unheeded: readonly DocumentIssue[]
   /** Where a document of Kubernetes became something else: what is stored, in words. */
   readonly note?: string
 }
@@ -51,7 +54,7 @@ export function describeIssue(issue: DocumentIssue): string {
 export function parseDocument(source: SourceDocument, namespace: string): ParsedDocument {
   const raw = isObject(source.value) ? source.value : undefined
   const warnings = source.warnings.map(({ path, message }) => ({ path: showPath(path), message, ...source.placeOf(path) }))
-  const base = { place: source.placeOf([]), title: titleOf(raw), warnings }
+  const base = { place: source.placeOf([]), title: titleOf(raw), warnings, unheeded: [] }
   const what = documentKind(source.value)
   if (raw === undefined || 'issues' in what) return { ...base, issues: 'issues' in what ? what.issues.map(withPlace(source)) : [] }
   if ('kubernetes' in what) return { ...base, ...parseKubernetes(what.kubernetes, source, raw, { namespace, warnings }) }
@@ -62,7 +65,7 @@ export function parseDocument(source: SourceDocument, namespace: string): Parsed
     ...read.issues.map(withPlace(source)),
   ]
   if (issues.length > 0 || read.resource === undefined) return { ...base, issues }
-  return { ...base, resource: read.resource, issues }
+  return { ...base, resource: read.resource, issues, unheeded: fieldWarnings(read.resource).map(withPlace(source)) }
 }
 
 /** The resource that a document of Kubernetes becomes, with a note of that. */

@@ -1,12 +1,14 @@
 import type * as z from 'zod'
 import type { Issue } from '../errors.ts'
 import { fieldRows, leafMeta } from './field-rows.ts'
-import { type AnyResource, kindInfo } from './kinds.ts'
+import { type AnyResource, kindInfo, RESOURCE_KINDS, type ResourceKind } from './kinds.ts'
 import { isArrayType, isObjectType, unwrap } from './schema-meta.ts'
 import { isObject } from './shape.ts'
 import type { FieldTag } from './tags.ts'
 
-const REASONS: Readonly<Record<Exclude<FieldTag, 'enforced'>, string>> = {
+type UnheededTag = Exclude<FieldTag, 'enforced'>
+
+const REASONS: Readonly<Record<UnheededTag, string>> = {
   stored: 'is kept for Calico, margay does not act on it',
   later: 'is kept, this version of margay does not act on it yet',
 }
@@ -15,39 +17,62 @@ const REASONS: Readonly<Record<Exclude<FieldTag, 'enforced'>, string>> = {
  * The fields that a person set in the spec and margay does not act on, each at the first place where it is set; one that says what
  * absent means too is left out. Of a kind none of whose fields is acted on there is one warning, of the whole resource.
  */
-export function fieldWarnings(resource: AnyResource): readonly Issue[] {
-  const { kind, spec } = resource
-  const { specSchema } = kindInfo(kind)
-  const rows = fieldRows(specSchema, 'spec')
-  if (rows.every(({ tag }) => tag !== 'enforced')) {
-    return [{ path: '', message: `${kind} ${REASONS[rows.every(({ tag }) => tag === 'stored') ? 'stored' : 'later']}` }]
-  }
-  const found = new Map<string, Issue>()
-  collect(specSchema, spec, { shown: 'spec', field: 'spec' }, found)
+export function fieldWarnings({ kind, spec }: AnyResource): readonly Issue[] {
+  const watch = WATCHED[kind]
+  if (typeof watch === 'string') return [{ path: '', message: `${kind} ${REASONS[watch]}` }]
+  const found = new Map<Watch, Issue>()
+  if (watch !== undefined) collect(watch, spec, 'spec', found)
   return [...found.values()]
 }
 
-/** Where the walk is: as a person finds it (`spec.ports[1].name`), and as the field is called (`spec.ports[].name`). */
-interface Place {
-  readonly shown: string
-  readonly field: string
+/** The part of a schema in which there are fields that margay does not act on; nothing else is looked at. */
+interface Watch {
+  readonly field?: { readonly tag: UnheededTag; readonly absent: unknown }
+  readonly item?: Watch
+  readonly members?: readonly (readonly [string, Watch])[]
 }
 
-function collect(schema: z.core.$ZodType, value: unknown, { shown, field }: Place, found: Map<string, Issue>): void {
-  const inner = unwrap(schema)
-  if (isArrayType(inner) && Array.isArray(value) && isObjectType(unwrap(inner.element))) {
-    for (const [index, item] of value.entries()) collect(inner.element, item, { shown: `${shown}[${index}]`, field: `${field}[]` }, found)
-  } else if (isObjectType(inner) && isObject(value)) {
-    for (const [name, member] of Object.entries(inner.shape)) {
-      if (value[name] !== undefined) collect(member, value[name], { shown: `${shown}.${name}`, field: `${field}.${name}` }, found)
-    }
-  } else {
-    const { tag, default: absent } = leafMeta(schema)
-    if (tag === undefined || tag === 'enforced' || found.has(field) || isSame(value, absent)) return
-    found.set(field, { path: shown, message: REASONS[tag] })
+function collect(watch: Watch, value: unknown, path: string, found: Map<Watch, Issue>): void {
+  const { field, item, members } = watch
+  if (field !== undefined && !found.has(watch) && !isSame(value, field.absent)) found.set(watch, { path, message: REASONS[field.tag] })
+  if (item !== undefined && Array.isArray(value)) {
+    for (const [index, each] of value.entries()) collect(item, each, `${path}[${index}]`, found)
+  }
+  if (members === undefined || !isObject(value)) return
+  for (const [name, member] of members) {
+    if (value[name] !== undefined) collect(member, value[name], `${path}.${name}`, found)
   }
 }
 
 function isSame(value: unknown, absent: unknown): boolean {
   return absent !== undefined && JSON.stringify(value) === JSON.stringify(absent)
+}
+
+/** What is looked at of each kind: the tag of all its fields, where margay acts on none. */
+const WATCHED = Object.fromEntries(RESOURCE_KINDS.map((kind) => [kind, watchKind(kind)])) as Readonly<
+  Record<ResourceKind, Watch | UnheededTag | undefined>
+>
+
+function watchKind(kind: ResourceKind): Watch | UnheededTag | undefined {
+  const { specSchema } = kindInfo(kind)
+  const tags = fieldRows(specSchema, 'spec').map(({ tag }) => tag)
+  if (tags.includes('enforced')) return watchIn(specSchema)
+  return tags.includes('later') ? 'later' : 'stored'
+}
+
+function watchIn(schema: z.core.$ZodType): Watch | undefined {
+  const inner = unwrap(schema)
+  if (isArrayType(inner) && isObjectType(unwrap(inner.element))) {
+    const item = watchIn(inner.element)
+    return item === undefined ? undefined : { item }
+  }
+  if (isObjectType(inner)) {
+    const members = Object.entries(inner.shape).flatMap(([name, member]) => {
+      const watch = watchIn(member)
+      return watch === undefined ? [] : [[name, watch] as const]
+    })
+    return members.length === 0 ? undefined : { members }
+  }
+  const { tag, default: absent } = leafMeta(schema)
+  return tag === undefined || tag === 'enforced' ? undefined : { field: { tag, absent } }
 }

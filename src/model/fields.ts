@@ -21,7 +21,9 @@ export type DeepReadonly<T> = T extends string | number | boolean | bigint | und
 export function parsedText<T>(parse: (text: string) => T) {
   return z.string().transform((text, context): T => {
     try {
-      return parse(text)
+      const parsed = parse(text)
+      // The given string where it is canonical already: one that was put together takes several times its memory.
+      return parsed === text ? (text as T) : parsed
     } catch (error) {
       context.addIssue({ code: 'custom', message: describeError(error), input: text })
       return z.NEVER
@@ -130,7 +132,13 @@ export const asNumberField = shownAs(
 /** A protocol's name as Calico writes it, or its number; a number in a string is allowed. */
 export const protocolField = shownAs(
   'protocol',
-  { anyOf: [{ enum: Object.keys(PROTOCOL_NUMBERS) }, { type: 'integer', minimum: 1, maximum: 255 }, { pattern: '^[0-9]{1,3}$' }] },
+  {
+    anyOf: [
+      { enum: Object.keys(PROTOCOL_NUMBERS) },
+      { type: 'integer', minimum: 1, maximum: 255 },
+      { type: 'string', pattern: '^[0-9]{1,3}$' },
+    ],
+  },
   numberOrText(parseProtocol),
 )
 /** A port, or a range `low:high`. */

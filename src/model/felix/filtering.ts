@@ -32,7 +32,7 @@ const failsafes = (direction: string) =>
   emptyIsKept(
     z.array(
       z.object({
-        protocol: enforced('tcp, udp or sctp; by default tcp.', z.string()).optional(),
+        protocol: enforced('The protocol: tcp, udp or sctp.', defaultsTo('tcp', z.string())).optional(),
         port: enforced(`Port that stays open ${direction} host endpoints, whatever the policies say.`, integerField(0, 65_535)),
         net: enforced('Only for these addresses.', interfaceAddressField).optional(),
       }),
