@@ -52,6 +52,7 @@ export async function installFiles(root, version) {
     symlinkSync(target, join(root, link))
   }
   mkdirSync(join(root, 'etc/margay'), { recursive: true })
+  for (const name of readdirSync(join(ROOT, 'schemas'))) copyInto(root, `usr/share/margay/schemas/${name}`, join(ROOT, 'schemas', name))
   await installManual(root, version)
   await installCompletions(root)
   return modules
