@@ -18,19 +18,24 @@ export function isObject(value: unknown): value is JsonObject {
 
 /**
  * The value without the members that mean "absent" to Go's decoder: null, and an empty string where a member is optional.
- * Members that the schema does not know stay as they are.
+ * Members that the schema does not know stay as they are. The same value where there is nothing to leave out: most have nothing,
+ * and copies of each resource would be most of what reading many of them costs.
  */
 export function withoutAbsent(schema: z.core.$ZodType, value: unknown): unknown {
   const inner = unwrap(schema)
-  if (isArrayType(inner) && Array.isArray(value)) return value.map((item) => withoutAbsent(inner.element, item))
+  if (isArrayType(inner) && Array.isArray(value)) return mapChanged(value, (item) => withoutAbsent(inner.element, item))
   if (!isObjectType(inner) || !isObject(value)) return value
-  const result: Record<string, unknown> = {}
+  let result: Record<string, unknown> | undefined
   for (const [name, member] of Object.entries(value)) {
     const known = memberOf(inner, name)
-    if (known && (member === null || (member === '' && typeOf(known) === 'optional'))) continue
-    define(result, name, known ? withoutAbsent(known, member) : member)
+    const isAbsent = known !== undefined && (member === null || (member === '' && typeOf(known) === 'optional'))
+    const left = known === undefined || isAbsent ? member : withoutAbsent(known, member)
+    if (!isAbsent && left === member) continue
+    result ??= { ...value }
+    if (isAbsent) delete result[name]
+    else define(result, name, left)
   }
-  return result
+  return result ?? value
 }
 
 /** Every member that the schema does not have, however deep. */
@@ -48,25 +53,26 @@ export function findUnknown(schema: z.core.$ZodType, value: unknown, path: reado
 }
 
 /**
- * `into` with the members of `from` that the schema does not have. Items of lists belong together by their place (`isSame`:
+ * `into` with the members of `from` that the schema does not have; `into` itself where there are none. Items of lists belong together by their place (`isSame`:
  * both are one value, before and after parsing), else where all that the schema knows of them is equal.
  */
 export function withUnknown(schema: z.core.$ZodType, from: unknown, into: unknown, isSame: boolean): unknown {
   const inner = unwrap(schema)
   if (isArrayType(inner) && Array.isArray(from) && Array.isArray(into)) {
     const partner = isSame ? (index: number) => from[index] : partners(inner.element, from, into)
-    return into.map((item, index) => withUnknown(inner.element, partner(index), item, isSame))
+    return mapChanged(into, (item, index) => withUnknown(inner.element, partner(index), item, isSame))
   }
   if (!isObjectType(inner) || !isObject(from) || !isObject(into)) return into
-  const result: Record<string, unknown> = {}
-  for (const [name, member] of Object.entries(into)) {
-    const known = memberOf(inner, name)
-    define(result, name, known ? withUnknown(known, from[name], member, isSame) : member)
-  }
+  let result: Record<string, unknown> | undefined
   for (const [name, member] of Object.entries(from)) {
-    if (!memberOf(inner, name) && !Object.hasOwn(into, name)) define(result, name, member)
+    const known = memberOf(inner, name)
+    if (!known && Object.hasOwn(into, name)) continue
+    const whole = known ? withUnknown(known, member, into[name], isSame) : member
+    if (known && whole === into[name]) continue
+    result ??= { ...into }
+    define(result, name, whole)
   }
-  return result
+  return result ?? into
 }
 
 /** The value as Go writes it: members in the schema's order, then unknown ones; none that Go's `omitempty` leaves out. */
@@ -107,6 +113,18 @@ function memberOf(schema: z.ZodObject, name: string): z.core.$ZodType | undefine
 function define(target: Record<string, unknown>, name: string, value: unknown): void {
   if (name !== '__proto__') target[name] = value
   else Object.defineProperty(target, name, { value, enumerable: true, writable: true, configurable: true })
+}
+
+/** The list with its items changed; the same list where none was. */
+function mapChanged(items: readonly unknown[], change: (item: unknown, index: number) => unknown): readonly unknown[] {
+  let result: unknown[] | undefined
+  for (const [index, item] of items.entries()) {
+    const changed = change(item, index)
+    if (changed === item) continue
+    result ??= [...items]
+    result[index] = changed
+  }
+  return result ?? items
 }
 
 /** For each item of `into` one item of `from`, each at most once, of which all that the schema knows is equal. */

@@ -1,7 +1,7 @@
 import { describeError } from '../errors.ts'
 import { type DecodedEntry, decodeEntry } from '../model/codec.ts'
 import { DEFAULT_ALLOW, isDefaultAllow } from '../model/default-allow.ts'
-import { BLOCKS_PREFIX, LIVE_PREFIX, parseKey, RESOURCES_PREFIX } from '../model/keys.ts'
+import { BLOCKS_PREFIX, LIVE_PREFIX, parseKey, RESOURCES_PREFIX, SERVICES_PREFIX } from '../model/keys.ts'
 import type { ModelKind, ModelTypes } from '../model/kinds.ts'
 import { newerStorageName, olderStorageName } from '../model/policy-storage.ts'
 import { isGoverning, type Reach, readReach } from '../model/unreadable.ts'
@@ -93,9 +93,9 @@ export class MutableView implements View {
     const before = this.#records.get(key)
     this.#broken.delete(`${kind}/${id}`)
     this.#unreadable.delete(`${kind}/${id}`)
-    if (entry) this.#records.set(key, this.#read(parsed, entry, before?.good))
+    if (entry) this.#records.set(key, this.#read(parsed, entry, before))
     else this.#records.delete(key)
-    const named = [before?.good?.id, this.#records.get(key)?.good?.id].filter((given) => given !== undefined)
+    const named = [before?.id, this.#records.get(key)?.id].filter((given) => given !== undefined)
     const ids = new Set(named.length === 0 ? [id] : named)
     for (const touched of ids) this.#settle(kind, touched, key)
     return [...ids].map((touched) => ({ kind, id: touched }))
@@ -114,36 +114,34 @@ export class MutableView implements View {
 
   /** What the view was made of, without what does not parse. */
   entries(): Entry[] {
-    return [...this.#records.values()].flatMap(({ good }) => (good ? [good.entry] : []))
+    return [...this.#records.values()].flatMap(({ good }) => (good ? [good] : []))
   }
 
   /** What the view was made of, and what does not parse after its last good version: applied to an empty view it gives the same. */
   history(): Entry[] {
-    return [...this.#records.values()].flatMap(({ newest, good }) => {
-      if (good === undefined) return [newest]
-      return good.entry === newest ? [newest] : [good.entry, newest]
-    })
+    return [...this.#records.values()].flatMap(({ newest, good }) => (good === undefined || good === newest ? [newest] : [good, newest]))
   }
 
-  #read({ kind, id }: Change, entry: Entry, before: Good | undefined): Stored {
+  #read({ kind, id }: Change, entry: Entry, before: Stored | undefined): Stored {
     try {
       const decoded = decodeEntry(entry.key, entry.value, entry.modRevision)
-      return { newest: entry, good: decoded && { entry, id: decoded.id, value: decoded.value } }
+      return { newest: entry, good: entry, id: decoded?.id, value: decoded?.value }
     } catch (error) {
       const reason = describeError(error)
-      this.#broken.set(`${kind}/${id}`, { kind, id, reason, hasGoodVersion: before !== undefined })
-      if (before === undefined && isGoverning(kind)) {
+      const hasGoodVersion = before?.good !== undefined
+      this.#broken.set(`${kind}/${id}`, { kind, id, reason, hasGoodVersion })
+      if (!hasGoodVersion && isGoverning(kind)) {
         this.#unreadable.set(`${kind}/${id}`, { kind, id, reason, reach: readReach(kind, id, entry.value) })
       }
-      return { newest: entry, good: before }
+      return { newest: entry, good: before?.good, id: before?.id, value: before?.value }
     }
   }
 
   /** Puts into the map what now stands for an id. Of a policy that stands under two forms of its name the newer holds. */
   #settle(kind: ModelKind, id: string, key: string): void {
     const value = formsOf(kind, id, key)
-      .map((form) => this.#records.get(form)?.good)
-      .find((good) => good?.id === id)?.value
+      .map((form) => this.#records.get(form))
+      .find((stored) => stored?.id === id)?.value
     if (value === undefined) this.#map(kind).delete(id)
     else this.#map(kind).set(id, value)
   }
@@ -156,17 +154,12 @@ export class MutableView implements View {
   }
 }
 
-/** What the store has under a key, and the newest version of it that parses. */
+/** What the store has under a key, and the newest version of it that parses, with its id and what it is. */
 interface Stored {
   readonly newest: Entry
-  readonly good: Good | undefined
-}
-
-/** An entry that parses, and what it is. */
-interface Good {
-  readonly entry: Entry
-  readonly id: string
-  readonly value: DecodedEntry['value']
+  readonly good: Entry | undefined
+  readonly id: string | undefined
+  readonly value: DecodedEntry['value'] | undefined
 }
 
 /** The keys under which a thing may stand, the one that holds first; `key` is one of them. */
@@ -180,5 +173,6 @@ function formsOf(kind: ModelKind, id: string, key: string): readonly string[] {
 
 function prefixOf(kind: ModelKind): string {
   if (kind === 'IPAMBlock') return BLOCKS_PREFIX
+  if (kind === 'Service') return SERVICES_PREFIX
   return kind === 'Live' ? LIVE_PREFIX : RESOURCES_PREFIX
 }
