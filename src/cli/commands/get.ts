@@ -39,7 +39,7 @@ export const addGetCommand: AddCommand = (parent, context, outcome) => {
     .argument('[name...]', 'only these')
     .option('-o, --output <format>', `output format: ${FORMATS}`, 'ps')
     .option('-A, --all-namespaces', 'resources of all namespaces')
-    .option('-l, --selector <selector>', 'only resources whose labels this selector takes')
+    .option(selectorFlag(context), 'only resources whose labels this selector takes')
     .option('--export', 'without what belongs to this cluster: uid, resourceVersion, creationTimestamp, and of named ones the namespace')
     .option('-f, --filename <path>', 'those that a file, folder, or - for standard input names; may be repeated', collect)
     .option('-R, --recursive', 'also the folders below')
@@ -48,6 +48,11 @@ export const addGetCommand: AddCommand = (parent, context, outcome) => {
   addStoreOptions(get)
     .addHelpText('after', EXAMPLES)
     .action((kinds: string | undefined, names: readonly string[]) => show(get, context, outcome, { kinds, names }))
+}
+
+/** To calicoctl `-l` is the log level. */
+function selectorFlag({ program }: Context): string {
+  return program === 'calicoctl' ? '--selector <selector>' : '-l, --selector <selector>'
 }
 
 async function show(

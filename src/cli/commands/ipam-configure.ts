@@ -39,8 +39,13 @@ export function defineIpamConfigure(command: Command, context: Context): void {
       const changes = changesOf(options)
       if (Object.keys(changes).length === 0) throw new UsageError('give at least one setting, see "margay ipam configure --help"')
       await withSession(command, context, ({ store }) => change(store, changes, context.signal))
-      for (const [name, value] of Object.entries(changes)) context.out(`${name.charAt(0).toUpperCase()}${name.slice(1)} is ${value}\n`)
+      for (const [name, value] of Object.entries(changes))
+        context.out(said(context, `${name.charAt(0).toUpperCase()}${name.slice(1)}`, value))
     })
+}
+
+function said({ program }: Context, name: string, value: unknown): string {
+  return program === 'calicoctl' ? `Successfully set ${name} to: ${value}\n` : `${name} is ${value}\n`
 }
 
 function changesOf(options: ConfigureOptions): Partial<IpamConfig> {

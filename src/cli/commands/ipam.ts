@@ -5,7 +5,10 @@ import { renderJson, renderTable } from '../format.ts'
 import { renderAddress, renderBoxed, renderCount } from '../ipam-format.ts'
 import { addOutputOption, addStoreOptions } from '../options.ts'
 import { withSession } from '../session.ts'
+import { defineIpamCheck } from './ipam-check.ts'
 import { defineIpamConfigure } from './ipam-configure.ts'
+import { defineIpamRelease } from './ipam-release.ts'
+import { defineIpamSplit } from './ipam-split.ts'
 
 const EXAMPLES = `
 Examples:
@@ -22,10 +25,13 @@ interface ShowOptions {
   readonly output: string
 }
 
-/** `margay ipam show|configure`. */
-export const addIpamCommand: AddCommand = (parent, context) => {
+/** `margay ipam show|check|release|configure|split`. */
+export const addIpamCommand: AddCommand = (parent, context, outcome) => {
   const ipam = parent.command('ipam').description('addresses: pools, blocks, and who has what')
+  defineIpamCheck(ipam.command('check'), context)
+  defineIpamRelease(ipam.command('release'), context, outcome)
   defineIpamConfigure(ipam.command('configure'), context)
+  defineIpamSplit(ipam.command('split'), context)
   const show = ipam.command('show').description('show how much of each pool is used, or who has an address')
   show
     .option('--show-blocks', 'also each block')

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { describeError, MargayError } from '../../errors.ts'
-import type { FailureReport, PeerReport, StatusReport } from '../../model/own/api.ts'
+import type { CollectorReport, FailureReport, PeerReport, StatusReport } from '../../model/own/api.ts'
 import { apiFor } from '../api.ts'
 import type { ApiClient } from '../client.ts'
 import type { AddCommand, Context } from '../context.ts'
@@ -81,7 +81,16 @@ function factsOf(report: StatusReport): readonly (readonly [string, string])[] {
     ['MTU', report.mtuBytes === 0 ? '-' : String(report.mtuBytes)],
     ['Workloads', String(report.workloads)],
     ['Repairs', String(report.repairs)],
+    ...(report.collector === undefined ? [] : [['Leaks', leaksState(report.collector)] as const]),
   ]
+}
+
+/** What is done about addresses that nobody uses any more. */
+function leaksState({ mode, isLeading, leader, waiting, collected, problem }: CollectorReport): string {
+  if (mode === 'off') return 'not looked for (ipam.collect is off)'
+  const done = mode === 'on' ? `${collected.addresses + collected.blocks + collected.handles} collected` : 'a dry run, none collected'
+  const who = isLeading ? ', this host collects for hosts that are gone' : leader === undefined ? '' : `, ${leader} collects for hosts that are gone`
+  return `${waiting} found, ${done}${who}${problem === undefined ? '' : `\nthe last look failed: ${problem}`}`
 }
 
 function storeState({ endpoints, isConnected, reason, isFromSavedView }: StatusReport['store']): string {
