@@ -54,7 +54,6 @@ function aHost(
     election: (task) => new Election({ store, task, node, log }),
     look: (_, signal) => readIpamSurvey(aContext(store, node, now), signal),
     standing: () => new Set(over.standing),
-    tidy: async () => {},
     clock: () => clock.now.getTime(),
   })
   return { collector, log, ipam: front, store, settings }

@@ -23,8 +23,6 @@ export interface CollectorParts {
   readonly look: (scope: 'host' | 'all', signal: AbortSignal) => Promise<IpamSurvey | undefined>
   /** Handles of workloads that still stand here though their endpoints may be gone: their addresses are kept. */
   readonly standing: () => ReadonlySet<string>
-  /** What else is to be looked after with each scan. */
-  readonly tidy: (isLeading: boolean, signal: AbortSignal) => Promise<void>
   /** Milliseconds that never go back. */
   readonly clock: () => number
 }
@@ -103,7 +101,7 @@ export class Collector {
     this.#scans++
     const due = [...this.#dueHere(here), ...(leadership === undefined ? [] : await this.#dueElsewhere(signal))]
     if (due.length > 0) await this.#collect(due, leadership, signal)
-    await this.#parts.tidy(leadership !== undefined, signal)
+    await this.#parts.ipam.forgetSticky(leadership === undefined ? 'host' : 'all', signal)
     this.#lastScan = { at: new Date(), ms: Math.round(this.#parts.clock() - beganMs) }
   }
 

@@ -10,6 +10,7 @@ import type { LiveRecord } from '../model/own/live.ts'
 import { serveHealth } from '../observe/health.ts'
 import { Merger } from '../reconcile/merge.ts'
 import { Reconciler } from '../reconcile/reconciler.ts'
+import { Election } from '../store/election.ts'
 import { clientEndpoints } from '../store/embedded.ts'
 import { openEtcd } from '../store/etcd.ts'
 import { readSavedView } from '../store/saved-view.ts'
@@ -18,11 +19,13 @@ import { admit } from './admission.ts'
 import { type ApiHandlers, serveApi } from './api.ts'
 import { Applied } from './applied.ts'
 import { Attachments } from './attachments.ts'
+import { Collector } from './collector.ts'
 import { Host } from './host.ts'
 import { forwardedBefore } from './host-facts.ts'
 import { instanceId, margayGroup } from './identity.ts'
 import { LiveKeeper } from './live.ts'
 import { PassLoop } from './loop.ts'
+import { daemonMetrics } from './metrics.ts'
 import type { Notifier } from './notify.ts'
 import { PassLog } from './passes.ts'
 import { Planner } from './planner.ts'
@@ -72,6 +75,8 @@ export class Daemon {
   readonly #host: Host
   readonly #loop: PassLoop
   readonly #workloads: Workloads
+  readonly #collector: Collector
+  #source: FollowSource | undefined
   #connection: Connection = { isConnected: false }
   #waitsFor: string | undefined
   #appliedRevision = 0
@@ -85,7 +90,9 @@ export class Daemon {
     this.#policy = new NftablesTable({ log })
     this.#kernel = createKernel({ policy: this.#policy })
     this.#store = openEtcd({ ...config.etcd, endpoints: clientEndpoints(config) })
-    this.#ipam = createIpam({ store: this.#store, node: config.node.name, log })
+    this.#ipam = createIpam({
+      ...{ store: this.#store, node: config.node.name, log, stickySeconds: () => this.#config.ipam.stickySeconds },
+    })
     this.#reconciler = new Reconciler(this.#kernel.tables, () => performance.now())
     this.#attachments = new Attachments(state, run, log)
     this.#live = new LiveKeeper(this.#store, liveRecord(config), log)
@@ -99,6 +106,7 @@ export class Daemon {
       node: config.node.name,
       wake: () => this.#loop.poke(),
     })
+    this.#collector = this.#createCollector()
   }
 
   /** The configuration that is used now. */
@@ -111,6 +119,7 @@ export class Daemon {
     this.#config = config
     this.#host.reconfigure()
     this.#loop.refresh()
+    this.#collector.poke()
   }
 
   /** Runs until the signal aborts, or throws why it can't. Leaves the kernel as it is. */
@@ -128,7 +137,7 @@ export class Daemon {
         source.run(ends),
         this.#loop.run(source, ends),
         // A host that is not let in says nothing of itself: it could write over the one that has its name.
-        admission.then(() => Promise.all([this.#registrar.run(ends), this.#live.run(ends)])),
+        admission.then(() => Promise.all([this.#registrar.run(ends), this.#live.run(ends), this.#collector.run(ends)])),
         this.#watchRuleset(ends),
       ]
       await Promise.race([Promise.all(work), aborted(signal)])
@@ -152,6 +161,21 @@ export class Daemon {
     })
   }
 
+  #createCollector(): Collector {
+    const { config, log } = this.#options
+    const { name: node } = config.node
+    return new Collector({
+      ...{ node, log, ipam: this.#ipam, settings: () => this.#config.ipam, clock: () => performance.now() },
+      election: (task) => new Election({ store: this.#store, task, node, log }),
+      look: async (scope, signal) => {
+        // A view from disk shows what was: what it doesn't show may be used since.
+        const isKnown = this.#planner.context !== undefined && this.#source?.isSaved === false
+        return isKnown && this.#source !== undefined ? this.#ipam.surveyWith(this.#source.view, scope, signal) : undefined
+      },
+      standing: () => this.#workloads.standingHandles(),
+    })
+  }
+
   async #createSource(signal: AbortSignal): Promise<{ readonly source: FollowSource; readonly admission: Promise<void> }> {
     const { config, log } = this.#options
     const saved = await readSavedView(savedViewPath(config.paths.state), log)
@@ -163,6 +187,7 @@ export class Daemon {
       this.#connection = connection
     }
     const source = new FollowSource({ store: this.#store, log, saved, admission, onConnection })
+    this.#source = source
     this.#host.onPass = (view, timing) => {
       this.#appliedRevision = view.revision
       this.#saver.note(source.view, timing.changes)
@@ -181,6 +206,7 @@ export class Daemon {
     return {
       ...{ config: this.#config, host: this.#host, loop: this.#loop, planner: this.#planner, merger: this.#merger },
       ...{ reconciler: this.#reconciler, registrar: this.#registrar, live: this.#live, saver: this.#saver, source },
+      collector: this.#collector,
       connection: this.#connection,
       admission: this.#waitsFor,
       loopDelayP999Ms: this.#passes.loopDelayP999Ms(),
@@ -190,7 +216,11 @@ export class Daemon {
 
   async #serve(source: FollowSource): Promise<readonly Server[]> {
     const { config, log } = this.#options
-    const health = { notAlive: () => notAlive(this.#statusParts(source)), notReady: () => notReady(this.#statusParts(source)) }
+    const health = {
+      notAlive: () => notAlive(this.#statusParts(source)),
+      notReady: () => notReady(this.#statusParts(source)),
+      metrics: daemonMetrics({ collector: this.#collector, ipam: this.#ipam }),
+    }
     const api = await serveApi(config.api.socket, this.#handlers(source), { groupId: margayGroup(), folder: config.paths.run }, log)
     return config.health.enabled ? [api, await serveHealth(health, config.health.host, config.health.port)] : [api]
   }
@@ -246,7 +276,7 @@ export class Daemon {
       server.closeAllConnections()
     }
     await this.#saver.flush(source.view)
-    await this.#live.stop()
+    await Promise.all([this.#live.stop(), this.#collector.stop()])
     this.#store.close()
     this.#kernel.close()
     this.#policy.close()

@@ -12,6 +12,7 @@ import type { Reconciler } from '../reconcile/reconciler.ts'
 import { clientEndpoints } from '../store/embedded.ts'
 import type { Connection } from '../store/store.ts'
 import type { MutableView } from '../store/view.ts'
+import type { Collector } from './collector.ts'
 import { describeEachPeer } from './describe-peers.ts'
 import type { Host } from './host.ts'
 import type { LiveKeeper } from './live.ts'
@@ -43,6 +44,7 @@ export interface StatusParts {
   readonly live: LiveKeeper
   readonly source: FollowSource
   readonly saver: ViewSaver
+  readonly collector: Pick<Collector, 'report'>
   readonly connection: Connection
   /** Why this host is not let into the network yet. */
   readonly admission: string | undefined
@@ -115,6 +117,7 @@ export async function statusReport(parts: StatusParts): Promise<StatusReport> {
     repairs: reconciler.repairs,
     loopDelayP999Ms: parts.loopDelayP999Ms,
     warnings: warnings(parts),
+    collector: parts.collector.report,
   }
 }
 

@@ -1,4 +1,5 @@
 import { describeError, isTransient } from '../errors.ts'
+import { workloadHandle } from '../ipam/handle.ts'
 import type { Ipam } from '../ipam/ipam.ts'
 import { keyOf } from '../kernel/objects.ts'
 import type { Logger } from '../log.ts'
@@ -71,6 +72,13 @@ export class Workloads {
 
   get(namespace: string, name: string): WorkloadReport | undefined {
     return this.list().find((report) => report.namespace === namespace && report.name === name)
+  }
+
+  /** The handles of all workloads whose network namespaces are held here, whether or not their endpoints are still there. */
+  standingHandles(): ReadonlySet<string> {
+    const { attachments, node } = this.#parts
+    const workloads = [...attachments.endpoints()].map((id) => workloadOf(node, id))
+    return new Set(workloads.flatMap((workload) => (workload === undefined ? [] : [workloadHandle(workload.namespace, workload.name)])))
   }
 
   async attach(request: AttachRequest, signal: AbortSignal): Promise<WorkloadReport> {

@@ -1,6 +1,5 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { silentLogger } from '../log.ts'
 import type { AffinityState } from '../model/ipam-affinity.ts'
 import { encodeBlock } from '../model/ipam-block-codec.ts'
 import { affinityKey, blockKey } from '../model/keys.ts'
@@ -9,7 +8,7 @@ import { MemoryStore } from '../store/memory.ts'
 import { claimBlock, releaseAffinity, takeOverBlock } from './affinity.ts'
 import { assignAutomatic, newBlock } from './block.ts'
 import type { IpamContext } from './context.ts'
-import { findFaults, never, putValue, readRecords } from './fixtures.ts'
+import { aContext, findFaults, never, putValue, readRecords } from './fixtures.ts'
 import { blocks } from './records.ts'
 
 const test = suite('ipam/affinity')
@@ -36,7 +35,7 @@ async function aStore({ affinity, block, isUsed }: Before): Promise<IpamContext>
     await putValue(store, blockKey(cidr), encodeBlock(isUsed === true ? used : claimed))
     if (isUsed === true) await putValue(store, '/calico/ipam/v2/handle/w', `{"block":{"${cidr}":1},"deleted":false}`)
   }
-  return { store, node: 'h1', log: silentLogger, now: () => now, counters: { commits: 0, conflicts: 0 }, lastBlock: new Map() }
+  return aContext(store, 'h1', () => now)
 }
 
 /** What is left: the affinities, and whose the block is. */

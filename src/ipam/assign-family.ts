@@ -1,11 +1,13 @@
 import { IpamError } from '../errors.ts'
+import type { Block } from '../model/ipam-block.ts'
 import { type Cidr, rangeOf } from '../net/cidr.ts'
-import { familyOf } from '../net/ip.ts'
+import { familyOf, ipToNumber } from '../net/ip.ts'
 import { claimBlock, releaseAffinity } from './affinity.ts'
-import { assignAutomatic } from './block.ts'
+import { assignAutomatic, type Holder, retakeOrdinal } from './block.ts'
 import { assignInBlock, type BlockOutcome } from './block-writes.ts'
 import { hostAffinity } from './context.ts'
 import { claimAnotherBlock } from './find-block.ts'
+import { ordinalOf } from './ordinals.ts'
 import { poolOf, selectsNode } from './pools.ts'
 import type { OwnBlock } from './queries.ts'
 import { refuseFull } from './refuse.ts'
@@ -19,6 +21,7 @@ export async function assignFamily(run: FamilyRun, found: Found): Promise<void> 
   const { context, rules, family, grids, signal } = run
   const pools = grids.map(({ pool }) => pool)
   const own = run.own.filter(({ cidr }) => poolOf(pools, cidr) !== undefined)
+  await takeAgain(run, found)
   if ((run.request.pools ?? []).length === 0) await releaseUnselected(run)
   const owned = new Set(own.map(({ cidr }) => cidr))
   await takeFromOwn(run, found, own, owned)
@@ -36,6 +39,21 @@ export async function assignFamily(run: FamilyRun, found: Found): Promise<void> 
 
 function isDone(found: Found): boolean {
   return found.assignments.length >= found.count
+}
+
+/** What the holder had a short while ago, where it is in a block of this host still, free, and not reserved since. */
+async function takeAgain(run: FamilyRun, found: Found): Promise<void> {
+  const { context, rules, family, grids } = run
+  const pools = grids.map(({ pool }) => pool)
+  for (const { ip, block: cidr, sequenceNumber } of run.sticky) {
+    const isFitting = familyOf(ip) === family && poolOf(pools, ip) !== undefined && !rules.reserved.has(family, ipToNumber(ip))
+    if (isDone(found) || !isFitting) continue
+    const ordinal = ordinalOf(cidr, ip)
+    await takeFrom(run, found, cidr, hostAffinity(context.node), (block, holder) => {
+      const taken = retakeOrdinal(block, ordinal, sequenceNumber, holder)
+      return taken === undefined ? { block, ordinals: [] } : { block: taken, ordinals: [ordinal] }
+    })
+  }
 }
 
 /** Own blocks are used in turn, beginning with the one that gave the last address. */
@@ -62,22 +80,19 @@ async function takeFromOne(run: FamilyRun, found: Found, { cidr, affinity }: Own
   return true
 }
 
-async function takeFrom(run: FamilyRun, found: Found, cidr: Cidr, affinity: string | undefined): Promise<BlockOutcome> {
+type Pick = (block: Block, holder: Holder) => { readonly block: Block; readonly ordinals: readonly number[] }
+
+/** Takes what `pick` chooses of a block, unless given the addresses that have been free longest. */
+async function takeFrom(run: FamilyRun, found: Found, cidr: Cidr, affinity: string | undefined, pick?: Pick): Promise<BlockOutcome> {
   const { context, rules, request, family, signal } = run
   const { first } = rangeOf(cidr)
   const holder = { handleId: request.handleId, attributes: { ...request.attributes, node: context.node } }
   const isReserved = (ordinal: number) => rules.reserved.has(family, first + BigInt(ordinal))
-  const outcome = await assignInBlock(
-    context,
-    cidr,
-    {
-      holder,
-      affinity,
-      cooldownSeconds: rules.config.ipCooldownSeconds,
-      pick: (block) => assignAutomatic(block, found.count - found.assignments.length, holder, isReserved),
-    },
-    signal,
-  )
+  const wanted = () => found.count - found.assignments.length
+  const chosen = pick ?? ((block: Block) => assignAutomatic(block, wanted(), holder, isReserved))
+  const cooldownSeconds = rules.config.ipCooldownSeconds
+  const blockRequest = { holder, affinity, cooldownSeconds, pick: (block: Block) => chosen(block, holder) }
+  const outcome = await assignInBlock(context, cidr, blockRequest, signal)
   if (outcome.kind === 'assigned') {
     found.assignments.push(...outcome.assignments)
     if (affinity !== undefined) context.lastBlock.set(family, cidr)

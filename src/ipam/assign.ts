@@ -8,6 +8,7 @@ import { heldByHolder, listOwnBlocks } from './queries.ts'
 import { releaseIps } from './release.ts'
 import { type Rules, readRules } from './rules.ts'
 import type { AssignRequest } from './run.ts'
+import { recallAddresses } from './sticky.ts'
 
 /**
  * Gives out addresses: all that were asked for, or none. From this host's own blocks first, then from a block that it claims
@@ -19,7 +20,9 @@ import type { AssignRequest } from './run.ts'
 export async function autoAssign(context: IpamContext, request: AssignRequest, signal: AbortSignal): Promise<readonly Assignment[]> {
   const [rules, own] = await Promise.all([readRules(context, signal), listOwnBlocks(context, context.node, signal)])
   const families = familiesOf(rules, request)
-  const held = request.keepHeld === true ? await renewHeld(context, rules, request, signal) : []
+  const isKeeping = request.keepHeld === true
+  const held = isKeeping ? await renewHeld(context, rules, request, signal) : []
+  const sticky = isKeeping && held.length === 0 ? await recallAddresses(context, request, signal) : []
   const count = request.count ?? 1
   const fresh: Assignment[] = []
   const assignments: Assignment[] = []
@@ -30,7 +33,10 @@ export async function autoAssign(context: IpamContext, request: AssignRequest, s
         kept.length === count ? [] : qualifyPools(rules.pools, rules.asker, family, { use: useOf(request), pools: request.pools })
       const found = { assignments: fresh, count: fresh.length + count - kept.length }
       const begin = fresh.length
-      await assignFamily({ context, rules, request, family, own, grids: pools.map((pool) => gridOf(pool, context.node)), signal }, found)
+      await assignFamily(
+        { context, rules, request, family, own, sticky, grids: pools.map((pool) => gridOf(pool, context.node)), signal },
+        found,
+      )
       assignments.push(...kept, ...fresh.slice(begin))
     }
   } catch (error) {

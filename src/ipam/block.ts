@@ -71,6 +71,18 @@ export function assignOrdinal(block: Block, ordinal: number, holder: Holder): Bl
 }
 
 /**
+ * Gives out this one address to who had it by the allocation of this number: also while it cools down, because cooling down is to
+ * keep others from it. Undefined where it is another's by now.
+ */
+export function retakeOrdinal(block: Block, ordinal: number, sequenceNumber: bigint, holder: Holder): Block | undefined {
+  const index = block.allocations[ordinal]
+  if (index === undefined) return assignOrdinal(block, ordinal, holder)
+  const isCooling = block.attributes[index]?.releasedAt !== undefined
+  if (!isCooling || block.sequenceNumberForAllocation.get(ordinal) !== sequenceNumber) return undefined
+  return compactAttributes(give(block, [ordinal], holder))
+}
+
+/**
  * Holds addresses anew for who holds them: each gets a new sequence number, so that whoever saw the old one unused can't take it back.
  * Gives the ordinals that still were held as said.
  */

@@ -15,6 +15,8 @@ export interface IpamContext {
   readonly counters: IpamCounters
   /** The own block that gave the last address: looked at first, so that full blocks are not read again and again. */
   readonly lastBlock: Map<Family, Cidr>
+  /** So long a holder that released its addresses gets them again, if they are free; 0: never. Seconds. */
+  readonly stickySeconds: () => number
 }
 
 /** What was written since the start, for whoever measures. */

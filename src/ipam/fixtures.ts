@@ -66,7 +66,7 @@ export type Pools = Readonly<Record<string, string | readonly [cidr: string, spe
 
 /** What the steps of address management work with on a host, for those that are tried one by one. */
 export function aContext(store: Store, node: string, now: () => Date): IpamContext {
-  return { store, node, log: silentLogger, now, counters: { commits: 0, conflicts: 0 }, lastBlock: new Map() }
+  return { store, node, log: silentLogger, now, stickySeconds: () => 0, counters: { commits: 0, conflicts: 0 }, lastBlock: new Map() }
 }
 
 /** A store with these pools and hosts h1 to h3, and address management for each host. Its clock can be moved. */

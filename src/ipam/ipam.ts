@@ -17,6 +17,7 @@ import { type BlockReleases, releaseHostAffinities, releasePoolAffinities, remov
 import { type RepairOutcome, repairAll } from './repair.ts'
 import type { AssignRequest } from './run.ts'
 import { Serial } from './serial.ts'
+import { forgetSticky } from './sticky.ts'
 import { ensureTunnelAddress, releaseTunnelAddress } from './tunnel-address.ts'
 import { readUsage, type Usage } from './usage.ts'
 import { surveyWith, type WatchedView } from './view-survey.ts'
@@ -33,7 +34,10 @@ export interface Ipam {
   releaseIps(requests: readonly ReleaseRequest[], signal: AbortSignal): Promise<ReleaseOutcome>
   /** Everything that a handle holds; gives the addresses. */
   releaseByHandle(handleId: string, signal: AbortSignal): Promise<readonly Ip[]>
-  /** What a handle holds for this very holder (these attributes, this host), when another host's workload may have the same handle. */
+  /**
+   * What a handle holds for this very holder (these attributes, this host), when another host's workload may have the same handle.
+   * For a while the holder gets it again, if it is free and asks with `keepHeld`.
+   */
   releaseHolder(holder: Holder, signal: AbortSignal): Promise<readonly Ip[]>
   /** What a handle holds. */
   heldBy(handleId: string, signal: AbortSignal): Promise<readonly Held[]>
@@ -53,6 +57,8 @@ export interface Ipam {
   check(signal: AbortSignal, onAllocation?: (allocation: CheckedAllocation) => void): Promise<CheckResult>
   /** What a check would look at, of this host or of all, from the view and the few records that no view has. May be a moment old. */
   surveyWith(view: WatchedView, scope: 'host' | 'all', signal: AbortSignal): Promise<IpamSurvey>
+  /** Removes what is remembered too long of workloads that were removed, by this host or by all. */
+  forgetSticky(scope: 'host' | 'all', signal: AbortSignal): Promise<void>
   /** Gives back what a check found, where it still is as it was found and each fence holds. */
   repair(repairs: readonly Repair[], fences: readonly Change[], signal: AbortSignal): Promise<RepairOutcome>
   readonly counters: Readonly<IpamCounters>
@@ -64,9 +70,11 @@ export function createIpam(options: {
   readonly node: string
   readonly log: Logger
   readonly now?: () => Date
+  readonly stickySeconds?: () => number
 }): Ipam {
-  const { store, node, log, now = () => new Date() } = options
-  const context: IpamContext = { store, node, log, now, counters: { commits: 0, conflicts: 0 }, lastBlock: new Map() }
+  const { store, node, log, now = () => new Date(), stickySeconds = () => 0 } = options
+  const counters = { commits: 0, conflicts: 0 }
+  const context: IpamContext = { store, node, log, now, stickySeconds, counters, lastBlock: new Map() }
   const serial = new Serial()
   /** The operation, made to wait its turn. */
   function inTurn<A extends readonly unknown[], R>(operation: (context: IpamContext, ...rest: [...A, AbortSignal]) => Promise<R>) {
@@ -88,6 +96,7 @@ export function createIpam(options: {
     usage: (signal) => readUsage(context, signal),
     check: async (signal, onAllocation) => checkIpam(await readIpamSurvey(context, signal), onAllocation),
     surveyWith: (view, scope, signal) => surveyWith(context, view, scope, signal),
+    forgetSticky: (scope, signal) => forgetSticky(context, scope, signal),
     repair: inTurn(repairAll),
     counters: context.counters,
   }

@@ -5,6 +5,7 @@ import { type Release, releaseAffinity } from './affinity.ts'
 import { commitChanges, type IpamContext, ownerOf } from './context.ts'
 import { releaseByHandle } from './release.ts'
 import { listAll, readConfig } from './rules.ts'
+import { forgetHost } from './sticky.ts'
 import { blocksInPrefix, decodeBlocks, surveyBlocks } from './survey.ts'
 import { tunnelHandles } from './tunnel-address.ts'
 
@@ -45,6 +46,7 @@ export async function releasePoolAffinities(context: IpamContext, pool: Cidr, si
 /** Forgets a host that is deleted: its tunnel addresses, its blocks, and Calico's old marker. Workloads' addresses go by their handles. */
 export async function removeHost(context: IpamContext, host: string, signal: AbortSignal): Promise<BlockReleases> {
   for (const handleId of tunnelHandles(host)) await releaseByHandle(context, handleId, signal)
+  await forgetHost(context, host, signal)
   const releases = await releaseHostAffinities(context, host, { mustBeEmpty: false }, signal)
   const key = `${IPAM_PREFIX}host/${host}`
   const marker = await context.store.get(key, signal)

@@ -10,6 +10,7 @@ import { addressAt, ordinalOf } from './ordinals.ts'
 import { heldByHolder } from './queries.ts'
 import { handles } from './records.ts'
 import { readConfig } from './rules.ts'
+import { rememberAddresses } from './sticky.ts'
 
 /** An address to release. An Assignment is one, with everything compared. */
 export interface ReleaseRequest {
@@ -73,9 +74,16 @@ export async function releaseByHandle(context: IpamContext, handleId: string, si
   )
 }
 
-/** Releases what a handle holds for this very holder on this host: another's of the same handle id stays. Gives the addresses. */
+/**
+ * Releases what a handle holds for this very holder on this host, and remembers it for a while: another's of the same handle id
+ * stays. Gives the addresses.
+ */
 export async function releaseHolder(context: IpamContext, holder: Holder, signal: AbortSignal): Promise<readonly Ip[]> {
-  return (await releaseIps(context, await heldByHolder(context, holder, signal), signal)).released
+  const held = await heldByHolder(context, holder, signal)
+  const released = new Set((await releaseIps(context, held, signal)).released)
+  const remembered = held.filter(({ ip }) => released.has(ip))
+  await rememberAddresses(context, holder, remembered, context.stickySeconds(), signal)
+  return [...released]
 }
 
 async function groupByBlock(

@@ -4,6 +4,7 @@ import type { IpamContext } from './context.ts'
 import type { PoolGrid, Use } from './pools.ts'
 import type { OwnBlock } from './queries.ts'
 import type { Rules } from './rules.ts'
+import type { StickyAddress } from './sticky.ts'
 
 /** Automatic addresses for one holder. */
 export interface AssignRequest {
@@ -19,7 +20,10 @@ export interface AssignRequest {
   /** Names or prefixes of the pools to take from. */
   readonly pools?: readonly string[] | undefined
   readonly maxBlocksPerHost?: number | undefined
-  /** Addresses that the handle holds already, on this host and with the same attributes, count: a request that is repeated after a crash gets what it had. */
+  /**
+   * Addresses that the handle holds already, on this host and with the same attributes, count: a request that is repeated after a
+   * crash gets what it had. And what it had a short while ago is given again where it is free.
+   */
   readonly keepHeld?: boolean | undefined
 }
 
@@ -31,6 +35,8 @@ export interface FamilyRun {
   readonly family: Family
   /** The blocks that this host claims, of both families. */
   readonly own: readonly OwnBlock[]
+  /** What this holder had a short while ago. */
+  readonly sticky: readonly StickyAddress[]
   /** The pools that may serve it, in the order in which they are used. */
   readonly grids: readonly PoolGrid[]
   readonly signal: AbortSignal

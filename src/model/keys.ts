@@ -59,6 +59,16 @@ export function leaderKey(task: string): string {
   return `${MARGAY_PREFIX}leader/${task}`
 }
 
+/** The key under which a host keeps which addresses a workload had that was removed; the handle's id stands in it as it is. */
+export function stickyKey(node: string, handleId: string): string {
+  return `${stickyPrefix(node)}${handleId}`
+}
+
+/** What the keys of a host's removed workloads begin with, or those of all hosts. */
+export function stickyPrefix(node?: string): string {
+  return `${MARGAY_PREFIX}sticky/${node === undefined ? '' : `${node}/`}`
+}
+
 /** The block of an affinity's key, or undefined if the key is something else. */
 export function parseAffinityKey(key: string): { readonly host: string; readonly cidr: Cidr } | undefined {
   const match = /^\/calico\/ipam\/v2\/host\/([^/]+)\/ipv[46]\/block\/([^/]+)$/.exec(key)

@@ -11,11 +11,13 @@ const cases = [
   { ask: 'GET /readiness?verbose', want: '503 etcd is away\nno address' },
   { ask: 'HEAD /liveness', want: '200 ' },
   { ask: 'POST /liveness', want: '405 only GET is served here' },
-  { ask: 'GET /', want: '404 there is /liveness and /readiness' },
+  { ask: 'GET /metrics', want: '200 # HELP margay_x Help.\n# TYPE margay_x gauge\nmargay_x 1' },
+  { ask: 'GET /', want: '404 there is /liveness, /readiness and /metrics' },
 ]
 
-test('the two questions are answered with 200, or 503 and the reasons', async () => {
-  const server = await serveHealth({ notAlive: () => [], notReady: () => ['etcd is away', 'no address'] }, '127.0.0.1', 0)
+test('the questions are answered with 200, or 503 and the reasons', async () => {
+  const metrics = [{ name: 'margay_x', help: 'Help.', type: 'gauge', samples: () => [{ value: 1 }] }] as const
+  const server = await serveHealth({ notAlive: () => [], notReady: () => ['etcd is away', 'no address'], metrics }, '127.0.0.1', 0)
   try {
     const { port } = server.address() as AddressInfo
     for (const { ask, want } of cases) {
@@ -23,7 +25,7 @@ test('the two questions are answered with 200, or 503 and the reasons', async ()
       const response = await fetch(`http://127.0.0.1:${port}${path}`, { method })
       assert.is(`${response.status} ${(await response.text()).trimEnd()}`, want)
     }
-    const taken = serveHealth({ notAlive: () => [], notReady: () => [] }, '127.0.0.1', port)
+    const taken = serveHealth({ notAlive: () => [], notReady: () => [], metrics }, '127.0.0.1', port)
     assert.match(await taken.then(String, String), 'EADDRINUSE')
   } finally {
     server.close()

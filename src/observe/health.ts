@@ -1,21 +1,28 @@
 import { createServer, type Server, type ServerResponse } from 'node:http'
+import { METRICS_TYPE, type Metric, renderMetrics } from './metrics.ts'
 
-/** What the two health questions are answered from; read at each request. */
+/** What the questions are answered from; read at each request. */
 export interface HealthSource {
   /** Why the daemon is not alive; empty when it is. */
   notAlive(): readonly string[]
   /** Why the host is not ready; empty when it is. */
   notReady(): readonly string[]
+  /** What is measured; read at each request. */
+  readonly metrics: readonly Metric[]
 }
 
-/** Serves `GET /liveness` and `GET /readiness`: 200, or 503 with the reasons, one a line. Resolves when it listens. */
+/**
+ * Serves `GET /liveness` and `GET /readiness`: 200, or 503 with the reasons, one a line; and `GET /metrics`. Resolves when it
+ * listens.
+ */
 export async function serveHealth(source: HealthSource, host: string, port: number): Promise<Server> {
   const server = createServer((request, response) => {
     const path = request.url?.split('?', 1)[0]
     if (request.method !== 'GET' && request.method !== 'HEAD') answer(response, 405, 'only GET is served here')
     else if (path === '/liveness') answerHealth(response, 'live', source.notAlive())
     else if (path === '/readiness') answerHealth(response, 'ready', source.notReady())
-    else answer(response, 404, 'there is /liveness and /readiness')
+    else if (path === '/metrics') answerMetrics(response, source.metrics)
+    else answer(response, 404, 'there is /liveness, /readiness and /metrics')
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -30,6 +37,11 @@ export async function serveHealth(source: HealthSource, host: string, port: numb
 function answerHealth(response: ServerResponse, good: string, reasons: readonly string[]): void {
   if (reasons.length === 0) answer(response, 200, good)
   else answer(response, 503, reasons.join('\n'))
+}
+
+function answerMetrics(response: ServerResponse, metrics: readonly Metric[]): void {
+  response.writeHead(200, { 'content-type': METRICS_TYPE, connection: 'close' })
+  response.end(renderMetrics(metrics))
 }
 
 function answer(response: ServerResponse, status: number, body: string): void {

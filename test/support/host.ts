@@ -1,5 +1,6 @@
 import { Applied } from '../../src/daemon/applied.ts'
 import { Attachments } from '../../src/daemon/attachments.ts'
+import { Collector } from '../../src/daemon/collector.ts'
 import { Host } from '../../src/daemon/host.ts'
 import { LiveKeeper } from '../../src/daemon/live.ts'
 import { PassLoop, type PassTiming } from '../../src/daemon/loop.ts'
@@ -14,6 +15,7 @@ import { FakeKernel } from '../../src/kernel/fake.ts'
 import { removePinFolder, unpinNetns } from '../../src/kernel/netns.ts'
 import { Merger } from '../../src/reconcile/merge.ts'
 import { Reconciler } from '../../src/reconcile/reconciler.ts'
+import { Election } from '../../src/store/election.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { aConfig, aFolder, aLiveRecord, aLog, anInterface } from './daemon.ts'
 
@@ -38,6 +40,9 @@ export class TestHost {
   readonly workloads: Workloads
   readonly source: FollowSource
   readonly saver: ViewSaver
+  readonly collector: Collector
+  /** The clock of the collector, in milliseconds. */
+  collectorMs = 0
   config = aConfig()
   readonly #stop = new AbortController()
   #work: Promise<unknown> = Promise.resolve()
@@ -47,7 +52,7 @@ export class TestHost {
     this.store = store
     this.connection = store.another()
     const [log, kernel, config, connection] = [this.log, this.kernel, () => this.config, this.connection]
-    const ipam = createIpam({ store: connection, node: 'h1', log })
+    const ipam = createIpam({ store: connection, node: 'h1', log, stickySeconds: () => this.config.ipam.stickySeconds })
     this.attachments = new Attachments(`${this.folder.path}/state`, `${this.folder.path}/run`, log)
     this.live = new LiveKeeper(connection, aLiveRecord(), log)
     this.registrar = new Registrar({ store: connection, ipam, config, log })
@@ -63,6 +68,12 @@ export class TestHost {
       ...{ ...parts, node: 'h1', store: connection, ipam, attachments: this.attachments, wake: () => this.loop.poke() },
     })
     this.source = new FollowSource({ store: connection, log, saved: undefined, admission: Promise.resolve(), onConnection: () => {} })
+    this.collector = new Collector({
+      ...{ node: 'h1', log, ipam, settings: () => this.config.ipam, clock: () => this.collectorMs },
+      election: (task) => new Election({ store: connection, task, node: 'h1', log }),
+      look: (scope, signal) => ipam.surveyWith(this.source.view, scope, signal),
+      standing: () => this.workloads.standingHandles(),
+    })
   }
 
   /** Begins to follow the store only. */
@@ -82,7 +93,7 @@ export class TestHost {
   }
 
   get statusParts(): StatusParts {
-    const { config, host, loop, planner, merger, reconciler, registrar, live, saver, source } = this
+    const { config, host, loop, planner, merger, reconciler, registrar, live, saver, source, collector } = this
     const [connection, admission, loopDelayP999Ms] = [{ isConnected: true }, undefined, 0]
     const appliedRevision = this.planner.context?.view.revision ?? 0
     return {
@@ -96,6 +107,7 @@ export class TestHost {
       live,
       saver,
       source,
+      collector,
       connection,
       admission,
       appliedRevision,

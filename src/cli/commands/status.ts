@@ -89,7 +89,11 @@ function factsOf(report: StatusReport): readonly (readonly [string, string])[] {
 function leaksState({ mode, isLeading, leader, waiting, collected, problem }: CollectorReport): string {
   if (mode === 'off') return 'not looked for (ipam.collect is off)'
   const done = mode === 'on' ? `${collected.addresses + collected.blocks + collected.handles} collected` : 'a dry run, none collected'
-  const who = isLeading ? ', this host collects for hosts that are gone' : leader === undefined ? '' : `, ${leader} collects for hosts that are gone`
+  const who = isLeading
+    ? ', this host collects for hosts that are gone'
+    : leader === undefined
+      ? ''
+      : `, ${leader} collects for hosts that are gone`
   return `${waiting} found, ${done}${who}${problem === undefined ? '' : `\nthe last look failed: ${problem}`}`
 }
 

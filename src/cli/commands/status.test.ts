@@ -1,0 +1,32 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { aStatus } from '../../../test/support/cli.ts'
+import type { CollectorReport } from '../../model/own/api.ts'
+import { renderStatus } from './status.ts'
+
+const test = suite('cli/commands/status')
+
+const none = { addresses: 0, blocks: 0, handles: 0 }
+const cases: readonly { readonly report: CollectorReport; readonly want: string }[] = [
+  { report: { mode: 'on', isLeading: false, waiting: 0, collected: none }, want: '0 found, 0 collected' },
+  {
+    report: { mode: 'on', isLeading: true, leader: 'h1', waiting: 3, collected: { addresses: 5, blocks: 2, handles: 1 } },
+    want: '3 found, 8 collected, this host collects for hosts that are gone',
+  },
+  {
+    report: { mode: 'dry-run', isLeading: false, leader: 'h2', waiting: 1, collected: none },
+    want: '1 found, a dry run, none collected, h2 collects for hosts that are gone',
+  },
+  {
+    report: { mode: 'on', isLeading: false, waiting: 0, collected: none, problem: 'etcd did not answer' },
+    want: '0 found, 0 collected\n            the last look failed: etcd did not answer',
+  },
+  { report: { mode: 'off', isLeading: false, waiting: 0, collected: none }, want: 'not looked for (ipam.collect is off)' },
+]
+for (const { report, want } of cases) {
+  test(`leaked addresses: ${want}`, () => {
+    assert.match(renderStatus(aStatus({ collector: report }), new Date('2026-11-21T09:00:00Z')), `\nLeaks       ${want}\n`)
+  })
+}
+
+test.run()
