@@ -24,11 +24,6 @@ remove_routes() {
 	family=$1
 	[ -n "$(show "$family" route show table all proto 77)" ] || return 0
 	ip "$family" route flush table all proto 77 >/dev/null 2>&1
-	# A flush passes over a few kinds of routes: those go one by one.
-	show "$family" -o route show table all proto 77 | while read -r route; do
-		# shellcheck disable=SC2086 # the words of a route
-		ip "$family" route del $route >/dev/null 2>&1
-	done
 	[ -z "$(show "$family" route show table all proto 77)" ] || fail "routes of protocol 77 are left: ip $family route show table all proto 77"
 }
 

@@ -79,7 +79,7 @@ async function runCleanup(config: Config, log: Logger): Promise<number> {
   return failures.length === 0 ? 0 : 1
 }
 
-/** systemd skips the unit on 1 and calls it failed on 255 (systemd.service(5), ExecCondition=). */
+/** systemd skips the unit on 1 and calls it failed on 255, which it tries again (systemd.service(5), ExecCondition=). */
 function writeEtcdEnvironment(config: Config): number {
   if (!config.etcd.embedded) return 1
   mkdirSync(config.paths.run, { recursive: true, mode: 0o750 })
@@ -108,9 +108,10 @@ function print(text: string): number {
 function fail(error: unknown): number {
   const words = describeError(error)
   process.stderr.write(`margayd: ${words}\n`)
+  // A wrong configuration is margayd's to report and does not get better by trying again: margay-etcd.service is then only skipped.
+  if (process.argv.includes('--write-etcd-env')) return error instanceof ConfigError ? 1 : 255
   notifierOf(process.env).status(words)
-  if (!(error instanceof ConfigError)) return error instanceof Error && error.name === 'ValidationError' ? 2 : 1
-  return process.argv.includes('--write-etcd-env') ? 255 : 2
+  return error instanceof ConfigError || (error instanceof Error && error.name === 'ValidationError') ? 2 : 1
 }
 
 // Not by itself: what was opened before something failed (netlink, timers) would keep a daemon that does nothing for ever.
