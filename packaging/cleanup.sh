@@ -65,9 +65,9 @@ remove_pins() {
 
 # By name: the configuration may have put the folders where other things are.
 remove_files() {
-	rm -f "$run/margay.sock" "$run/etcd.env"
+	rm -f "$run/margay.sock" "$run/etcd.env" "$run/forwarding.json"
 	rm -rf "$state/netns" "$state/etcd"
-	rm -f "$state/instance" "$state/view.jsonl" "$state/view.jsonl.new" "$state/forwarding.json"
+	rm -f "$state/instance" "$state/view.jsonl" "$state/view.jsonl.new"
 	rmdir "$run" "$state" 2>/dev/null
 }
 
