@@ -140,6 +140,16 @@ const TABLES: Readonly<Partial<Record<string, KindTable>>> = {
     ['ASN', 'IPV4', 'IPV6'],
   ),
   Profile: table({ NAME, LABELS: ({ spec }) => joinLabels(spec['labelsToApply']) }, ['LABELS']),
+  Service: table(
+    {
+      NAMESPACE,
+      NAME,
+      CLUSTERIP: text('clusterIP'),
+      PORTS: ({ spec }) => asList(spec['ports']).map(showPort).join(','),
+      SELECTOR: ({ spec }) => joinLabels(spec['selector']),
+    },
+    ['SELECTOR'],
+  ),
   StagedGlobalNetworkPolicy: POLICIES,
   StagedKubernetesNetworkPolicy: table({ NAMESPACE, NAME, PODSELECTOR: ({ spec }) => showPodSelector(spec['podSelector']) }, [
     'PODSELECTOR',
@@ -254,6 +264,11 @@ function joinLabels(value: unknown): string {
 
 function showNat(value: unknown): string {
   return `${memberOf(value, 'internalIP')}:${memberOf(value, 'externalIP')}`
+}
+
+/** `80/TCP`, as kubectl shows the port of a service. */
+function showPort(value: unknown): string {
+  return `${memberOf(value, 'port')}/${memberOf(value, 'protocol') || 'TCP'}`
 }
 
 function showPodSelector(value: unknown): string {

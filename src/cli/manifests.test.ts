@@ -193,8 +193,10 @@ test('a service is shown as Kubernetes has it', async () => {
   const { margay } = shell()
   await margay(
     ['apply', '-f', '-'],
-    'apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {selector: {app: web}}\n',
+    'apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {selector: {app: web}, ports: [{name: a, port: 80}, {name: b, port: 53, protocol: UDP}]}\n',
   )
+  const { out: wide } = await margay(['get', 'services', '-A', '-o', 'wide'])
+  assert.is(wide, 'NAMESPACE   NAME   CLUSTERIP   PORTS           SELECTOR\nshop        web                80/TCP,53/UDP   app=web\n')
   const { out } = await margay(['get', 'svc', 'web', '-n', 'shop', '-o', 'yaml'])
   assert.match(out, /^kind: Service\napiVersion: v1\nmetadata:\n {2}name: web\n {2}namespace: shop\n/)
 })
