@@ -65,10 +65,11 @@ remove_pins() {
 
 # By name: the configuration may have put the folders where other things are.
 remove_files() {
-	rm -f "$run/margay.sock" "$run/etcd.env" "$run/forwarding.json"
 	rm -rf "$state/netns" "$state/etcd"
-	rm -f "$state/instance" "$state/view.jsonl" "$state/view.jsonl.new"
-	rmdir "$run" "$state" 2>/dev/null
+	for folder in "$run" "$state"; do
+		rm -f "$folder/margay.sock" "$folder/etcd.env" "$folder/instance" "$folder/forwarding.json" "$folder/view.jsonl" "$folder"/*.new
+		rmdir "$folder" 2>/dev/null
+	done
 }
 
 # Last: no packet may pass a route or an interface of ours without its rules.
