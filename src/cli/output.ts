@@ -17,6 +17,9 @@ export type Output =
   | { readonly is: 'yaml' | 'json' | 'name' }
   | { readonly is: 'template'; readonly source: string }
 
+/** What `-o` takes; what ends with `=` goes on with what is to be shown. */
+export const FORMATS = ['ps', 'wide', 'yaml', 'json', 'name', 'custom-columns=', 'go-template=', 'go-template-file='] as const
+
 /**
  * What `-o` means.
  *
@@ -33,8 +36,7 @@ export function parseOutput(text: string): Output {
   if (format === 'custom-columns') return { is: 'table', columns: value.split(',').map((title) => title.trim()) }
   if (format === 'go-template') return { is: 'template', source: value }
   if (format === 'go-template-file') return { is: 'template', source: readTemplate(value) }
-  const known = 'ps, wide, yaml, json, name, custom-columns=…, go-template=…, go-template-file=…'
-  throw new UsageError(`-o ${JSON.stringify(text)} is not a format, give ${known}`)
+  throw new UsageError(`-o ${JSON.stringify(text)} is not a format, give ${FORMATS.join(', ').replaceAll('=', '=…')}`)
 }
 
 const EXAMPLES: Readonly<Record<string, string>> = {

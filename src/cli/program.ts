@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { refuseForeign, withoutGlobalFlags } from './calicoctl.ts'
+import { addCompletionCommand } from './commands/completion.ts'
 import { addConfigCommand } from './commands/config.ts'
 import { addDatastoreCommand } from './commands/datastore.ts'
 import { addDebugCommand } from './commands/debug.ts'
@@ -42,9 +43,9 @@ const COMMANDS: Readonly<Record<Program, readonly Group[]>> = {
   margay: [
     RESOURCES,
     ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addNodeCommand]],
-    ['Other:', [addConfigCommand, addDatastoreCommand, addDebugCommand, addVersionCommand]],
+    ['Other:', [addConfigCommand, addDatastoreCommand, addDebugCommand, addCompletionCommand, addVersionCommand]],
   ],
-  calicoctl: [RESOURCES, ['This host:', [addNodeCommand]], ['Other:', [addDatastoreCommand, addVersionCommand]]],
+  calicoctl: [RESOURCES, ['This host:', [addNodeCommand]], ['Other:', [addDatastoreCommand, addCompletionCommand, addVersionCommand]]],
 }
 
 /** The whole command line. Commands set `outcome.code`; faults are thrown. */

@@ -1,11 +1,11 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { kindInfo, type ResourceKind } from '../../model/kinds.ts'
 import { type AddCommand, type Context, type Outcome, UsageError } from '../context.ts'
 import { readDocuments } from '../documents.ts'
 import { type Asked, findAll } from '../find.ts'
 import { kindFor } from '../kind.ts'
 import { addKindNamespaceOption, addStoreOptions, checkNames, collect } from '../options.ts'
-import { parseOutput, renderFound } from '../output.ts'
+import { FORMATS, parseOutput, renderFound } from '../output.ts'
 import { withSession } from '../session.ts'
 
 const EXAMPLES = `
@@ -17,8 +17,6 @@ Examples:
   margay get wep -A --selector "app == 'web'"
   margay get pools -o custom-columns=NAME,CIDR,SIZE:.spec.blockSize
   margay get nodes -o go-template='{{range .items}}{{.metadata.name}}{{"\\n"}}{{end}}'`
-
-const FORMATS = 'ps, wide, yaml, json, name, custom-columns=TITLE,…, go-template=TEMPLATE or go-template-file=FILE'
 
 interface GetOptions {
   readonly namespace?: string
@@ -37,7 +35,7 @@ export const addGetCommand: AddCommand = (parent, context, outcome) => {
   get
     .argument('[kind]', 'kind, its plural or its short name (nodes, pools, wep, …), or several between commas')
     .argument('[name...]', 'only these')
-    .option('-o, --output <format>', `output format: ${FORMATS}`, 'ps')
+    .addOption(outputOption())
     .option('-A, --all-namespaces', 'resources of all namespaces')
     .option(selectorFlag(context), 'only resources whose labels this selector takes')
     .option('--export', 'without what belongs to this cluster: uid, resourceVersion, creationTimestamp, and of named ones the namespace')
@@ -48,6 +46,13 @@ export const addGetCommand: AddCommand = (parent, context, outcome) => {
   addStoreOptions(get)
     .addHelpText('after', EXAMPLES)
     .action((kinds: string | undefined, names: readonly string[]) => show(get, context, outcome, { kinds, names }))
+}
+
+/** Its choices are what help and completion show; some of them are only the beginning of a value. */
+function outputOption(): Option {
+  const option = new Option('-o, --output <format>', 'output format').default('ps')
+  option.argChoices = [...FORMATS]
+  return option
 }
 
 /** To calicoctl `-l` is the log level. */
