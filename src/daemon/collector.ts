@@ -126,7 +126,7 @@ export class Collector {
 
   /** A dry run has an election of its own: a host that only looks must not keep others from collecting. */
   async #lead(mode: CollectMode, signal: AbortSignal): Promise<Leadership | undefined> {
-    const task = mode === 'dry-run' ? 'ipam-dry-run' : 'ipam'
+    const task = mode === 'dry-run' ? 'dry-run-ipam' : 'ipam'
     if (this.#election !== undefined && (mode === 'off' || this.#election.task !== task)) {
       await this.#election.election.resign()
       this.#election = undefined
