@@ -34,16 +34,22 @@ export function renderPage(kind: ResourceKind): string {
   return parts.join('\n')
 }
 
-/** The table of all kinds, with what margay does with their fields. */
+/** The table of all kinds, with what margay does with their fields. test/kinds.test.ts proves each row. */
 export function renderKinds(): string {
   const rows = RESOURCE_KINDS.map((kind) => {
     const { specSchema, statusSchema, aliases } = kindInfo(kind)
-    const rows = [...fieldRows(specSchema, 'spec'), ...fieldRows(statusSchema, 'status')]
-    const count = (tag: FieldTag) => String(rows.filter((row) => row.tag === tag).length)
+    const fields = [...fieldRows(specSchema, 'spec'), ...fieldRows(statusSchema, 'status')]
+    const count = (tag: FieldTag) => String(fields.filter((field) => field.tag === tag).length)
     const names = aliases.map((name) => `\`${name}\``).join(', ')
-    return [`[${kind}](resources/${pageFile(kind)})`, names, ABOUT[kind] ?? '', count('enforced'), count('stored'), count('later')]
+    const tagged = (['enforced', 'stored', 'later'] as const).map((tag) => `${count(tag)} ${tag}`).join(', ')
+    // The first host of a cluster makes it, and it stays.
+    const verbs = kind === 'ClusterInformation' ? 'get, replace, patch' : 'get, apply, patch, delete'
+    const schema = `[schema](../schemas/${schemaFile(kind)})`
+    return [`[${kind}](resources/${pageFile(kind)})`, names, ABOUT[kind] ?? '', schema, tagged, 'yes', verbs]
   })
-  return `| kind | other names | what it is | enforced | stored | later |\n|---|---|---|---|---|---|\n${rows.map(rowOf).join('')}\n${LEGEND}`
+  const head =
+    '| kind, with its page | other names | what it is | schema | tagged fields | validated | round trip |\n|---|---|---|---|---|---|---|\n'
+  return `${head}${rows.map(rowOf).join('')}\n${LEGEND}`
 }
 
 function table(rows: readonly FieldRow[]): string {
