@@ -11,6 +11,8 @@ export interface GivenResource {
   readonly resource: AnyResource
   /** `pools.yaml (line 7, column 1)`. */
   readonly place: string
+  /** Whether it was a Namespace of Kubernetes. */
+  readonly isNamespace: boolean
 }
 
 /** How files with documents are read. */
@@ -45,7 +47,8 @@ export async function readDocuments(
       for (const warning of [...document.warnings, ...(WRITES.has(options.verb) ? document.unheeded : [])])
         context.err(`${context.program}: warning: ${file}: ${document.title}: ${describeIssue(warning)}\n`)
       if (document.note !== undefined) context.err(`${context.program}: note: ${file}: ${document.title}: ${document.note}\n`)
-      if (document.resource !== undefined) given.push({ resource: document.resource, place: `${file} (${showPlace(document.place)})` })
+      const { resource, place, isNamespace = false } = document
+      if (resource !== undefined) given.push({ resource, place: `${file} (${showPlace(place)})`, isNamespace })
     }
     faults.push(...documents.flatMap((document) => namespaceFault(document, file, options.namespace)))
     const wrong = documents.filter((document) => document.issues.length > 0)

@@ -159,6 +159,27 @@ test('a namespace of Kubernetes is kept as a profile, and its labels are replace
   })
 })
 
+test('a namespace that is applied again keeps the rules of its profile', async () => {
+  const { store, margay } = shell()
+  const profile = `${CALICO}kind: Profile\nmetadata: {name: kns.shop, labels: {a: b}}\nspec: {ingress: [{action: Deny}], labelsToApply: {own: x}}\n`
+  assert.is((await margay(['apply', '-f', '-'], profile)).code, 0)
+  for (const verb of ['apply', 'replace']) {
+    const text = `apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {stage: ${verb}}}\n`
+    const { code, out } = await margay([verb, '-f', '-'], text)
+    assert.equal([code, out], [0, 'profile/kns.shop updated\n'])
+    assert.equal(await storedSpec(store, 'Profile', 'kns.shop'), {
+      ingress: [{ action: 'Deny' }],
+      labelsToApply: {
+        own: 'x',
+        'pcns.kubernetes.io/metadata.name': 'shop',
+        'pcns.name': 'shop',
+        'pcns.projectcalico.org/name': 'shop',
+        'pcns.stage': verb,
+      },
+    })
+  }
+})
+
 test('all faults of all documents are told at once, and nothing is written', async () => {
   const { store, margay } = shell()
   const policy = `${CALICO}kind: GlobalNetworkPolicy\nmetadata:\n  name: Bad_Name\nspec:\n  selector: role = 'db'\n  ingress:\n  - action: allow\n    protocol: ICMP\n    destination:\n      ports: [70000]\n`

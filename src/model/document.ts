@@ -31,6 +31,8 @@ export interface ParsedDocument {
   readonly unheeded: readonly DocumentIssue[]
   /** Where a document of Kubernetes became something else: what is stored, in words. */
   readonly note?: string
+  /** Whether it was a Namespace: its labels are given, the rules of the profile that it is are not. */
+  readonly isNamespace?: true
 }
 
 /**
@@ -74,13 +76,14 @@ function parseKubernetes(
   source: SourceDocument,
   raw: JsonObject,
   given: { readonly namespace: string; readonly warnings: readonly DocumentIssue[] },
-): Pick<ParsedDocument, 'resource' | 'issues' | 'warnings' | 'note'> {
+): Omit<ParsedDocument, 'place' | 'title' | 'unheeded'> {
   const read = kind === 'Namespace' ? readNamespace(raw) : readNetworkPolicy(raw, given.namespace)
   const specMembers = Object.keys(kind === 'Namespace' ? {} : kubernetesPolicyFields)
   const issues = [...read.unknown.map((member) => describeUnknown(member, specMembers, source)), ...read.issues.map(withPlace(source))]
   const warnings = [...given.warnings, ...read.warnings.map(withPlace(source))]
-  if (issues.length > 0 || read.resource === undefined) return { issues, warnings }
-  return { resource: read.resource, issues, warnings, ...(read.note === undefined ? {} : { note: read.note }) }
+  const { resource, note } = read
+  if (issues.length > 0 || resource === undefined) return { issues, warnings }
+  return { resource, issues, warnings, ...(note === undefined ? {} : { note }), ...(kind === 'Namespace' ? { isNamespace: true } : {}) }
 }
 
 type Read = { readonly resource?: AnyResource; readonly issues: readonly Issue[] }

@@ -3,6 +3,7 @@ import { kindInfo } from '../../model/kinds.ts'
 import { type AddCommand, type Context, type Outcome, UsageError } from '../context.ts'
 import { type GivenResource, readDocuments } from '../documents.ts'
 import { kindFor, nameOf } from '../kind.ts'
+import { withStoredRules } from '../namespace-steps.ts'
 import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames, collect } from '../options.ts'
 import { reportWrites } from '../report-writes.ts'
 import { type Session, withSession } from '../session.ts'
@@ -35,7 +36,11 @@ async function writeGiven(command: Command, context: Context, outcome: Outcome, 
   outcome.code = await withSession(command, context, (session) =>
     reportWrites(context, {
       ...{ verb, items, kindOf, placeOf },
-      act: async ({ resource }) => said(options, await writeResource(session, context, writing, resource)),
+      act: async ({ resource, isNamespace }) => {
+        const isKept = isNamespace && resource.kind === 'Profile' && verb !== 'create'
+        const whole = isKept ? await withStoredRules(session.store, resource, context.signal) : resource
+        return said(options, await writeResource(session, context, writing, whole))
+      },
     }),
   )
 }
