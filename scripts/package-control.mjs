@@ -36,6 +36,7 @@ export async function installControl(root, version) {
   const sums = files.filter((path) => !path.startsWith('etc/')).map((path) => `${md5(join(root, path))}  ${path}\n`)
   const kib = installedKib(root)
   mkdirSync(join(root, 'DEBIAN'))
+  chmodSync(join(root, 'DEBIAN'), 0o755)
   const put = (name, text, mode = 0o644) => {
     writeFileSync(join(root, 'DEBIAN', name), text)
     chmodSync(join(root, 'DEBIAN', name), mode)
