@@ -1,4 +1,5 @@
 // at most 60 s
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -23,10 +24,13 @@ import type { Lease, Store } from '../store/store.ts'
 import { Collector } from './collector.ts'
 
 const test = suite('daemon/collector-property')
+// Twenty hosts wait with one signal, and node warns of a leak from the eleventh listener on.
+setMaxListeners(0, never)
 
 const HOSTS = Array.from({ length: 20 }, (_, i) => `h${i}`)
-/** Real time of the disorder. */
-const FOR_MS = IS_LONG ? 600_000 : 6000
+/** Real time of the disorder, and how much longer it may last on a busy machine until enough has happened. */
+const FOR_MS = IS_LONG ? 600_000 : 5000
+const AT_MOST_MS = FOR_MS + 10_000
 /** The store's and the collectors' clock goes so many times as fast. */
 const FASTER = 200
 const GRACE_SECONDS = 30
@@ -43,7 +47,18 @@ class World {
   readonly store = new MemoryStore(() => this.nowMs)
   /** Leases of dead processes, which nobody renews any more. */
   readonly orphaned: { readonly lease: Lease; readonly endsMs: number }[] = []
-  counts = { attached: 0, detached: 0, refused: 0, kills: 0, deletions: 0, scans: 0, collected: 0 }
+  readonly counts = { attached: 0, detached: 0, refused: 0, kills: 0, deletions: 0, scans: 0, collected: 0 }
+
+  /** Whether the disorder has lasted long enough, and there was enough of it. */
+  get isOver(): boolean {
+    const ms = performance.now() - this.beganMs
+    return ms > AT_MOST_MS || (ms > FOR_MS && this.isWild)
+  }
+
+  get isWild(): boolean {
+    const { attached, kills, deletions, scans } = this.counts
+    return attached >= 100 && kills >= 20 && deletions >= 3 && scans >= 40
+  }
 
   get nowMs(): number {
     return (performance.now() - this.beganMs) * FASTER + this.#skippedMs
@@ -102,8 +117,10 @@ class Process {
   #mortal(store: MemoryStore): Store {
     const alive = <A extends readonly unknown[], R>(call: (...args: A) => Promise<R>) => {
       return async (...args: A): Promise<R> => {
+        await travel()
         this.#check()
         const result = await call(...args)
+        await travel()
         this.#check()
         return result
       }
@@ -114,6 +131,7 @@ class Process {
       commit: alive((...args: Parameters<Store['commit']>) => store.commit(...args)),
       async *list(...args) {
         for await (const page of store.list(...args)) {
+          await travel()
           check()
           yield page
         }
@@ -210,26 +228,26 @@ test('twenty hosts that crash, lose their disks and are deleted, with collectors
   const faults = watchEndpoints(world)
   const hosts = HOSTS.map((node) => new SimulatedHost(world, node))
   await Promise.all(hosts.map((host) => host.start()))
-  const ends = performance.now() + FOR_MS
-  const aging = age(world, ends)
-  await Promise.all([...hosts.map((host) => live(world, host, ends)), lookForFaults(world, faults, ends)])
-  await aging
+  const collecting = hosts.map((host) => collect(world, host))
+  await Promise.all([...hosts.map((host) => live(world, host)), ...collecting, lookForFaults(world, faults), age(world)])
   await settle(world, hosts)
   faults.stop()
   process.stdout.write(`\n  ${JSON.stringify({ ...world.counts, revision: world.store.revision })}\n`)
   assert.equal(faults.found, [])
   await assertNothingLeaked(world)
-  assert.ok(world.counts.collected > 0 && world.counts.attached > 100 && world.counts.kills > 20, 'it was orderly all the time')
+  assert.ok(world.isWild && world.counts.collected > 0, 'it was orderly all the time')
 })
 
 test.run()
 
+/** Now and then the network is slow: to the collectors' clock, seconds. */
+const travel = async () => (chance(0.1) ? sleep(Math.random() * 40) : undefined)
 const chance = (of: number) => Math.random() < of
 const pick = <T>(items: readonly T[]): T => items[Math.floor(Math.random() * items.length)] as T
 
 /** What a host does until the end: everything that a host does, at random. */
-async function live(world: World, host: SimulatedHost, ends: number): Promise<void> {
-  while (performance.now() < ends) {
+async function live(world: World, host: SimulatedHost): Promise<void> {
+  while (!world.isOver) {
     const killed = chance(0.06) ? sleep(Math.random() * 4).then(() => host.restart(chance(0.3))) : undefined
     await passKilled(actOnce(world, host))
     await killed
@@ -239,14 +257,21 @@ async function live(world: World, host: SimulatedHost, ends: number): Promise<vo
   }
 }
 
+/** Its collector looks all the time, while workloads come and go. */
+async function collect(world: World, host: SimulatedHost): Promise<void> {
+  while (!world.isOver) {
+    await passKilled(host.process.collector.scan(never).then(() => world.counts.scans++))
+    await sleep(Math.random() * 40)
+  }
+}
+
 async function actOnce({ counts }: World, host: SimulatedHost): Promise<void> {
   const name = pick(NAMES)
   const deed = Math.random()
   try {
-    if (deed < 0.45) await host.attach(name).then(() => counts.attached++)
-    else if (deed < 0.75) await host.detach(name).then(() => counts.detached++)
-    else if (deed < 0.85) await host.forgetGone()
-    else await host.process.collector.scan(never).then(() => counts.scans++)
+    if (deed < 0.55) await host.attach(name).then(() => counts.attached++)
+    else if (deed < 0.9) await host.detach(name).then(() => counts.detached++)
+    else await host.forgetGone()
   } catch (error) {
     // A full pool, and a workload that is there already.
     if (!(error instanceof IpamError) && !(error instanceof ConflictError)) throw error
@@ -289,8 +314,8 @@ function isKilled(error: unknown): boolean {
   return error instanceof Killed || (error instanceof Error && isKilled(error.cause))
 }
 
-async function age(world: World, ends: number): Promise<void> {
-  for (; performance.now() < ends; await sleep(10)) await world.age()
+async function age(world: World): Promise<void> {
+  for (; !world.isOver; await sleep(10)) await world.age()
 }
 
 /** Says at once when an endpoint is written with an address that another has: each revision is looked at. */
@@ -319,10 +344,10 @@ function watchEndpoints(world: World) {
 }
 
 /** What must not be even for a moment: an address that is used and not held, or held for another host, and blocks that overlap. */
-async function lookForFaults(world: World, { found }: { readonly found: string[] }, ends: number): Promise<void> {
+async function lookForFaults(world: World, { found }: { readonly found: string[] }): Promise<void> {
   const wrong = new Set(['missing-address', 'foreign-address', 'shared-address', 'invalid-block', 'overlapping-block', 'unreadable'])
   const ipam = createIpam({ store: world.store, node: 'h0', log: silentLogger, now: world.now })
-  for (; performance.now() < ends; await sleep(200)) {
+  for (; !world.isOver; await sleep(200)) {
     const { findings } = await ipam.check(never)
     found.push(...findings.filter(({ kind }) => wrong.has(kind)).map(({ kind, subject, reason }) => `${kind} ${subject}: ${reason}`))
   }
@@ -335,8 +360,7 @@ async function settle(world: World, hosts: readonly SimulatedHost[]): Promise<vo
     host.process.kill()
     await world.store.commit([], [{ remove: resourceKey('Node', host.node) }], never)
     const { resources } = await listResources(world.store, { kind: 'WorkloadEndpoint' }, never)
-    for (const { metadata, spec } of resources.filter(({ spec }) => spec.node === host.node)) {
-      assert.ok(spec.node)
+    for (const { metadata } of resources.filter(({ spec }) => spec.node === host.node)) {
       await world.store.commit([], [{ remove: resourceKey('WorkloadEndpoint', metadata.name, metadata.namespace) }], never)
     }
   }
