@@ -20,6 +20,7 @@ export function describeFault(fault: z.core.$ZodIssue): string {
         ? `is required (${withArticle(fault.expected)})`
         : `must be ${withArticle(fault.expected)}, not ${show(fault.input)}`
     case 'invalid_value':
+      if (fault.input === undefined) return `is required (one of ${fault.values.join(', ')})`
       return `${show(fault.input)} is not one of ${fault.values.join(', ')}${didYouMean(String(fault.input), fault.values.map(String))}`
     case 'invalid_union':
       return fault.input === undefined ? 'is required (a number or a string)' : `must be a number or a string, not ${show(fault.input)}`
