@@ -16,6 +16,7 @@ import { openEtcd } from '../store/etcd.ts'
 import { readSavedView } from '../store/saved-view.ts'
 import type { Connection, Store } from '../store/store.ts'
 import { admit } from './admission.ts'
+import { Answers } from './answers.ts'
 import { type ApiHandlers, serveApi } from './api.ts'
 import { Applied } from './applied.ts'
 import { Attachments } from './attachments.ts'
@@ -30,6 +31,7 @@ import type { Notifier } from './notify.ts'
 import { PassLog } from './passes.ts'
 import { Planner } from './planner.ts'
 import { Recorder } from './record.ts'
+import { describeFailures } from './refusals.ts'
 import { Registrar } from './register.ts'
 import { savedViewPath, ViewSaver } from './saver.ts'
 import { FollowSource } from './source.ts'
@@ -67,6 +69,7 @@ export class Daemon {
   readonly #planner = new Planner(this.#merger)
   readonly #recorder = new Recorder()
   readonly #passes = new PassLog()
+  readonly #answers: Answers
   readonly #reconciler: Reconciler
   readonly #attachments: Attachments
   readonly #live: LiveKeeper
@@ -94,6 +97,10 @@ export class Daemon {
       ...{ store: this.#store, node: config.node.name, log, stickySeconds: () => this.#config.ipam.stickySeconds },
     })
     this.#reconciler = new Reconciler(this.#kernel.tables, () => performance.now())
+    this.#answers = new Answers({
+      ...{ store: this.#store, node: config.node.name, log },
+      failures: () => describeFailures(this.#reconciler.failures()),
+    })
     this.#attachments = new Attachments(state, run, log)
     this.#live = new LiveKeeper(this.#store, liveRecord(config), log)
     this.#registrar = new Registrar({ store: this.#store, ipam: this.#ipam, config: () => this.#config, log })
@@ -137,7 +144,9 @@ export class Daemon {
         source.run(ends),
         this.#loop.run(source, ends),
         // A host that is not let in says nothing of itself: it could write over the one that has its name.
-        admission.then(() => Promise.all([this.#registrar.run(ends), this.#live.run(ends), this.#collector.run(ends)])),
+        admission.then(() =>
+          Promise.all([this.#registrar.run(ends), this.#live.run(ends), this.#collector.run(ends), this.#answers.run(ends)]),
+        ),
         this.#watchRuleset(ends),
       ]
       await Promise.race([Promise.all(work), aborted(signal)])
@@ -190,6 +199,7 @@ export class Daemon {
     this.#source = source
     this.#host.onPass = (view, timing) => {
       this.#appliedRevision = view.revision
+      this.#answers.note(view.revision)
       this.#saver.note(source.view, timing.changes)
       this.#passes.note(view, timing)
       this.#recorder.note(source.view, timing, this.#host)
