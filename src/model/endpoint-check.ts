@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import type { Issue } from '../errors.ts'
 import { parseProtocol } from '../net/port.ts'
+import { shownAs } from './fields.ts'
 
 /** A port of an endpoint, by whose name rules can mean it. */
 interface EndpointPort {
@@ -30,11 +31,20 @@ export function checkPortName(name: string): string | undefined {
 }
 
 /** A port by its number, 1 to 65535, or by the name that endpoints give it: Kubernetes' IntOrString. */
-export const portOrNameField = z.union([z.number(), z.string()]).superRefine((given, context) => {
-  const isPort = Number.isInteger(given) && Number(given) >= 1 && Number(given) <= 65_535
-  const message = typeof given === 'string' ? checkPortName(given) : isPort ? undefined : `${given} is not a port (1 to 65535)`
-  if (message !== undefined) context.addIssue({ code: 'custom', message, input: given })
-})
+export const portOrNameField = shownAs(
+  'port or name',
+  {
+    anyOf: [
+      { type: 'integer', minimum: 1, maximum: 65_535 },
+      { type: 'string', pattern: PORT_NAME.source },
+    ],
+  },
+  z.union([z.number(), z.string()]).superRefine((given, context) => {
+    const isPort = Number.isInteger(given) && Number(given) >= 1 && Number(given) <= 65_535
+    const message = typeof given === 'string' ? checkPortName(given) : isPort ? undefined : `${given} is not a port (1 to 65535)`
+    if (message !== undefined) context.addIssue({ code: 'custom', message, input: given })
+  }),
+)
 
 /** What is wrong with the ports of an endpoint beyond the shape of their fields. Ports without a name need a port of the host. */
 export function checkEndpointPorts(ports: readonly EndpointPort[] | undefined): readonly Issue[] {

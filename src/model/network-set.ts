@@ -1,17 +1,13 @@
 import * as z from 'zod'
 import type { Issue } from '../errors.ts'
-import { parseInterfaceAddress } from '../net/cidr.ts'
-import { checkedText, type DeepReadonly } from './fields.ts'
+import { type DeepReadonly, netField } from './fields.ts'
 import type { Resource } from './resource.ts'
 import { NAMESPACE_LABEL } from './scoped-selector.ts'
 import { enforced } from './tags.ts'
 
 /** The spec of both kinds of network sets. Its addresses and prefixes are kept as given; host bits mean nothing (parseCidrLoosely masks them). */
 export const networkSetSpecSchema = z.object({
-  nets: enforced(
-    'Addresses and prefixes that rules select by the labels of the set.',
-    z.array(checkedText(parseInterfaceAddress)),
-  ).optional(),
+  nets: enforced('Addresses and prefixes that rules select by the labels of the set.', z.array(netField)).optional(),
 })
 
 export type NetworkSetSpec = DeepReadonly<z.infer<typeof networkSetSpecSchema>>

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { type DeepReadonly, zeroIsAbsent } from './fields.ts'
+import { type DeepReadonly, defaultsTo, zeroIsAbsent } from './fields.ts'
 import { labelSelectorField, ruleSchema } from './rule.ts'
 import { enforced, stored } from './tags.ts'
 
@@ -11,7 +11,7 @@ export type PolicyType = 'Ingress' | 'Egress'
 
 /** Members that every kind of policy has. Each kind puts them, with its own, in the order of Go's structs. */
 export const policyFields = {
-  tier: enforced('The tier that the policy stands in; it must exist. Default: `default`.', z.string()).optional(),
+  tier: enforced('The tier that the policy stands in; it must exist.', defaultsTo(DEFAULT_TIER, z.string())).optional(),
   order: enforced('Where the policy stands in its tier, lowest first; absent is last. Equal orders go by name.', z.number()).optional(),
   ingress: z.array(ruleSchema).optional(),
   egress: z.array(ruleSchema).optional(),

@@ -3,7 +3,7 @@ import { describeError, ValidationError } from '../errors.ts'
 import { hostCidr, parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
 import { type PortRange, parsePortRange } from '../net/port.ts'
-import { checkedText, type DeepReadonly, integerField, parsedText, protocolField } from './fields.ts'
+import { checkedText, type DeepReadonly, integerField, parsedText, protocolField, shownAs } from './fields.ts'
 import { parseSelector } from './selector-parse.ts'
 import { enforced, stored } from './tags.ts'
 
@@ -27,34 +27,55 @@ export function parseRulePort(given: number | string): RulePort {
 }
 
 /** A selector of endpoints or sets by their labels. Its length is checked only where it is written: older versions of Calico had no limit. */
-export const labelSelectorField = checkedText((text) => {
-  parseSelector(text)
-  if (text.includes('global(')) {
-    throw new ValidationError(`${JSON.stringify(text)}: global() can only be the namespaceSelector of a rule's source or destination`)
-  }
-})
+export const labelSelectorField = shownAs(
+  'selector',
+  { maxLength: 1024 },
+  checkedText((text) => {
+    parseSelector(text)
+    if (text.includes('global(')) {
+      throw new ValidationError(`${JSON.stringify(text)}: global() can only be the namespaceSelector of a rule's source or destination`)
+    }
+  }),
+)
 
 /** A selector of namespaces in a rule; `global()` alone means what is in no namespace. */
-const ruleNamespaceSelectorField = checkedText((text) => {
-  const selector = parseSelector(text)
-  if (text.includes('global(') && selector.op !== 'global') {
-    throw new ValidationError(`${JSON.stringify(text)}: global() can't be combined with other selectors`)
-  }
-})
+const ruleNamespaceSelectorField = shownAs(
+  'selector',
+  { maxLength: 1024 },
+  checkedText((text) => {
+    const selector = parseSelector(text)
+    if (text.includes('global(') && selector.op !== 'global') {
+      throw new ValidationError(`${JSON.stringify(text)}: global() can't be combined with other selectors`)
+    }
+  }),
+)
 
 /** A prefix with its length, as rules want it. */
-const ruleNetField = parsedText((text) => {
-  if (text.includes('/')) return parseCidr(text)
-  throw new ValidationError(`${JSON.stringify(text)} has no prefix length: write ${hostCidr(parseIp(text))}`)
-})
+const ruleNetField = shownAs(
+  'prefix',
+  { pattern: '^[0-9a-fA-F:.]+/[0-9]{1,3}$' },
+  parsedText((text) => {
+    if (text.includes('/')) return parseCidr(text)
+    throw new ValidationError(`${JSON.stringify(text)} has no prefix length: write ${hostCidr(parseIp(text))}`)
+  }),
+)
 
-const rulePortField = z.union([z.number(), z.string()]).superRefine((given, context) => {
-  try {
-    parseRulePort(given)
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: describeError(error), input: given })
-  }
-})
+const rulePortField = shownAs(
+  'port, range or name',
+  {
+    anyOf: [
+      { type: 'integer', minimum: 0, maximum: 65_535 },
+      { type: 'string', pattern: '^([0-9]{1,5}:[0-9]{1,5}|[a-zA-Z0-9_.-]{1,128})$' },
+    ],
+  },
+  z.union([z.number(), z.string()]).superRefine((given, context) => {
+    try {
+      parseRulePort(given)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: describeError(error), input: given })
+    }
+  }),
+)
 
 const icmpSchema = z.object({
   type: enforced('The ICMP or ICMPv6 type, 0 to 254; without it every type matches.', integerField(0, 254)).optional(),

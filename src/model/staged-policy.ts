@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import type { Issue } from '../errors.ts'
-import type { DeepReadonly } from './fields.ts'
+import { type DeepReadonly, defaultsTo } from './fields.ts'
 import { globalNetworkPolicyFields, networkPolicyFields } from './network-policy.ts'
 import { DEFAULT_TIER, defaultPolicySpec, type PolicySpec } from './policy.ts'
 import { checkGlobalNetworkPolicy, checkNetworkPolicy } from './policy-check.ts'
@@ -9,8 +9,8 @@ import { enforced } from './tags.ts'
 
 /** What a staged policy would do to the policy of the same name. */
 export const stagedActionField = enforced(
-  'Set (the default): the policy of this name would become this one; Delete: it would go; Learn and Ignore are kept for other tools.',
-  z.enum(['Set', 'Delete', 'Learn', 'Ignore']),
+  'Set: the policy of this name would become this one; Delete: it would go; Learn and Ignore are kept for other tools.',
+  defaultsTo('Set', z.enum(['Set', 'Delete', 'Learn', 'Ignore'])),
 ).optional()
 
 /** The spec of a StagedNetworkPolicy. */

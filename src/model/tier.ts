@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import type { Issue } from '../errors.ts'
-import type { DeepReadonly } from './fields.ts'
+import { type DeepReadonly, defaultsTo } from './fields.ts'
 import { isDnsLabel, isSubdomain } from './metadata.ts'
 import type { Resource } from './resource.ts'
 import { enforced } from './tags.ts'
@@ -9,8 +9,8 @@ import { enforced } from './tags.ts'
 export const tierSpecSchema = z.object({
   order: enforced('Where the tier stands, lowest first; absent is last. Equal orders go by name.', z.number()).optional(),
   defaultAction: enforced(
-    'What happens to packets of an endpoint that has policies in this tier, of which none decided: Deny (the default), or Pass to the next tier.',
-    z.enum(['Deny', 'Pass']),
+    'What happens to packets of an endpoint that has policies in this tier, of which none decided: Deny, or Pass to the next tier.',
+    defaultsTo('Deny', z.enum(['Deny', 'Pass'])),
   ).optional(),
 })
 

@@ -2,15 +2,19 @@ import * as z from 'zod'
 import { type Issue, ValidationError } from '../../errors.ts'
 import { cidrContains, lengthOf, parseCidrLoosely } from '../../net/cidr.ts'
 import { portOrNameField } from '../endpoint-check.ts'
-import { checkedText, type DeepReadonly, integerField } from '../fields.ts'
+import { checkedText, type DeepReadonly, defaultsTo, integerField, shownAs } from '../fields.ts'
 import { enforced } from '../tags.ts'
 import { checkLabelSelector, labelSelectorSchema } from './label-selector.ts'
 
 /** A prefix; host bits are masked, as Kubernetes does. */
-const prefixField = checkedText((text) => {
-  const masked = parseCidrLoosely(text)
-  if (!text.includes('/')) throw new ValidationError(`${JSON.stringify(text)} has no prefix length: write ${masked}`)
-})
+const prefixField = shownAs(
+  'prefix',
+  { pattern: '^[0-9a-fA-F:.]+/[0-9]{1,3}$' },
+  checkedText((text) => {
+    const masked = parseCidrLoosely(text)
+    if (!text.includes('/')) throw new ValidationError(`${JSON.stringify(text)} has no prefix length: write ${masked}`)
+  }),
+)
 
 const peerSchema = z.object({
   podSelector: labelSelectorSchema.optional(),
@@ -24,7 +28,7 @@ const peerSchema = z.object({
 })
 
 const portSchema = z.object({
-  protocol: enforced('TCP (the default), UDP or SCTP.', z.enum(['TCP', 'UDP', 'SCTP'])).optional(),
+  protocol: enforced('The protocol of the port.', defaultsTo('TCP', z.enum(['TCP', 'UDP', 'SCTP']))).optional(),
   port: enforced('A port by number or name; absent: every port of the protocol.', portOrNameField).optional(),
   endPort: enforced('The last of a range of ports that begins with `port`.', integerField(1, 65_535)).optional(),
 })

@@ -1,10 +1,10 @@
 import * as z from 'zod'
 import type { Issue } from '../../errors.ts'
 import { portOrNameField } from '../endpoint-check.ts'
-import { type DeepReadonly, integerField, ipField, zeroIsAbsent } from '../fields.ts'
+import { type DeepReadonly, defaultsTo, integerField, ipField, zeroIsAbsent } from '../fields.ts'
 import { checkLabels, isDnsLabel } from '../metadata.ts'
 import type { Resource } from '../resource.ts'
-import { enforced, stored } from '../tags.ts'
+import { enforced, later, stored } from '../tags.ts'
 
 const port = integerField(1, 65_535)
 const word = z.string()
@@ -18,7 +18,7 @@ export const serviceSpecSchema = z.object({
     .array(
       z.object({
         name: enforced('The name of the port; needed where there are several.', word).optional(),
-        protocol: enforced('TCP (the default), UDP or SCTP.', z.enum(['TCP', 'UDP', 'SCTP'])).optional(),
+        protocol: enforced('The protocol of the port.', defaultsTo('TCP', z.enum(['TCP', 'UDP', 'SCTP']))).optional(),
         appProtocol: stored('What is spoken over the port.', word).optional(),
         port: enforced('The port of the service.', port),
         targetPort: enforced('The port of the workloads, by number or by name; absent: the same.', portOrNameField).optional(),
@@ -30,14 +30,14 @@ export const serviceSpecSchema = z.object({
     'The labels of the workloads of the same namespace that are the service; without any, none is.',
     z.record(word, word),
   ).optional(),
-  clusterIP: enforced('None: the service has no address of its own. Others are kept.', word).optional(),
-  clusterIPs: enforced('As clusterIP, for both IP versions.', z.array(word)).optional(),
-  type: enforced(
-    'ClusterIP (the default). Others are kept, and are no more than that.',
-    z.enum(['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName']),
+  clusterIP: later('An address of the service itself; None: it has none.', defaultsTo('None', word)).optional(),
+  clusterIPs: later('As clusterIP, for both IP versions.', defaultsTo(['None'], z.array(word))).optional(),
+  type: later(
+    'ClusterIP: for workloads of the network alone; others lead to it from outside, or elsewhere.',
+    defaultsTo('ClusterIP', z.enum(['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'])),
   ).optional(),
   externalIPs: stored('Addresses of hosts that lead to the service.', z.array(ipField)).optional(),
-  sessionAffinity: stored('Whether a client stays with one workload.', z.enum(['None', 'ClientIP'])).optional(),
+  sessionAffinity: stored('Whether a client stays with one workload.', defaultsTo('None', z.enum(['None', 'ClientIP']))).optional(),
   loadBalancerIP: stored('The address of a load balancer.', word).optional(),
   loadBalancerSourceRanges: stored('Who may use the load balancer.', z.array(word)).optional(),
   externalName: stored('The name that the service is another name of.', word).optional(),
@@ -46,10 +46,10 @@ export const serviceSpecSchema = z.object({
   publishNotReadyAddresses: stored('Whether workloads that are not ready are members; here all are.', zeroIsAbsent(z.boolean())).optional(),
   sessionAffinityConfig: stored('How long a client stays with one workload.', z.looseObject({})).optional(),
   ipFamilies: enforced('The IP versions of the addresses; absent: both.', z.array(z.enum(['IPv4', 'IPv6']))).optional(),
-  ipFamilyPolicy: stored('Whether one IP version is enough.', word).optional(),
+  ipFamilyPolicy: stored('Whether one IP version is enough.', defaultsTo('SingleStack', word)).optional(),
   allocateLoadBalancerNodePorts: stored('Whether a load balancer gets ports of hosts.', z.boolean()).optional(),
   loadBalancerClass: stored('The kind of load balancer.', word).optional(),
-  internalTrafficPolicy: stored('Whether workloads of other hosts are used.', word).optional(),
+  internalTrafficPolicy: stored('Whether workloads of other hosts are used.', defaultsTo('Cluster', word)).optional(),
   trafficDistribution: stored('Which workloads are preferred.', word).optional(),
 })
 
