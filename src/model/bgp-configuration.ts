@@ -18,6 +18,7 @@ import {
 import { checkName } from './metadata.ts'
 import type { Resource } from './resource.ts'
 import { secretPasswordField } from './secret.ts'
+import { soundEntries } from './sound-parts.ts'
 import { later } from './tags.ts'
 
 /** AS number of hosts when nobody says another (RFC 6996: for private use). */
@@ -141,8 +142,8 @@ function checkScope({ metadata, spec }: BGPConfiguration): readonly Issue[] {
 }
 
 function checkCommunities(spec: BGPConfigurationSpec): readonly Issue[] {
-  const communities = spec.communities ?? []
-  const issues: Issue[] = communities.flatMap(({ name, value }, index) => {
+  const communities = soundEntries(spec.communities)
+  const issues: Issue[] = communities.flatMap(([index, { name, value }]) => {
     const path = `spec.communities[${index}]`
     return [
       ...named(`${path}.name`, name === undefined ? 'is required' : checkName(name)),
@@ -155,7 +156,7 @@ function checkCommunities(spec: BGPConfigurationSpec): readonly Issue[] {
   if (communities.length > 0 && (spec.prefixAdvertisements ?? []).length === 0) {
     issues.push({ path: 'spec.communities', message: 'needs prefixAdvertisements that use them' })
   }
-  return [...issues, ...checkAdvertisements(spec, new Set(communities.map(({ name }) => name)))]
+  return [...issues, ...checkAdvertisements(spec, new Set(communities.map(([, { name }]) => name)))]
 }
 
 /** Most entries of prefixAdvertisements, and most communities of each. */
@@ -167,14 +168,14 @@ function checkAdvertisements({ prefixAdvertisements = [] }: BGPConfigurationSpec
   if (prefixAdvertisements.length > MOST_ADVERTISEMENTS) {
     return [{ path, message: `has ${prefixAdvertisements.length} items, ${MOST_ADVERTISEMENTS} are allowed` }]
   }
-  return prefixAdvertisements.flatMap(({ cidr, communities = [] }, index) => {
+  return soundEntries(prefixAdvertisements).flatMap(([index, { cidr, communities = [] }]) => {
     const at = `${path}[${index}].communities`
-    const unknown = communities.filter((community) => !names.has(community) && !isCommunity(community))
+    const unknown = soundEntries(communities).filter(([, community]) => !names.has(community) && !isCommunity(community))
     return [
       ...named(`${path}[${index}].cidr`, cidr === undefined ? 'is required (a prefix)' : undefined),
       ...named(at, communities.length === 0 ? 'is required (names of communities, or communities)' : undefined),
       ...named(at, communities.length > MOST_COMMUNITIES ? `has ${communities.length} items, ${MOST_COMMUNITIES} are allowed` : undefined),
-      ...unknown.map((name) => ({
+      ...unknown.map(([, name]) => ({
         path: at,
         message: `${JSON.stringify(name)} is neither in spec.communities nor a community ${COMMUNITY_RULE}`,
       })),

@@ -5,6 +5,7 @@ import { type Family, familyOf } from '../net/ip.ts'
 import { COMMUNITY_RULE, isCommunity } from './community.ts'
 import { asNumberField, checkedText, type DeepReadonly, integerField } from './fields.ts'
 import type { Resource } from './resource.ts'
+import { soundEntries } from './sound-parts.ts'
 import { later } from './tags.ts'
 
 const priorityField = integerField(1, 2_147_483_646)
@@ -71,7 +72,7 @@ type Rule = NonNullable<BGPFilterSpec['exportV4']>[number]
 /** What is wrong with a BGPFilter beyond the shape of its fields. */
 export function checkBgpFilter({ spec }: BGPFilter): readonly Issue[] {
   return (['exportV4', 'importV4', 'exportV6', 'importV6'] as const).flatMap((field) =>
-    (spec[field] ?? []).flatMap((rule, index) => checkRule(rule, `spec.${field}[${index}]`)),
+    soundEntries(spec[field]).flatMap(([index, rule]) => checkRule(rule, `spec.${field}[${index}]`)),
   )
 }
 
@@ -94,7 +95,7 @@ function checkOperations({ operations, action }: Rule, path: string): readonly I
   const add = (field: string, message: string) => issues.push({ path: `${path}.${field}`, message })
   if (action === 'Reject' && operations.length > 0) add('operations', 'can only be done with action "Accept"')
   if (operations.length > 10) add('operations', `has ${operations.length} operations, 10 are allowed`)
-  for (const [index, { addCommunity, prependASPath, setPriority }] of operations.entries()) {
+  for (const [index, { addCommunity, prependASPath, setPriority }] of soundEntries(operations)) {
     const given = [addCommunity, prependASPath, setPriority].filter((each) => each !== undefined)
     if (given.length !== 1) add(`operations[${index}]`, 'must have one of addCommunity, prependASPath, setPriority')
     const prefix = prependASPath?.prefix

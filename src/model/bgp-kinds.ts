@@ -32,6 +32,7 @@ export const BGP_KINDS: KindInfos<BgpTypes> = {
     specSchema: bgpConfigurationSpecSchema,
     defaults: defaultBgpConfigurationSpec,
     validate: checkBgpConfiguration,
+    judgesParts: true,
   },
   BGPPeer: {
     ...GLOBAL_KIND,
@@ -41,6 +42,7 @@ export const BGP_KINDS: KindInfos<BgpTypes> = {
     specSchema: bgpPeerSpecSchema,
     defaults: asGiven,
     validate: checkBgpPeer,
+    judgesParts: true,
   },
   BGPFilter: {
     ...GLOBAL_KIND,
@@ -50,6 +52,7 @@ export const BGP_KINDS: KindInfos<BgpTypes> = {
     specSchema: bgpFilterSpecSchema,
     defaults: asGiven,
     validate: checkBgpFilter,
+    judgesParts: true,
   },
   CalicoNodeStatus: {
     ...GLOBAL_KIND,
@@ -60,5 +63,6 @@ export const BGP_KINDS: KindInfos<BgpTypes> = {
     statusSchema: calicoNodeStatusStatusSchema,
     defaults: asGiven,
     validate: checkCalicoNodeStatus,
+    judgesParts: true,
   },
 }

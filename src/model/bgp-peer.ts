@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { type Issue, ValidationError } from '../errors.ts'
-import { familyOf, type Ip, isIp, parseIp } from '../net/ip.ts'
+import { type Family, familyOf, type Ip, isIp, parseIp } from '../net/ip.ts'
 import {
   asNumberField,
   checkedText,
@@ -15,6 +15,7 @@ import {
 import { checkName } from './metadata.ts'
 import type { Resource } from './resource.ts'
 import { secretPasswordField } from './secret.ts'
+import { soundEntries } from './sound-parts.ts'
 import { later } from './tags.ts'
 
 /** The spec of a BGPPeer: sessions between hosts of the network and routers, or among hosts. */
@@ -112,14 +113,19 @@ function checkRoutes({ keepOriginalNextHop, nextHopMode, reachableBy, peerIP }: 
     issues.push({ path: 'spec.keepOriginalNextHop', message: 'is the old form of nextHopMode: give one of the two' })
   }
   if (reachableBy !== undefined && peerIP === undefined) issues.push({ path: 'spec.reachableBy', message: 'needs peerIP' })
-  if (reachableBy !== undefined && peerIP !== undefined && familyOf(reachableBy) !== familyOf(parsePeerAddress(peerIP).ip)) {
+  if (reachableBy !== undefined && peerIP !== undefined && familyOf(reachableBy) !== familyOfPeer(peerIP)) {
     issues.push({ path: 'spec.reachableBy', message: `${reachableBy} and peerIP ${peerIP} are of different IP versions` })
   }
   return issues
 }
 
+/** Of an address with a port: with brackets, or more than one colon, it is IPv6. */
+function familyOfPeer(peerIP: string): Family {
+  return peerIP.split(':').length > 2 ? 6 : 4
+}
+
 function checkNames(spec: BGPPeerSpec): readonly Issue[] {
-  const named = [['node', spec.node] as const, ...(spec.filters ?? []).map((name, index) => [`filters[${index}]`, name] as const)]
+  const named = [['node', spec.node] as const, ...soundEntries(spec.filters).map(([index, name]) => [`filters[${index}]`, name] as const)]
   return named.flatMap(([field, name]) => {
     const message = name === undefined ? undefined : checkName(name)
     return message === undefined ? [] : [{ path: `spec.${field}`, message }]

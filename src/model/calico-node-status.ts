@@ -75,9 +75,9 @@ export type CalicoNodeStatus = Resource<'CalicoNodeStatus', CalicoNodeStatusSpec
 /** What is wrong with a CalicoNodeStatus beyond the shape of its fields. */
 export function checkCalicoNodeStatus({ spec }: CalicoNodeStatus): readonly Issue[] {
   const issues: Issue[] = []
-  const message = checkName(spec.node)
+  const message = spec.node === undefined ? undefined : checkName(spec.node)
   if (message !== undefined) issues.push({ path: 'spec.node', message })
-  if (spec.classes.length === 0) issues.push({ path: 'spec.classes', message: `is empty: give one or more of ${CLASSES.join(', ')}` })
-  if (new Set(spec.classes).size !== spec.classes.length) issues.push({ path: 'spec.classes', message: 'names a class twice' })
+  if (spec.classes?.length === 0) issues.push({ path: 'spec.classes', message: `is empty: give one or more of ${CLASSES.join(', ')}` })
+  if (new Set(spec.classes).size !== (spec.classes ?? []).length) issues.push({ path: 'spec.classes', message: 'names a class twice' })
   return issues
 }

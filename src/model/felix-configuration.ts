@@ -9,6 +9,7 @@ import type { DeepReadonly } from './fields.ts'
 import { faultsOf } from './issues.ts'
 import type { Resource } from './resource.ts'
 import { metaOf, typeOf } from './schema-meta.ts'
+import { soundEntries } from './sound-parts.ts'
 
 const fields = { ...FELIX_NETWORK, ...FELIX_FILTERING, ...FELIX_RUNNING, ...FELIX_FOREIGN }
 
@@ -32,7 +33,7 @@ export function checkFelixConfiguration({ metadata, spec }: FelixConfiguration):
       message: `can't be in ${JSON.stringify(metadata.name)}, whose name already says for which hosts it is`,
     })
   }
-  const ranges = [...(spec.routeTableRanges ?? []), ...(spec.routeTableRange === undefined ? [] : [spec.routeTableRange])]
+  const ranges = soundEntries([...(spec.routeTableRanges ?? []), spec.routeTableRange]).flatMap(([, range]) => range ?? [])
   if (spec.routeTableRanges !== undefined && spec.routeTableRange !== undefined) {
     issues.push({ path: 'spec.routeTableRange', message: 'is the old form of routeTableRanges: give one of the two' })
   }
@@ -51,7 +52,7 @@ export function checkFelixConfiguration({ metadata, spec }: FelixConfiguration):
 
 function checkFailsafes(spec: FelixConfigurationSpec): readonly Issue[] {
   return (['failsafeInboundHostPorts', 'failsafeOutboundHostPorts'] as const).flatMap((field) =>
-    (spec[field] ?? []).flatMap(({ protocol = 'tcp' }, index) => {
+    soundEntries(spec[field]).flatMap(([index, { protocol = 'tcp' }]) => {
       if (['tcp', 'udp', 'sctp'].includes(protocol.toLowerCase())) return []
       return [{ path: `spec.${field}[${index}].protocol`, message: `${JSON.stringify(protocol)} is not one of tcp, udp, sctp` }]
     }),

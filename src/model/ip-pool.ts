@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import type { Issue } from '../errors.ts'
-import { cidrsOverlap, lengthOf, parseCidr } from '../net/cidr.ts'
+import { cidrsOverlap, isCidr, lengthOf, parseCidr } from '../net/cidr.ts'
 import { type Family, familyOf } from '../net/ip.ts'
 import { cidrField, type DeepReadonly, defaultsTo, selectorField, zeroIsAbsent } from './fields.ts'
 import type { Resource } from './resource.ts'
@@ -97,6 +97,7 @@ const LINK_LOCAL = ['169.254.0.0/16', 'fe80::/10'].map(parseCidr)
 function checkCidr(pool: IPPool): readonly Issue[] {
   const { cidr, disabled } = pool.spec
   const issues: Issue[] = []
+  if (!isCidr(cidr)) return issues
   for (const range of LINK_LOCAL) {
     if (cidrsOverlap(cidr, range)) issues.push({ path: 'spec.cidr', message: `${cidr} overlaps the link-local range ${range}` })
   }
@@ -117,8 +118,9 @@ function checkEncapsulation(spec: IPPoolSpec): readonly Issue[] {
   const isIpip = (spec.ipipMode ?? 'Never') !== 'Never'
   const isVxlan = (spec.vxlanMode ?? 'Never') !== 'Never'
   const issues: Issue[] = []
-  if (isIpip && familyOf(spec.cidr) === 6)
+  if (isIpip && isCidr(spec.cidr) && familyOf(spec.cidr) === 6) {
     issues.push({ path: 'spec.ipipMode', message: `${show(spec.ipipMode)} on an IPv6 pool: IPIP carries IPv4 only` })
+  }
   if (isIpip && isVxlan) {
     issues.push({
       path: 'spec.ipipMode',

@@ -3,6 +3,7 @@ import type { Issue } from '../errors.ts'
 import { type DeepReadonly, defaultsTo, durationField, integerField, netField, patternField, selectorField, wordField } from './fields.ts'
 import { checkLabelKey, checkLabels, checkOnlyDefault, isSubdomain } from './metadata.ts'
 import type { Resource } from './resource.ts'
+import { soundEntries } from './sound-parts.ts'
 import { enforced, stored } from './tags.ts'
 
 const SEVERITIES = ['None', 'Debug', 'Info', 'Warning', 'Error', 'Fatal', 'Panic'] as const
@@ -90,8 +91,8 @@ export function defaultKubeControllersSpec(spec: KubeControllersConfigurationSpe
 
 /** What is wrong with a KubeControllersConfiguration beyond the shape of its fields. */
 export function checkKubeControllersConfiguration(configuration: KubeControllersConfiguration): readonly Issue[] {
-  const templates = configuration.spec.controllers?.node?.hostEndpoint?.templates ?? []
-  const faults = templates.flatMap((template, index) => checkTemplate(template, `spec.controllers.node.hostEndpoint.templates[${index}]`))
+  const templates = soundEntries(configuration.spec.controllers?.node?.hostEndpoint?.templates)
+  const faults = templates.flatMap(([index, template]) => checkTemplate(template, `spec.controllers.node.hostEndpoint.templates[${index}]`))
   return [...checkOnlyDefault(configuration), ...faults]
 }
 

@@ -30,6 +30,7 @@ export const NETWORK_KINDS: KindInfos<NetworkTypes> = {
     statusSchema: nodeStatusSchema,
     defaults: asGiven,
     validate: checkNode,
+    judgesParts: true,
   },
   IPPool: {
     ...GLOBAL_KIND,
@@ -40,6 +41,7 @@ export const NETWORK_KINDS: KindInfos<NetworkTypes> = {
     statusSchema: ipPoolStatusSchema,
     defaults: defaultIPPoolSpec,
     validate: checkIPPool,
+    judgesParts: true,
   },
   IPReservation: {
     ...GLOBAL_KIND,
@@ -49,6 +51,7 @@ export const NETWORK_KINDS: KindInfos<NetworkTypes> = {
     specSchema: ipReservationSpecSchema,
     defaults: asGiven,
     validate: noFaults,
+    judgesParts: true,
   },
   IPAMConfiguration: {
     ...GLOBAL_KIND,
@@ -58,6 +61,7 @@ export const NETWORK_KINDS: KindInfos<NetworkTypes> = {
     specSchema: ipamConfigurationSpecSchema,
     defaults: defaultIPAMConfigurationSpec,
     validate: checkIPAMConfiguration,
+    judgesParts: true,
   },
   WorkloadEndpoint: {
     ...NAMESPACED_KIND,
@@ -67,5 +71,6 @@ export const NETWORK_KINDS: KindInfos<NetworkTypes> = {
     specSchema: workloadEndpointSpecSchema,
     defaults: asGiven,
     validate: checkWorkloadEndpoint,
+    judgesParts: true,
   },
 }

@@ -12,6 +12,7 @@ import {
   macField,
 } from './fields.ts'
 import type { Resource } from './resource.ts'
+import { soundEntries } from './sound-parts.ts'
 import { enforced, later, stored } from './tags.ts'
 
 /** A public key of WireGuard: 32 bytes in base64. */
@@ -88,11 +89,11 @@ const ADDRESS_TYPES = ['CalicoNodeIP', 'InternalIP', 'ExternalIP']
  */
 export function checkNode({ spec, status }: Node): readonly Issue[] {
   const issues: Issue[] = []
-  const { bgp, addresses = [] } = spec
+  const { bgp, addresses } = spec
   if (bgp !== undefined && Object.values(bgp).every((value) => value === undefined)) {
     issues.push({ path: 'spec.bgp', message: 'is empty: leave it out, or give an address' })
   }
-  for (const [index, { type }] of addresses.entries()) {
+  for (const [index, { type }] of soundEntries(addresses)) {
     if (type === undefined || ADDRESS_TYPES.includes(type)) continue
     issues.push({ path: `spec.addresses[${index}].type`, message: `${JSON.stringify(type)} is not one of ${ADDRESS_TYPES.join(', ')}` })
   }

@@ -26,6 +26,7 @@ export const SETTINGS_KINDS: KindInfos<SettingsTypes> = {
     specSchema: clusterInformationSpecSchema,
     defaults: asGiven,
     validate: checkClusterInformation,
+    judgesParts: true,
   },
   FelixConfiguration: {
     ...GLOBAL_KIND,
@@ -35,6 +36,7 @@ export const SETTINGS_KINDS: KindInfos<SettingsTypes> = {
     specSchema: felixConfigurationSpecSchema,
     defaults: asGiven,
     validate: checkFelixConfiguration,
+    judgesParts: true,
   },
   KubeControllersConfiguration: {
     ...GLOBAL_KIND,
@@ -45,5 +47,6 @@ export const SETTINGS_KINDS: KindInfos<SettingsTypes> = {
     statusSchema: kubeControllersConfigurationStatusSchema,
     defaults: defaultKubeControllersSpec,
     validate: checkKubeControllersConfiguration,
+    judgesParts: true,
   },
 }

@@ -10,6 +10,11 @@ export function soundParts(schema: z.ZodType, raw: JsonObject): JsonObject {
   return faults.reduce<JsonObject>((whole, { path, code }) => without(whole, path, code !== 'invalid_type') as JsonObject, raw)
 }
 
+/** The items of a list with their places, but for holes. */
+export function soundEntries<Item>(items: readonly Item[] | undefined): readonly (readonly [number, Item])[] {
+  return [...(items ?? []).entries()].filter(([, item]) => item !== undefined)
+}
+
 function without(value: unknown, [part, ...rest]: readonly PropertyKey[], isTextKept: boolean): unknown {
   if (part === undefined) return isTextKept && (typeof value === 'string' || typeof value === 'number') ? value : undefined
   if (Array.isArray(value)) return value.map((item, index) => (index === part ? without(item, rest, isTextKept) : item))

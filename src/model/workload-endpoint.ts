@@ -17,6 +17,7 @@ import {
 } from './fields.ts'
 import { checkName } from './metadata.ts'
 import type { Resource } from './resource.ts'
+import { soundEntries } from './sound-parts.ts'
 import { enforced, later, stored } from './tags.ts'
 import { workloadEndpointName } from './workload-endpoint-name.ts'
 
@@ -123,14 +124,14 @@ function checkInterface(name: string | undefined): readonly Issue[] {
 }
 
 function checkProfiles(profiles: readonly string[] | undefined): readonly Issue[] {
-  return (profiles ?? []).flatMap((name, index) => {
+  return soundEntries(profiles).flatMap(([index, name]) => {
     const message = checkName(name)
     return message === undefined ? [] : [{ path: `spec.profiles[${index}]`, message }]
   })
 }
 
 function checkNetworks(spec: WorkloadEndpointSpec): readonly Issue[] {
-  return (spec.ipNetworks ?? []).flatMap((network, index) => {
+  return soundEntries(spec.ipNetworks).flatMap(([index, network]) => {
     const length = addressBits(familyOf(network))
     if (lengthOf(network) === length) return []
     return [{ path: `spec.ipNetworks[${index}]`, message: `${network} is more than one address: write ${ipOf(network)}/${length}` }]
@@ -138,9 +139,10 @@ function checkNetworks(spec: WorkloadEndpointSpec): readonly Issue[] {
 }
 
 function checkNats(spec: WorkloadEndpointSpec): readonly Issue[] {
-  const own = new Set((spec.ipNetworks ?? []).map(ipOf))
-  return (spec.ipNATs ?? []).flatMap(({ internalIP, externalIP }, index) => {
+  const own = new Set(soundEntries(spec.ipNetworks).map(([, network]) => ipOf(network)))
+  return soundEntries(spec.ipNATs).flatMap(([index, { internalIP, externalIP }]) => {
     const issues: Issue[] = []
+    if (internalIP === undefined || externalIP === undefined) return issues
     const path = `spec.ipNATs[${index}]`
     if (familyOf(internalIP) !== familyOf(externalIP)) {
       issues.push({ path, message: `${internalIP} and ${externalIP} are of different IP versions` })

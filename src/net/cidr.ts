@@ -19,6 +19,15 @@ export function parseCidr(text: string): Cidr {
   return masked
 }
 
+/** Whether the text is a prefix without host bits, in whatever form. */
+export function isCidr(text: string | undefined): boolean {
+  try {
+    return text !== undefined && parseCidr(text).length > 0
+  } catch {
+    return false
+  }
+}
+
 /** Parses an address or a prefix and masks host bits: `10.0.0.1` gives `10.0.0.1/32`, `10.0.0.1/8` gives `10.0.0.0/8`. */
 export function parseCidrLoosely(text: string): Cidr {
   const { ip, length } = text.includes('/') ? splitCidr(text) : { ip: parseIp(text), length: addressBits(familyOf(text)) }
