@@ -26,10 +26,11 @@ export function withoutAbsent(schema: z.core.$ZodType, value: unknown): unknown 
   if (isArrayType(inner) && Array.isArray(value)) return mapChanged(value, (item) => withoutAbsent(inner.element, item))
   if (!isObjectType(inner) || !isObject(value)) return value
   let result: Record<string, unknown> | undefined
-  for (const [name, member] of Object.entries(value)) {
+  for (const name of Object.keys(value)) {
+    const member = value[name]
     const known = memberOf(inner, name)
     const isAbsent = known !== undefined && (member === null || (member === '' && typeOf(known) === 'optional'))
-    const left = known === undefined || isAbsent ? member : withoutAbsent(known, member)
+    const left = known === undefined || typeof member !== 'object' || isAbsent ? member : withoutAbsent(known, member)
     if (!isAbsent && left === member) continue
     result ??= { ...value }
     if (isAbsent) delete result[name]
@@ -53,8 +54,8 @@ export function findUnknown(schema: z.core.$ZodType, value: unknown, path: reado
 }
 
 /**
- * `into` with the members of `from` that the schema does not have; `into` itself where there are none. Items of lists belong together by their place (`isSame`:
- * both are one value, before and after parsing), else where all that the schema knows of them is equal.
+ * `into` with the members of `from` that the schema does not have; `into` itself where there are none. Items of lists belong together
+ * by their place (`isSame`: both are one value, before and after parsing), else where all that the schema knows of them is equal.
  */
 export function withUnknown(schema: z.core.$ZodType, from: unknown, into: unknown, isSame: boolean): unknown {
   const inner = unwrap(schema)
@@ -64,10 +65,10 @@ export function withUnknown(schema: z.core.$ZodType, from: unknown, into: unknow
   }
   if (!isObjectType(inner) || !isObject(from) || !isObject(into)) return into
   let result: Record<string, unknown> | undefined
-  for (const [name, member] of Object.entries(from)) {
+  for (const name of Object.keys(from)) {
     const known = memberOf(inner, name)
-    if (!known && Object.hasOwn(into, name)) continue
-    const whole = known ? withUnknown(known, member, into[name], isSame) : member
+    if (known ? typeof from[name] !== 'object' : Object.hasOwn(into, name)) continue
+    const whole = known ? withUnknown(known, from[name], into[name], isSame) : from[name]
     if (known && whole === into[name]) continue
     result ??= { ...into }
     define(result, name, whole)
@@ -118,7 +119,8 @@ function define(target: Record<string, unknown>, name: string, value: unknown): 
 /** The list with its items changed; the same list where none was. */
 function mapChanged(items: readonly unknown[], change: (item: unknown, index: number) => unknown): readonly unknown[] {
   let result: unknown[] | undefined
-  for (const [index, item] of items.entries()) {
+  for (let index = 0; index < items.length; index++) {
+    const item = items[index]
     const changed = change(item, index)
     if (changed === item) continue
     result ??= [...items]

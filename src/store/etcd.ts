@@ -30,7 +30,10 @@ import {
 } from './store.ts'
 import { checkTransaction } from './transaction.ts'
 
-const PAGE_SIZE = 500
+/** A page that is asked for without a size has so many entries at first, and then as many as make up so many characters. */
+const FIRST_PAGE = 500
+const PAGE_CHARACTERS = 512 * 1024
+const LARGEST_PAGE = 2000
 /** How often etcd is asked for its revision while calls fail. */
 const PROBE_MS = 2000
 
@@ -65,17 +68,22 @@ export class EtcdStore implements Store {
     signal: AbortSignal,
   ): AsyncGenerator<Page> {
     const rangeEnd = prefixEnd(prefix)
-    const limit = BigInt(options.pageSize ?? PAGE_SIZE)
     let revision = options.revision ?? 0
-    let key = toBytes(prefix)
-    for (;;) {
-      const reply = await this.#range({ key, rangeEnd, limit, revision: BigInt(revision) }, signal)
+    const read = (key: Uint8Array, limit: number): Promise<RangeResponse> => {
+      const reply = this.#range({ key, rangeEnd, limit: BigInt(limit), revision: BigInt(revision) }, signal)
+      // Whoever leaves before the last page never looks at the next one.
+      reply.catch(() => {})
+      return reply
+    }
+    let next: Promise<RangeResponse> | undefined = read(toBytes(prefix), options.pageSize ?? FIRST_PAGE)
+    while (next !== undefined) {
+      const reply: RangeResponse = await next
       if (revision === 0) revision = revisionOf(reply)
       const entries = reply.kvs.map(toEntry)
-      yield { revision, entries }
       const last = entries.at(-1)
-      if (!reply.more || !last) return
-      key = nextKey(last.key)
+      // Asked for before this page is given out: etcd looks while the reader works.
+      next = reply.more && last ? read(nextKey(last.key), options.pageSize ?? fittingPage(entries)) : undefined
+      yield { revision, entries }
     }
   }
 
@@ -169,6 +177,13 @@ export class EtcdStore implements Store {
     const revision = ownRevision(found, compares, writes)
     return revision === undefined ? result : { ...result, isDone: true, revision: revision || result.revision }
   }
+}
+
+/** For each page etcd counts all that comes after it, so few large pages are faster; but a page is parsed at one stretch. */
+function fittingPage(entries: readonly Entry[]): number {
+  const characters = entries.reduce((sum, { key, value }) => sum + key.length + value.length, 0)
+  const fitting = Math.round((PAGE_CHARACTERS * entries.length) / Math.max(characters, 1))
+  return Math.min(Math.max(fitting, FIRST_PAGE / 10), LARGEST_PAGE)
 }
 
 /** The revision in which all these writes were done, 0 if they only remove, or undefined if what stands there is not theirs. */

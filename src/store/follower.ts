@@ -5,7 +5,7 @@ import { FOLLOWED_PREFIXES, parseKey } from '../model/keys.ts'
 import { Backoff, sleep } from './backoff.ts'
 import { ConnectionState } from './connection-state.ts'
 import { CompactedError, type Connection, type Entry, type Store, type WatchBatch } from './store.ts'
-import { type Change, MutableView } from './view.ts'
+import { type Change, type Decoded, decode, MutableView } from './view.ts'
 
 /** How to follow. */
 export interface FollowOptions {
@@ -44,9 +44,9 @@ export class Follower {
   readonly #state = new ConnectionState()
   readonly #onConnection: ((connection: Connection) => void) | undefined
   /** The newest entry of each key that arrived since the last `take`; bounded by the number of keys. */
-  #queue = new Map<string, Entry | undefined>()
+  #queue: Arrivals = new Map()
   /** What `take` is writing to the view just now. */
-  #taking: ReadonlyMap<string, Entry | undefined> = new Map()
+  #taking: Arrivals = new Map()
   /** Per prefix: the revision up to which everything is in the queue or in the view. */
   readonly #reached = new Map<string, number>()
   #isListed = false
@@ -114,12 +114,10 @@ export class Follower {
     this.#isFirst = false
     this.#isRelisted = false
     const changes = new Map<string, Change>()
-    let startMs = performance.now()
-    for (const [key, entry] of queue) {
-      for (const change of this.view.apply(key, entry)) changes.set(`${change.kind}/${change.id}`, change)
-      if (performance.now() - startMs < SLICE_MS) continue
-      await setImmediate()
-      startMs = performance.now()
+    const slice = new Slice()
+    for (const [key, { entry, decoded }] of queue) {
+      for (const change of this.view.apply(key, entry, decoded)) changes.set(`${change.kind}/${change.id}`, change)
+      if (slice.isOver) await slice.giveWay()
     }
     this.#taking = new Map()
     for (const [prefix, revision] of reached) this.view.advance(prefix, revision)
@@ -142,12 +140,18 @@ export class Follower {
 
   /** Everything at one revision. The queue is released when all of it is there. */
   async #list(signal: AbortSignal): Promise<void> {
-    const listed = new Map<string, Entry>()
+    const listed = new Map<string, Arrival>()
+    const slice = new Slice()
     let revision = 0
     for (const prefix of FOLLOWED_PREFIXES) {
       for await (const page of this.#store.list(prefix, { revision }, signal)) {
         revision = page.revision
-        for (const entry of page.entries) if (parseKey(entry.key)) listed.set(entry.key, entry)
+        for (const entry of page.entries) {
+          if (!parseKey(entry.key)) continue
+          // Parsed here and not when it is taken: meanwhile the store looks for the next page.
+          listed.set(entry.key, this.#isNews(entry.key, entry) ? { entry, decoded: decode(entry) } : { entry })
+          if (slice.isOver) await slice.giveWay()
+        }
       }
     }
     this.#queue = this.#differences(listed)
@@ -175,19 +179,24 @@ export class Follower {
   }
 
   #enqueue(prefix: string, batch: WatchBatch): void {
-    for (const { key, entry } of batch.events) if (parseKey(key)) this.#queue.set(key, entry)
+    for (const { key, entry } of batch.events) if (parseKey(key)) this.#queue.set(key, { entry })
     this.#reached.set(prefix, batch.revision)
     if (this.#queue.size > 0) this.#wake()
   }
 
-  /** What the view lacks of a listing; `take` may be in the midst of writing an older queue to it. */
-  #differences(listed: ReadonlyMap<string, Entry>): Map<string, Entry | undefined> {
-    const queue = new Map<string, Entry | undefined>()
-    for (const [key, entry] of listed) if (this.#taking.has(key) || this.view.isNews(key, entry)) queue.set(key, entry)
+  /** What the view lacks of a listing. */
+  #differences(listed: ReadonlyMap<string, Arrival>): Map<string, Arrival> {
+    const queue = new Map<string, Arrival>()
+    for (const [key, arrival] of listed) if (this.#isNews(key, arrival.entry)) queue.set(key, arrival)
     for (const keys of [this.view.keys(), this.#taking.keys()]) {
-      for (const key of keys) if (!listed.has(key)) queue.set(key, undefined)
+      for (const key of keys) if (!listed.has(key)) queue.set(key, { entry: undefined })
     }
     return queue
+  }
+
+  /** `take` may be in the midst of writing an older queue to the view. */
+  #isNews(key: string, entry: Entry | undefined): boolean {
+    return this.#taking.has(key) || this.view.isNews(key, entry)
   }
 
   #report(error: unknown): void {
@@ -210,6 +219,28 @@ export class Follower {
     if (text !== '' && text !== this.#brokenBefore)
       this.#log.warn({ count: broken.size, reason: named }, 'objects in etcd were not understood')
     this.#brokenBefore = text
+  }
+}
+
+/** The newest entry of a key, undefined if it is gone, with what it holds if that was read already. */
+interface Arrival {
+  readonly entry: Entry | undefined
+  readonly decoded?: Decoded
+}
+
+type Arrivals = Map<string, Arrival>
+
+/** Tells when others should run. */
+class Slice {
+  #startMs = performance.now()
+
+  get isOver(): boolean {
+    return performance.now() - this.#startMs >= SLICE_MS
+  }
+
+  async giveWay(): Promise<void> {
+    await setImmediate()
+    this.#startMs = performance.now()
   }
 }
 

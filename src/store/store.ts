@@ -58,7 +58,7 @@ export interface Connection {
 /** A key-value store with revisions, as etcd v3 is one; every call fails within 5 s when the store is away. */
 export interface Store {
   get(key: string, signal: AbortSignal): Promise<Entry | undefined>
-  /** In key order, 500 entries a page unless given; all pages at one revision (the given one, or the newest). Throws CompactedError. */
+  /** In key order, in pages of a size that suits the store unless given; all pages at one revision (the given one, or the newest). Throws CompactedError. */
   list(prefix: string, options: { readonly pageSize?: number; readonly revision?: number }, signal: AbortSignal): AsyncIterable<Page>
   /** All compares hold: all writes are done as one revision; else none. A lost reply is resolved by reading back. */
   commit(compares: readonly Compare[], writes: readonly Write[], signal: AbortSignal): Promise<CommitResult>

@@ -38,6 +38,22 @@ export interface Unreadable extends Change {
   readonly reach: Reach | undefined
 }
 
+/** What an entry holds, or why it does not parse. */
+export interface Decoded {
+  readonly object?: DecodedEntry | undefined
+  /** Empty where there is an object. */
+  readonly reason: string
+}
+
+/** Reads an entry for `apply`, which may come much later. */
+export function decode(entry: Entry): Decoded {
+  try {
+    return { object: decodeEntry(entry.key, entry.value, entry.modRevision), reason: '' }
+  } catch (error) {
+    return { reason: describeError(error) }
+  }
+}
+
 /** A view that whoever follows the store writes to. */
 export class MutableView implements View {
   readonly #maps = new Map<ModelKind, Map<string, ModelTypes[ModelKind]>>()
@@ -84,16 +100,16 @@ export class MutableView implements View {
 
   /**
    * Takes one key's newest entry, undefined if it is gone. Gives what changed: nothing if nothing did, or nobody follows the key;
-   * two things where a policy's older form came to mean another name.
+   * two things where a policy's older form came to mean another name. `decoded` is what `decode` gave for the entry, if it was called.
    */
-  apply(key: string, entry: Entry | undefined): readonly Change[] {
+  apply(key: string, entry: Entry | undefined, decoded?: Decoded): readonly Change[] {
     const parsed = parseKey(key)
     if (!parsed || isDefaultAllow(parsed.kind, parsed.id) || !this.isNews(key, entry)) return []
     const { kind, id } = parsed
     const before = this.#records.get(key)
     this.#broken.delete(`${kind}/${id}`)
     this.#unreadable.delete(`${kind}/${id}`)
-    if (entry) this.#records.set(key, this.#read(parsed, entry, before))
+    if (entry) this.#records.set(key, this.#read(parsed, decoded ?? decode(entry), { entry, before }))
     else this.#records.delete(key)
     const named = [before?.id, this.#records.get(key)?.id].filter((given) => given !== undefined)
     const ids = new Set(named.length === 0 ? [id] : named)
@@ -122,19 +138,18 @@ export class MutableView implements View {
     return [...this.#records.values()].flatMap(({ newest, good }) => (good === undefined || good === newest ? [newest] : [good, newest]))
   }
 
-  #read({ kind, id }: Change, entry: Entry, before: Stored | undefined): Stored {
-    try {
-      const decoded = decodeEntry(entry.key, entry.value, entry.modRevision)
-      return { newest: entry, good: entry, id: decoded?.id, value: decoded?.value }
-    } catch (error) {
-      const reason = describeError(error)
-      const hasGoodVersion = before?.good !== undefined
-      this.#broken.set(`${kind}/${id}`, { kind, id, reason, hasGoodVersion })
-      if (!hasGoodVersion && isGoverning(kind)) {
-        this.#unreadable.set(`${kind}/${id}`, { kind, id, reason, reach: readReach(kind, id, entry.value) })
-      }
-      return { newest: entry, good: before?.good, id: before?.id, value: before?.value }
+  #read(
+    { kind, id }: Change,
+    { object, reason }: Decoded,
+    { entry, before }: { readonly entry: Entry; readonly before: Stored | undefined },
+  ): Stored {
+    if (object !== undefined) return { newest: entry, good: entry, id: object.id, value: object.value }
+    const hasGoodVersion = before?.good !== undefined
+    this.#broken.set(`${kind}/${id}`, { kind, id, reason, hasGoodVersion })
+    if (!hasGoodVersion && isGoverning(kind)) {
+      this.#unreadable.set(`${kind}/${id}`, { kind, id, reason, reach: readReach(kind, id, entry.value) })
     }
+    return { newest: entry, good: before?.good, id: before?.id, value: before?.value }
   }
 
   /** Puts into the map what now stands for an id. Of a policy that stands under two forms of its name the newer holds. */
