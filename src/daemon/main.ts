@@ -10,6 +10,7 @@ import { createLogger, type Logger } from '../log.ts'
 import { embeddedEnvironment, environmentFile } from '../store/embedded.ts'
 import { cleanUp } from './cleanup.ts'
 import { Daemon } from './daemon.ts'
+import { checkEtcdPorts } from './etcd-ports.ts'
 import { Notifier } from './notify.ts'
 import { reload } from './reload.ts'
 import { replayFile } from './replay.ts'
@@ -80,10 +81,13 @@ async function runCleanup(config: Config, log: Logger): Promise<number> {
 }
 
 /** systemd skips the unit on 1 and calls it failed on 255, which it tries again (systemd.service(5), ExecCondition=). */
-function writeEtcdEnvironment(config: Config): number {
+async function writeEtcdEnvironment(config: Config): Promise<number> {
   if (!config.etcd.embedded) return 1
+  const environment = embeddedEnvironment(config)
+  const listens = [environment['ETCD_LISTEN_CLIENT_URLS'], environment['ETCD_LISTEN_PEER_URLS']]
+  await checkEtcdPorts(listens.flatMap((urls) => urls?.split(',') ?? []))
   mkdirSync(config.paths.run, { recursive: true, mode: 0o750 })
-  writeFileSync(join(config.paths.run, 'etcd.env'), environmentFile(embeddedEnvironment(config)), { mode: 0o600 })
+  writeFileSync(join(config.paths.run, 'etcd.env'), environmentFile(environment), { mode: 0o600 })
   return 0
 }
 
@@ -109,8 +113,9 @@ function fail(error: unknown): number {
   const words = describeError(error)
   process.stderr.write(`margayd: ${words}\n`)
   // A wrong configuration is margayd's to report and does not get better by trying again: margay-etcd.service is then only skipped.
-  if (process.argv.includes('--write-etcd-env')) return error instanceof ConfigError ? 1 : 255
+  if (process.argv.includes('--write-etcd-env') && error instanceof ConfigError) return 1
   notifierOf(process.env).status(words)
+  if (process.argv.includes('--write-etcd-env')) return 255
   return error instanceof ConfigError || (error instanceof Error && error.name === 'ValidationError') ? 2 : 1
 }
 

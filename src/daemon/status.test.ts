@@ -80,6 +80,8 @@ test('before anything is known it says what is waited for, and has no numbers th
     const away = { ...statusParts, connection: { isConnected: false, reason: 'connection refused' } }
     assert.equal(notReady(away), ['etcd is away and there is no saved view: connection refused'])
     assert.equal(notReady({ ...away, admission: 'no address yet' }), ['no address yet'])
+    const embedded = { ...away, config: { ...away.config, etcd: { ...away.config.etcd, embedded: true } } }
+    assert.equal(notReady(embedded), ['etcd is away and there is no saved view: connection refused (systemctl status margay-etcd)'])
     const { mtuBytes, peers, addresses } = await statusReport(away)
     assert.equal({ mtuBytes, peers, addresses }, { mtuBytes: 0, peers: [], addresses: [] })
   })

@@ -65,10 +65,9 @@ export function notReady(parts: StatusParts): readonly string[] {
   const waiting = parts.admission
   if (planner.context === undefined) {
     const { isConnected, reason } = parts.connection
-    reasons.push(
-      waiting ??
-        (isConnected ? 'the first view of etcd is not applied yet' : `etcd is away and there is no saved view: ${reason ?? 'no answer'}`),
-    )
+    const away = `etcd is away and there is no saved view: ${reason ?? 'no answer'}`
+    const first = waiting ?? (isConnected ? 'the first view of etcd is not applied yet' : away)
+    reasons.push(config.etcd.embedded && !isConnected ? `${first} (systemctl status margay-etcd)` : first)
   } else if (!planner.context.view.get('Node').has(config.node.name)) {
     reasons.push(registrar.problem ?? waiting ?? 'the Node record of this host is not written yet')
   }
