@@ -72,7 +72,8 @@ function checkStage(spec: GlobalNetworkPolicySpec): readonly Issue[] {
   const { preDNAT = false, doNotTrack = false, applyOnForward = false } = spec
   const issues: Issue[] = []
   if (preDNAT && doNotTrack) issues.push({ path: 'spec.preDNAT', message: "can't be true together with doNotTrack" })
-  if (preDNAT && spec.egress?.length) issues.push({ path: 'spec.egress', message: 'a preDNAT policy has no egress rules' })
+  if (preDNAT && spec.egress?.length)
+    issues.push({ path: 'spec.egress', message: `a preDNAT policy has no egress rules, here are ${spec.egress.length}` })
   if (preDNAT && spec.types?.includes('Egress'))
     issues.push({ path: 'spec.types', message: 'a preDNAT policy governs Ingress only, not Egress' })
   if ((preDNAT || doNotTrack) && !applyOnForward) {

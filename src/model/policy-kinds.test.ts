@@ -83,7 +83,7 @@ const refused: readonly (readonly [ResourceKind, Given, readonly string[], Given
   [
     'StagedGlobalNetworkPolicy',
     { preDNAT: true, applyOnForward: true, egress: [{ action: 'Allow' }], types: ['Egress'] },
-    ['spec.egress: a preDNAT policy has no egress rules', 'spec.types: a preDNAT policy governs Ingress only, not Egress'],
+    ['spec.egress: a preDNAT policy has no egress rules, here are 1', 'spec.types: a preDNAT policy governs Ingress only, not Egress'],
   ],
   [
     'GlobalNetworkPolicy',

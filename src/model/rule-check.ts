@@ -1,5 +1,5 @@
 import type { Issue } from '../errors.ts'
-import { type Family, familyOf } from '../net/ip.ts'
+import { familyOf } from '../net/ip.ts'
 import { parseProtocol } from '../net/port.ts'
 import { checkLabelKey } from './metadata.ts'
 import { type EntityRule, parseRulePort, type Rule, type RulePort } from './rule.ts'
@@ -55,8 +55,8 @@ function checkIcmp(rule: Rule, path: string): readonly Issue[] {
     issues.push({ path: `${path}.icmp`, message: `needs protocol ICMP or ICMPv6${notThis(rule.protocol)}` })
   }
   for (const name of ['icmp', 'notICMP'] as const) {
-    if (rule[name]?.code !== undefined && rule[name]?.type === undefined)
-      issues.push({ path: `${path}.${name}.code`, message: 'needs a type' })
+    const { code, type } = rule[name] ?? {}
+    if (code !== undefined && type === undefined) issues.push({ path: `${path}.${name}.code`, message: `the code ${code} needs a type` })
   }
   const { ipVersion } = rule
   if (ipVersion === 6 && (protocol === 1 || negated === 1))
@@ -67,32 +67,27 @@ function checkIcmp(rule: Rule, path: string): readonly Issue[] {
   return issues
 }
 
-/** That all prefixes of a rule are of one IP version, and of the rule's. */
+/** That all prefixes of a rule are of one IP version, and of the rule's; of each list the first that is not is told. */
 function checkFamilies({ ipVersion, source, destination }: Rule, path: string): readonly Issue[] {
-  const issues: Issue[] = []
-  let first: { readonly family: Family; readonly place: string } | undefined
   const lists = [
     ['source.nets', source?.nets],
     ['source.notNets', source?.notNets],
     ['destination.nets', destination?.nets],
     ['destination.notNets', destination?.notNets],
   ] as const
-  for (const [place, nets] of lists) {
-    for (const family of new Set(texts(nets).map(familyOf))) {
-      const at = `${path}.${place}`
-      first ??= { family, place }
-      if ((ipVersion === 4 || ipVersion === 6) && family !== ipVersion) {
-        issues.push({ path: at, message: `has IPv${family} prefixes, but the rule's ipVersion is ${ipVersion}` })
-      } else if (family !== first.family) {
-        const where = first.place === place ? '' : ` (in ${first.place})`
-        issues.push({
-          path: at,
-          message: `has IPv${family} prefixes beside IPv${first.family} ones${where}: make a rule for each IP version`,
-        })
-      }
-    }
-  }
-  return issues
+  const all = lists.flatMap(([place, nets]) => texts(nets).map((net) => ({ place, net, family: familyOf(net) })))
+  const [first] = all
+  return lists.flatMap(([place]) => {
+    const family = ipVersion ?? first?.family
+    const other = all.find((one) => one.place === place && one.family !== family)
+    if (other === undefined || first === undefined || (family !== 4 && family !== 6)) return []
+    const beside = first.place === place ? first.net : `${first.net} in ${first.place}`
+    const message =
+      ipVersion === undefined
+        ? `${other.net} is of another IP version than ${beside}: make a rule for each IP version`
+        : `${other.net} is of IPv${other.family}, but the rule's ipVersion is ${ipVersion}`
+    return [{ path: `${path}.${place}`, message }]
+  })
 }
 
 function checkEntity(rule: Rule, side: (typeof SIDES)[number], rulePath: string): readonly Issue[] {
