@@ -234,4 +234,25 @@ test(`a translated policy says what Kubernetes says of it, in ${CASES} random ca
   assert.ok(Math.min(counts.allow, counts.deny, counts.none) > CASES / 20, `the cases are lopsided: ${JSON.stringify(counts)}`)
 })
 
+test('a staged policy in the form of Kubernetes stages the translated one', () => {
+  const resource = {
+    apiVersion: API_VERSION,
+    kind: 'StagedKubernetesNetworkPolicy',
+    metadata: { name: 'p', namespace: 'n1' },
+    spec: {},
+  } as const
+  const { key, enforcedKey, isStaged, name, order } = readPolicy(resource) ?? {}
+  assert.equal(
+    { key, enforcedKey, isStaged, name, order },
+    {
+      key: 'p/n1/StagedKubernetesNetworkPolicy',
+      enforcedKey: 'knp.default.p/n1/NetworkPolicy',
+      isStaged: true,
+      name: 'p',
+      order: 1000,
+    },
+  )
+  assert.is(readPolicy({ ...resource, spec: { stagedAction: 'Delete' } }), undefined)
+})
+
 test.run()

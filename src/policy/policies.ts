@@ -2,11 +2,17 @@ import type { GlobalNetworkPolicy, NetworkPolicy } from '../model/network-policy
 import { DEFAULT_TIER, type PolicyType } from '../model/policy.ts'
 import { policySelector } from '../model/scoped-selector.ts'
 import type { Selector } from '../model/selector-parse.ts'
+import { asStagedNetworkPolicy, type StagedKubernetesNetworkPolicy } from '../model/staged-kubernetes-network-policy.ts'
 import type { StagedGlobalNetworkPolicy, StagedNetworkPolicy } from '../model/staged-policy.ts'
 import { type MatchRule, readRule } from './match-rule.ts'
 
 /** A policy of any kind, as the store has it. */
-export type PolicyResource = GlobalNetworkPolicy | NetworkPolicy | StagedGlobalNetworkPolicy | StagedNetworkPolicy
+export type PolicyResource =
+  | GlobalNetworkPolicy
+  | NetworkPolicy
+  | StagedGlobalNetworkPolicy
+  | StagedNetworkPolicy
+  | StagedKubernetesNetworkPolicy
 
 /** The kinds of policies. */
 export type PolicyKind = PolicyResource['kind']
@@ -17,6 +23,7 @@ export const POLICY_KIND_NAMES: readonly PolicyKind[] = [
   'NetworkPolicy',
   'StagedGlobalNetworkPolicy',
   'StagedNetworkPolicy',
+  'StagedKubernetesNetworkPolicy',
 ]
 
 /**
@@ -56,6 +63,11 @@ export interface Policy {
  * @throws {ValidationError} if a selector, a protocol or a port in it does not parse
  */
 export function readPolicy(resource: PolicyResource): Policy | undefined {
+  if (resource.kind === 'StagedKubernetesNetworkPolicy') {
+    const { metadata, kind } = resource
+    const policy = readPolicy(asStagedNetworkPolicy(resource))
+    return policy && { ...policy, kind, name: metadata.name, key: `${metadata.name}/${metadata.namespace ?? ''}/${kind}` }
+  }
   const { kind, metadata, spec } = resource
   if ('stagedAction' in spec && spec.stagedAction !== undefined && spec.stagedAction !== 'Set') return undefined
   const namespace = kind === 'NetworkPolicy' || kind === 'StagedNetworkPolicy' ? (metadata.namespace ?? '') : undefined
