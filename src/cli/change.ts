@@ -7,13 +7,21 @@ import { isObject, type JsonObject } from '../model/shape.ts'
 import { getResource, type ResourceRef, updateResource } from '../store/resource-store.ts'
 import { nameOf } from './kind.ts'
 import type { Session } from './session.ts'
+import { checkTierExists } from './tier-steps.ts'
 
 /** So often a change is tried again because somebody else was faster. */
 const MOST_TRIES = 5
 
+/** A resource before and after it was changed. */
+export interface Changed {
+  readonly before: AnyResource
+  readonly after: AnyResource
+  /** Whether anything was different, so that it was written. */
+  readonly isChanged: boolean
+}
+
 /**
  * Reads a resource, changes it and writes it, again while somebody else is faster (unless the change itself names a resourceVersion).
- * Gives whether anything was different.
  *
  * @throws {ConflictError} `not-found`, or `conflict`
  * @throws {ValidationError} when what the change makes is not a resource, or another one
@@ -23,15 +31,16 @@ export async function changeResource(
   ref: ResourceRef,
   change: (stored: AnyResource) => unknown,
   signal: AbortSignal,
-): Promise<'updated' | 'unchanged'> {
+): Promise<Changed> {
   for (let tries = 1; ; tries++) {
     const stored = await getResource(store, ref, signal)
     if (stored === undefined) throw new ConflictError('not-found', `there is no ${nameOf(ref.kind, ref.name, ref.namespace)}`)
     const changed = readChanged(stored, change(stored))
+    await checkTierExists(store, changed, signal)
     const isOwnVersion = changed.metadata.resourceVersion === stored.metadata.resourceVersion
     try {
-      const done = await updateResource(store, changed, signal)
-      return done.metadata.resourceVersion === stored.metadata.resourceVersion ? 'unchanged' : 'updated'
+      const after = await updateResource(store, changed, signal)
+      return { before: stored, after, isChanged: after.metadata.resourceVersion !== stored.metadata.resourceVersion }
     } catch (error) {
       if (!(error instanceof ConflictError) || !isOwnVersion || tries === MOST_TRIES) throw error
     }

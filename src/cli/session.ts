@@ -9,6 +9,7 @@ import { silentLogger } from '../log.ts'
 import type { Store } from '../store/store.ts'
 import type { Context } from './context.ts'
 import { dryRunStore } from './dry-run.ts'
+import { notingStore } from './noting-store.ts'
 import { type StoreAccess, storeAccessFor } from './options.ts'
 
 /** An open etcd with what works on it, for the time of one command. */
@@ -17,19 +18,25 @@ export interface Session {
   readonly ipam: Ipam
 }
 
+/** A session that remembers what was written in it. */
+export interface NotedSession extends Session {
+  /** Of the last resource that was written; 0 when none was. */
+  readonly lastRevision: () => number
+}
+
 /**
  * Opens the etcd that the command's configuration names, does something with it, and closes it whatever happens.
  * With `--dry-run` nothing is written: what would be is seen by the reads that follow only.
  */
-export async function withSession<T>(command: Command, context: Context, act: (session: Session) => Promise<T>): Promise<T> {
+export async function withSession<T>(command: Command, context: Context, act: (session: NotedSession) => Promise<T>): Promise<T> {
   const access = storeAccessFor(command, context)
   const folder = Object.keys(access.secrets).length > 0 ? mkdtempSync(join(tmpdir(), 'margay-')) : undefined
   try {
     const config = folder === undefined ? access.config : withSecretFiles(access, folder)
     const opened = await context.openStore(config)
-    const store = command.getOptionValue('dryRun') === true ? dryRunStore(opened) : opened
+    const { store, lastRevision } = notingStore(command.getOptionValue('dryRun') === true ? dryRunStore(opened) : opened)
     try {
-      return await act({ store, ipam: createIpam({ store, node: config.node.name, log: silentLogger, now: context.now }) })
+      return await act({ store, ipam: createIpam({ store, node: config.node.name, log: silentLogger, now: context.now }), lastRevision })
     } finally {
       store.close()
     }

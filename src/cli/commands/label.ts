@@ -5,6 +5,7 @@ import { type AddCommand, UsageError } from '../context.ts'
 import { kindFor, nameOf } from '../kind.ts'
 import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames } from '../options.ts'
 import { withSession } from '../session.ts'
+import { addWaitOption, checkWait, waitAfter } from '../wait.ts'
 
 const EXAMPLES = `
 Examples:
@@ -27,7 +28,7 @@ interface Change {
 }
 
 /** `margay label KIND NAME KEY=VALUE…`. */
-export const addLabelCommand: AddCommand = (parent, context) => {
+export const addLabelCommand: AddCommand = (parent, context, outcome) => {
   const command = parent.command('label').description('set or remove labels of a resource')
   command
     .argument('<kind>', 'kind, its plural or its short name')
@@ -35,7 +36,7 @@ export const addLabelCommand: AddCommand = (parent, context) => {
     .argument('<label...>', 'KEY=VALUE to set, KEY- or with --remove KEY to remove')
     .option('--overwrite', 'also labels that have another value')
     .option('--remove', 'remove the labels with these keys')
-  addDryRunOption(addKindNamespaceOption(command))
+  addWaitOption(addDryRunOption(addKindNamespaceOption(command)))
   addStoreOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async (kindText: string, name: string, labels: readonly string[]) => {
@@ -46,20 +47,15 @@ export const addLabelCommand: AddCommand = (parent, context) => {
       const changes = labels.map((label) => readChange(label, options.remove === true))
       const ref = { kind, name, namespace: kindInfo(kind).isNamespaced ? (options.namespace ?? 'default') : undefined }
       const what = nameOf(kind, name, ref.namespace)
-      let before: Readonly<Record<string, string>> = {}
-      await withSession(command, context, (session) =>
-        changeResource(
-          session,
-          ref,
-          (stored) => {
-            before = stored.metadata.labels ?? {}
-            return withLabels(stored, changes, { what, isOverwrite: options.overwrite === true })
-          },
-          context.signal,
-        ),
-      )
       const suffix = options.dryRun === true ? ' (dry run)' : ''
-      for (const change of changes) context.out(`Successfully ${describe(change, before)} ${kindText} ${name}${suffix}\n`)
+      checkWait(command)
+      outcome.code = await withSession(command, context, async (session) => {
+        const relabel = (stored: AnyResource) => withLabels(stored, changes, { what, isOverwrite: options.overwrite === true })
+        const { before, after } = await changeResource(session, ref, relabel, context.signal)
+        const had = before.metadata.labels ?? {}
+        for (const change of changes) context.out(`Successfully ${describe(change, had)} ${kindText} ${name}${suffix}\n`)
+        return waitAfter(command, context, session, { code: 0, resources: [after] })
+      })
     })
 }
 

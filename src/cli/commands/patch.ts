@@ -2,15 +2,17 @@ import { readFileSync } from 'node:fs'
 import { Option } from 'commander'
 import { parse } from 'yaml'
 import { describeError, MargayError, ValidationError } from '../../errors.ts'
-import { kindInfo } from '../../model/kinds.ts'
+import { fieldWarnings } from '../../model/field-warnings.ts'
+import { type AnyResource, kindInfo } from '../../model/kinds.ts'
 import { isObject } from '../../model/shape.ts'
-import { changeResource } from '../change.ts'
+import { type Changed, changeResource } from '../change.ts'
 import { type AddCommand, type Context, UsageError } from '../context.ts'
 import { kindFor, nameOf } from '../kind.ts'
 import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames } from '../options.ts'
 import { applyPatch, PATCH_TYPES, type PatchType } from '../patch.ts'
 import { reportWrites } from '../report-writes.ts'
 import { withSession } from '../session.ts'
+import { addWaitOption, checkWait, waitAfter } from '../wait.ts'
 
 const EXAMPLES = `
 Examples:
@@ -42,7 +44,7 @@ export const addPatchCommand: AddCommand = (parent, context, outcome) => {
         .choices(PATCH_TYPES)
         .default('strategic'),
     )
-  addDryRunOption(addKindNamespaceOption(command))
+  addWaitOption(addDryRunOption(addKindNamespaceOption(command)))
   addStoreOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async (kindText: string, name: string) => {
@@ -52,17 +54,28 @@ export const addPatchCommand: AddCommand = (parent, context, outcome) => {
       const ref = { kind, name, namespace: kindInfo(kind).isNamespaced ? (options.namespace ?? 'default') : undefined }
       const patch = readPatch(options)
       const type = typeFor(options.type, patch, context)
-      outcome.code = await withSession(command, context, (session) =>
-        reportWrites(context, {
+      checkWait(command)
+      outcome.code = await withSession(command, context, async (session) => {
+        let resources: readonly AnyResource[] = []
+        const code = await reportWrites(context, {
           ...{ verb: 'patch', items: [ref], kindOf: () => kind },
           act: async () => {
             const done = await changeResource(session, ref, (stored) => applyPatch(type, { ...stored }, patch), context.signal)
-            const said = done === 'updated' ? 'patched' : 'unchanged'
-            return `${nameOf(kind, name, ref.namespace)} ${said}${options.dryRun === true ? ' (dry run)' : ''}`
+            resources = [done.before, done.after]
+            warnOfNew(done, context)
+            return `${nameOf(kind, name, ref.namespace)} ${done.isChanged ? 'patched' : 'unchanged'}${options.dryRun === true ? ' (dry run)' : ''}`
           },
-        }),
-      )
+        })
+        return waitAfter(command, context, session, { code, resources })
+      })
     })
+}
+
+/** Of the fields that margay does not act on, those that the patch has set. */
+function warnOfNew({ before, after }: Changed, context: Context): void {
+  const known = new Set(fieldWarnings(before).map(({ path }) => path))
+  for (const { path, message } of fieldWarnings(after).filter((warning) => !known.has(warning.path)))
+    context.err(`${context.program}: warning: ${path} ${message}\n`)
 }
 
 function readPatch({ patch, patchFile }: PatchOptions): unknown {

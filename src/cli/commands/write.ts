@@ -6,8 +6,9 @@ import { kindFor, nameOf } from '../kind.ts'
 import { withStoredRules } from '../namespace-steps.ts'
 import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames, collect } from '../options.ts'
 import { reportWrites } from '../report-writes.ts'
-import { type Session, withSession } from '../session.ts'
+import { withSession } from '../session.ts'
 import { checkGiven } from '../validate.ts'
+import { addWaitOption, checkWait, waitAfter } from '../wait.ts'
 import { deleteResource, type Verb, writeResource } from '../write.ts'
 
 const VERBS: Readonly<Record<Verb, { readonly about: string; readonly examples: readonly string[] }>> = {
@@ -21,7 +22,7 @@ export const addWriteCommands: AddCommand = (parent, context, outcome) => {
   for (const verb of ['apply', 'create', 'replace'] as const) {
     const command = addFileOptions(parent.command(verb).description(VERBS[verb].about))
     if (verb === 'create') command.option('--skip-exists', 'pass over what exists already, and count it as done')
-    addDryRunOption(command)
+    addWaitOption(addDryRunOption(command))
     addStoreOptions(command)
       .addHelpText('after', `\nExamples:\n${VERBS[verb].examples.map((example) => `  margay ${verb} ${example}`).join('\n')}`)
       .action(() => writeGiven(command, context, outcome, verb))
@@ -33,16 +34,18 @@ async function writeGiven(command: Command, context: Context, outcome: Outcome, 
   if (items.length === 0) return context.out('No resources specified\n')
   const options = command.opts<FileOptions>()
   const writing = { verb, skipExists: options.skipExists === true }
-  outcome.code = await withSession(command, context, (session) =>
-    reportWrites(context, {
+  checkWait(command)
+  outcome.code = await withSession(command, context, async (session) => {
+    const code = await reportWrites(context, {
       ...{ verb, items, kindOf, placeOf },
       act: async ({ resource, isNamespace }) => {
         const isKept = isNamespace && resource.kind === 'Profile' && verb !== 'create'
         const whole = isKept ? await withStoredRules(session.store, resource, context.signal) : resource
         return said(options, await writeResource(session, context, writing, whole))
       },
-    }),
-  )
+    })
+    return waitAfter(command, context, session, { code, resources: items.map(({ resource }) => resource) })
+  })
 }
 
 const DELETE_EXAMPLES = `
@@ -58,7 +61,7 @@ stop margayd there first.`
 export const addDeleteCommand: AddCommand = (parent, context, outcome) => {
   const command = addFileOptions(parent.command('delete').description('delete resources'))
   command.option('-s, --skip-not-exists', 'pass over what does not exist, and count it as done')
-  addDryRunOption(command)
+  addWaitOption(addDryRunOption(command))
   addStoreOptions(command)
     .argument('[kind]', 'kind, its plural or its short name')
     .argument('[name...]', 'names of resources')
@@ -79,14 +82,16 @@ interface Doomed {
 async function deleteAll(command: Command, context: Context, outcome: Outcome, items: readonly Doomed[]): Promise<void> {
   const options = command.opts<FileOptions>()
   const skipMissing = options.skipNotExists === true
-  outcome.code = await withSession(command, context, (session: Session) =>
-    reportWrites(context, {
+  checkWait(command)
+  outcome.code = await withSession(command, context, async (session) => {
+    const code = await reportWrites(context, {
       ...{ verb: 'delete', items },
       kindOf: ({ ref }) => ref.kind,
       placeOf: ({ place }) => place,
       act: async ({ ref }) => said(options, await deleteResource(session, context, { ref, skipMissing })),
-    }),
-  )
+    })
+    return waitAfter(command, context, session, { code, resources: items.map(({ ref }) => ({ kind: ref.kind, metadata: ref })) })
+  })
 }
 
 async function refsGiven(command: Command, context: Context): Promise<readonly Doomed[]> {

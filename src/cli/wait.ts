@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto'
+import type { Command } from 'commander'
+import { LIVE_PREFIX } from '../model/keys.ts'
+import type { ResourceKind } from '../model/kinds.ts'
+import { type AskAnswer, askKey, decodeAnswer } from '../model/own/ask.ts'
+import { isObject } from '../model/shape.ts'
+import type { Store } from '../store/store.ts'
+import { type Context, type ExitCode, UsageError } from './context.ts'
+import { parseCount } from './options.ts'
+import type { NotedSession } from './session.ts'
+
+/** What tells of a resource which hosts it concerns. */
+export interface Concerning {
+  readonly kind: ResourceKind
+  readonly metadata: { readonly name: string }
+  readonly spec?: unknown
+}
+
+/** What became of a change on the hosts that it concerns. */
+export interface Applied {
+  /** Hosts of ours that are alive, and that it concerns. */
+  readonly hosts: readonly string[]
+  readonly answers: readonly AskAnswer[]
+}
+
+/** The question outlives its answer only where the asker dies. Seconds. */
+const LEASE_SECONDS = 60
+
+/**
+ * Asks the hosts that are alive, and concerned, when they have applied all up to this revision, and waits for their answers.
+ * `nodes` are the hosts that it concerns; undefined for all.
+ */
+export async function waitApplied(
+  store: Store,
+  { revision, nodes, seconds }: { readonly revision: number; readonly nodes: ReadonlySet<string> | undefined; readonly seconds: number },
+  signal: AbortSignal,
+): Promise<Applied> {
+  const hosts = (await liveHosts(store, signal)).filter((node) => nodes === undefined || nodes.has(node))
+  if (hosts.length === 0) return { hosts, answers: [] }
+  const lease = await store.lease(LEASE_SECONDS + seconds, signal)
+  try {
+    const key = askKey(randomUUID())
+    const value = JSON.stringify({ revision, lease: String(lease.id) })
+    const asked = await store.commit([{ key, modRevision: 0 }], [{ put: key, value, lease: lease.id }], signal)
+    return { hosts, answers: await gather(store, { prefix: `${key}/`, from: asked.revision + 1, hosts, seconds }, signal) }
+  } finally {
+    await lease.revoke().catch(() => {
+      // It runs out by itself.
+    })
+  }
+}
+
+async function gather(
+  store: Store,
+  {
+    prefix,
+    from,
+    hosts,
+    seconds,
+  }: { readonly prefix: string; readonly from: number; readonly hosts: readonly string[]; readonly seconds: number },
+  signal: AbortSignal,
+): Promise<readonly AskAnswer[]> {
+  const answers = new Map<string, AskAnswer>()
+  const stop = new AbortController()
+  const ends = AbortSignal.any([signal, stop.signal])
+  const timer = setTimeout(() => stop.abort(), seconds * 1000)
+  try {
+    for await (const { events } of store.watch(prefix, from, ends)) {
+      for (const { entry } of events) {
+        const answer = entry && decodeAnswer(entry.value)
+        if (answer !== undefined) answers.set(answer.node, answer)
+      }
+      if (hosts.every((host) => answers.has(host))) stop.abort()
+    }
+  } finally {
+    clearTimeout(timer)
+  }
+  return [...answers.values()].filter(({ node }) => hosts.includes(node))
+}
+
+async function liveHosts(store: Store, signal: AbortSignal): Promise<readonly string[]> {
+  const nodes: string[] = []
+  for await (const page of store.list(LIVE_PREFIX, {}, signal)) nodes.push(...page.entries.map(({ key }) => key.slice(LIVE_PREFIX.length)))
+  return nodes
+}
+
+/** The hosts that resources of these concern, where each concerns one; undefined when one concerns all. */
+export function concernedNodes(resources: readonly Concerning[]): ReadonlySet<string> | undefined {
+  const nodes = new Set<string>()
+  for (const resource of resources) {
+    const node = nodeOf(resource)
+    if (node === undefined) return undefined
+    nodes.add(node)
+  }
+  return nodes
+}
+
+/** A workload endpoint concerns all: others' policies may select it. */
+function nodeOf({ kind, metadata, spec }: Concerning): string | undefined {
+  if (kind === 'FelixConfiguration' || kind === 'BGPConfiguration') return /^node\.(.+)$/.exec(metadata.name)?.[1]
+  if (kind !== 'HostEndpoint' && kind !== 'BGPPeer') return undefined
+  return isObject(spec) && typeof spec['node'] === 'string' ? spec['node'] : undefined
+}
+
+/** How a change went on the hosts, in words, and whether on all. */
+export function describeApplied({ hosts, answers }: Applied, seconds: number): { readonly text: string; readonly isWhole: boolean } {
+  if (hosts.length === 0) return { text: 'no host that it concerns is alive: it is applied when one starts', isWhole: true }
+  const silent = hosts.filter((host) => !answers.some(({ node }) => node === host))
+  const refusing = answers.filter(({ refused }) => refused > 0)
+  const applied = hosts.length - silent.length - refusing.length
+  const lines = [
+    `applied on ${applied} of ${hosts.length} ${hosts.length === 1 ? 'host' : 'hosts'}`,
+    ...refusing.map(({ node, refused, reasons }) => `${node} refuses ${refused}: ${reasons.join('; ')}`),
+    ...silent.map((node) => `${node} did not answer within ${seconds} s`),
+  ]
+  return { text: lines.join('\n  '), isWhole: applied === hosts.length }
+}
+
+/** @throws {UsageError} where there will be nothing to wait for */
+export function checkWait(command: Command): void {
+  const { wait, dryRun } = command.opts<{ wait?: number | true; dryRun?: true }>()
+  if (wait !== undefined && dryRun)
+    throw new UsageError('a dry run writes nothing that could be waited for: give one of --wait and --dry-run')
+}
+
+/** Adds `--wait`. */
+export function addWaitOption(command: Command): Command {
+  const about = `wait until the hosts have applied it, ${DEFAULT_SECONDS} s unless given, and say which have not`
+  return command.option('--wait [seconds]', about, parseCount(1, 3600))
+}
+
+const DEFAULT_SECONDS = 30
+
+/** With `--wait`: waits, says how it went, and gives the exit code that this leaves. */
+export async function waitAfter(
+  command: Command,
+  context: Context,
+  session: NotedSession,
+  written: { readonly code: ExitCode; readonly resources: readonly Concerning[] },
+): Promise<ExitCode> {
+  const { wait } = command.opts<{ wait?: number | true }>()
+  const seconds = wait === true ? DEFAULT_SECONDS : wait
+  if (seconds === undefined || (written.code !== 0 && session.lastRevision() === 0)) return written.code
+  const asked = { revision: session.lastRevision(), nodes: concernedNodes(written.resources), seconds }
+  const { text, isWhole } = describeApplied(await waitApplied(session.store, asked, context.signal), seconds)
+  context.out(`${text}\n`)
+  return isWhole ? written.code : 3
+}
