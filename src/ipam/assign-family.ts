@@ -129,7 +129,7 @@ async function borrow(run: FamilyRun, found: Found): Promise<void> {
   const { context, family, grids, signal } = run
   const survey = await surveyBlocks(context, family, signal)
   for (const grid of grids) {
-    for (const cidr of blocksInOrder(survey, grid)) {
+    for (const cidr of await blocksInOrder(survey, grid)) {
       if (isDone(found)) return
       if (!isSurelyFull(survey, cidr)) await takeFrom(run, found, cidr, undefined)
     }

@@ -17,7 +17,7 @@ export const EMPTY_BLOCK_RECLAIM_MS = 60_000
  */
 export async function claimAnotherBlock(run: FamilyRun, survey: Survey, owned: ReadonlySet<Cidr>): Promise<Cidr | undefined> {
   for (const grid of run.grids) {
-    const cidr = await claimNewBlock(run, grid, takenIndexes(survey, grid))
+    const cidr = await claimNewBlock(run, grid, await takenIndexes(survey, grid))
     if (cidr !== undefined) return cidr
   }
   for (const grid of run.grids) {
@@ -43,7 +43,8 @@ async function claimSparedBlock(run: FamilyRun, grid: PoolGrid, survey: Survey, 
   const ours = `"${hostAffinity(context.node)}"`
   const isCandidate = (cidr: Cidr) =>
     !owned.has(cidr) && (maybeEmpty(survey, cidr) || survey.entries.get(cidr)?.value.includes(ours) === true)
-  for await (const { cidr, stored, block } of decodeBlocks(context, survey, blocksInOrder(survey, grid).filter(isCandidate))) {
+  const candidates = (await blocksInOrder(survey, grid)).filter(isCandidate)
+  for await (const { cidr, stored, block } of decodeBlocks(context, survey, candidates)) {
     if (block.affinity === hostAffinity(context.node)) {
       if (block.unallocated.length > 0 && (await claimBlock(context, cidr, signal)) === 'claimed') return cidr
     } else if (isSpared(run, block) && (await takeOverBlock(context, cidr, stored, signal)) === 'claimed') return cidr

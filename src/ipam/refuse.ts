@@ -30,7 +30,7 @@ export async function refuseFull(run: FamilyRun): Promise<never> {
 async function describeUse(run: FamilyRun, survey: Survey, grid: PoolGrid): Promise<{ readonly text: string; readonly free: number }> {
   const { first, last } = rangeOf(grid.pool.spec.cidr)
   const reserved = run.rules.reserved.countWithin(run.family, first, last)
-  const cidrs = blocksInOrder(survey, grid)
+  const cidrs = await blocksInOrder(survey, grid)
   const full = cidrs.filter((cidr) => isSurelyFull(survey, cidr))
   const others = cidrs.filter((cidr) => !isSurelyFull(survey, cidr))
   let [used, cooling, free] = [full.reduce((sum, cidr) => sum + Number(sizeOf(cidr)), 0), 0, 0]

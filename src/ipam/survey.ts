@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Block } from '../model/ipam-block.ts'
 import { decodeBlock } from '../model/ipam-block-codec.ts'
 import { BLOCKS_PREFIX, parseKey } from '../model/keys.ts'
@@ -10,6 +9,7 @@ import { type BlockGrid, indexOfBlock } from './ordinals.ts'
 import type { PoolGrid } from './pools.ts'
 import type { Stored } from './records.ts'
 import { decodeOrWarn } from './rules.ts'
+import { Slices } from './slices.ts'
 
 /** All blocks of a family as they were listed, not decoded yet: 5,000 of them take long to decode, and seldom all are needed. */
 export interface Survey {
@@ -20,8 +20,10 @@ export interface Survey {
 /** Lists all blocks of a family. */
 export async function surveyBlocks(context: IpamContext, family: Family, signal: AbortSignal): Promise<Survey> {
   const entries = new Map<Cidr, Entry>()
+  const slices = new Slices()
   for await (const page of context.store.list(`${BLOCKS_PREFIX}ipv${family}/block/`, {}, signal)) {
     for (const entry of page.entries) {
+      if (slices.isDue) await slices.giveWay()
       const parsed = parseKey(entry.key)
       if (parsed?.kind === 'IPAMBlock') entries.set(parsed.id as Cidr, entry)
     }
@@ -33,9 +35,11 @@ export async function surveyBlocks(context: IpamContext, family: Family, signal:
  * The indexes of a pool's blocks that can't be claimed: there is a block, or one of another size (left by a pool that was
  * made anew) has addresses in it. To create that block too would give addresses out twice.
  */
-export function takenIndexes(survey: Survey, { pool, grid }: PoolGrid): Set<bigint> {
+export async function takenIndexes(survey: Survey, { pool, grid }: PoolGrid): Promise<Set<bigint>> {
   const taken = new Set<bigint>()
+  const slices = new Slices()
   for (const cidr of survey.entries.keys()) {
+    if (slices.isDue) await slices.giveWay()
     const index = indexOfBlock(grid, cidr)
     if (index !== undefined) taken.add(index)
     else if (cidrsOverlap(pool.spec.cidr, cidr)) for (const overlapped of indexesUnder(grid, cidr)) taken.add(overlapped)
@@ -44,13 +48,17 @@ export function takenIndexes(survey: Survey, { pool, grid }: PoolGrid): Set<bigi
 }
 
 /** The blocks of a pool in the order in which this host's walk meets them, whatever their size. */
-export function blocksInOrder(survey: Survey, { pool, grid, start }: PoolGrid): readonly Cidr[] {
+export async function blocksInOrder(survey: Survey, { pool, grid, start }: PoolGrid): Promise<readonly Cidr[]> {
   const begin = grid.first + start * grid.step
   const size = grid.count * grid.step
-  return blocksInPrefix(survey, pool.spec.cidr)
-    .map((cidr) => ({ cidr, distance: (rangeOf(cidr).first - begin + size) % (size === 0n ? 1n : size) }))
-    .sort((a, b) => (a.distance < b.distance ? -1 : 1))
-    .map(({ cidr }) => cidr)
+  const found: { readonly cidr: Cidr; readonly distance: bigint }[] = []
+  const slices = new Slices()
+  for (const cidr of survey.entries.keys()) {
+    if (slices.isDue) await slices.giveWay()
+    if (!cidrContains(pool.spec.cidr, cidr)) continue
+    found.push({ cidr, distance: (rangeOf(cidr).first - begin + size) % (size === 0n ? 1n : size) })
+  }
+  return found.sort((a, b) => (a.distance < b.distance ? -1 : 1)).map(({ cidr }) => cidr)
 }
 
 /** The blocks that lie in a prefix. */
@@ -64,12 +72,12 @@ export async function* decodeBlocks(
   survey: Survey,
   cidrs: Iterable<Cidr>,
 ): AsyncGenerator<{ readonly cidr: Cidr; readonly stored: Stored<Block>; readonly block: Block }> {
-  let count = 0
+  const slices = new Slices()
   for (const cidr of cidrs) {
+    if (slices.isDue) await slices.giveWay()
     const entry = survey.entries.get(cidr)
     const block = entry && decodeOrWarn(context, entry.key, () => decodeBlock(entry.value))
     if (entry !== undefined && block !== undefined) yield { cidr, stored: { value: block, revision: entry.modRevision }, block }
-    if (++count % DECODES_PER_TURN === 0) await nextTurn()
   }
 }
 
@@ -93,9 +101,6 @@ export function overlapping(survey: Survey, cidr: Cidr): Cidr | undefined {
   if (survey.entries.has(cidr)) return cidr
   return [...survey.entries.keys()].find((other) => lengthOf(other) !== lengthOf(cidr) && cidrsOverlap(other, cidr))
 }
-
-/** A full block of 64 takes half a millisecond. */
-const DECODES_PER_TURN = 16
 
 function* indexesUnder(grid: BlockGrid, cidr: Cidr): Generator<bigint> {
   const { first, last } = rangeOf(cidr)
