@@ -130,7 +130,7 @@ test('dpkg is told what the package is, what it needs and which files are config
   assert.is(fields['Architecture'], { x64: 'amd64', arm64: 'arm64' }[process.arch as string])
   const depends = fields['Depends']?.split(', ') ?? []
   assert.equal(
-    depends.map((name) => name.split(' ')[0]),
+    depends.map((name: string) => name.split(' ')[0]),
     ['libc6', 'libgcc-s1', 'libstdc++6', 'iproute2', 'nftables', 'systemd'],
   )
   const [, glibc = ''] = /libc6 \(>= 2\.(\d+)\)/.exec(fields['Depends'] ?? '') ?? []
