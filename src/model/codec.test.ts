@@ -45,6 +45,24 @@ const asWritten: readonly (readonly [ResourceKind, string, string?])[] = [
   ['Tier', '{"order":0,"defaultAction":"Deny"}'],
   ['IPAMConfiguration', '{"strictAffinity":false,"autoAllocateBlocks":true}'],
   ['KubeControllersConfiguration', '{"controllers":{"node":{"syncLabels":"Enabled","hostEndpoint":{"autoCreate":"Disabled"}}}}'],
+  ['IPReservation', '{"reservedCIDRs":["10.48.3.0/28","10.48.3.17","2001:db8::7/64"]}'],
+  [
+    'BGPPeer',
+    '{"nodeSelector":"rack == \'a\'","peerIP":"192.0.2.1:1790","asNumber":64513,"localASNumber":64999,"nextHopMode":"Self","password":{"secretKeyRef":{"name":"bgp","key":"tor"}},"sourceAddress":"UseNodeIP","maxRestartTime":"1m30s","keepaliveTime":"20s","numAllowedLocalASNumbers":0,"ttlSecurity":1,"reachableBy":"192.0.2.254","filters":["no-default"],"reversePeering":"Manual"}',
+  ],
+  [
+    'BGPFilter',
+    '{"exportV4":[{"cidr":"10.0.0.0/8","prefixLength":{"min":0,"max":24},"source":"RemotePeers","interface":"eth*","matchOperator":"In","peerType":"eBGP","communities":{"values":["64512:1"]},"asPathPrefix":[64512],"priority":5,"action":"Accept","operations":[{"addCommunity":{"value":"64512:1:2"}},{"prependASPath":{"prefix":[64512,64512]}},{"setPriority":{"value":9}}]}],"importV6":[{"action":"Reject"}]}',
+  ],
+  [
+    'CalicoNodeStatus',
+    '{"node":"h1","classes":["Agent","BGP","Routes"],"updatePeriodSeconds":0}',
+    ',"status":{"lastUpdated":"2026-08-02T09:15:04Z","agent":{"birdV4":{"state":"Ready","version":"1","routerID":"192.0.2.10"},"birdV6":{}},"bgp":{"numberEstablishedV4":1,"numberNotEstablishedV4":0,"numberEstablishedV6":0,"numberNotEstablishedV6":0,"peersV4":[{"peerIP":"192.0.2.1","type":"GlobalPeer","state":"Established","since":"09:10:11"}]},"routes":{"routesV4":[{"type":"FIB","destination":"10.48.0.64/26","gateway":"N/A","interface":"blackhole","learnedFrom":{"sourceType":"Static"}}]}}',
+  ],
+  [
+    'FelixConfiguration',
+    '{"nodeSelector":"has(rack)","ipv6Support":false,"interfacePrefix":"cali","defaultEndpointToHostAction":"Return","vxlanMTU":0,"vxlanPort":4789,"reportingInterval":"0s","healthTimeoutOverrides":[{"name":"a","timeout":"5s"}],"failsafeInboundHostPorts":[{"protocol":"tcp","port":0},{"port":22,"net":"192.0.2.0/24"}],"natPortRange":"1024:2047","programClusterRoutes":"Enabled","externalNodesList":[],"bpfEnabled":true,"bpfLogFilters":{"all":"tcp"},"bpfMapSizeConntrack":512000,"routeTableRanges":[{"min":1,"max":250}],"wireguardEnabled":true,"wireguardKeepAlive":"0s","workloadSourceSpoofing":"Any","goGCThreshold":-1}',
+  ],
 ]
 for (const [kind, spec, rest] of asWritten) {
   test(`${kind} ${spec.slice(0, 40)} is written as it was read`, () => {

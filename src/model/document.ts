@@ -106,7 +106,12 @@ function judgeParts(kind: ResourceKind, raw: JsonObject, told: readonly Issue[])
   const parts = soundParts(schema, { spec: {}, ...(withoutAbsent(schema, raw) as JsonObject) })
   if (!judgesParts || !isObject(parts['metadata']) || typeof parts['metadata']['name'] !== 'string' || !isObject(parts['spec'])) return []
   // Kinds that say so take holes where their types promise members.
-  return validate(parts as unknown as AnyResource).filter(({ path }) => !told.some((issue) => issue.path === path))
+  return validate(parts as unknown as AnyResource).filter(({ path }) => !told.some((issue) => isToldBy(issue.path, path)))
+}
+
+/** Whether a fault that is told is this one, or is within what this one is about: what lacks a wrong member may look empty. */
+function isToldBy(told: string, path: string): boolean {
+  return told === path || (path !== 'spec' && told.startsWith(`${path}.`))
 }
 
 /** The document with the namespace and, for a workload endpoint, the name that it gets where it says none. */

@@ -192,8 +192,9 @@ export const patternField = shownAs(
   checkedText((text) => {
     try {
       new RegExp(text.replace(/^\(\?[ims]+\)/, ''))
-    } catch (cause) {
-      throw new ValidationError(`${JSON.stringify(text)} is not a regular expression`, [], { cause })
+    } catch (error) {
+      const reason = describeError(error).split(': ').at(-1)
+      throw new ValidationError(`${JSON.stringify(text)} is not a regular expression (${reason})`)
     }
   }),
 )

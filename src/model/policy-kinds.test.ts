@@ -41,6 +41,7 @@ const permitted: readonly (readonly [ResourceKind, Given, Given?])[] = [
   ['HostEndpoint', { node: 'h1', expectedIPs: ['192.0.2.1'], ports: [{ name: 'http', protocol: 'TCP', port: 80 }] }],
   ['Tier', { order: 5, defaultAction: 'Pass' }],
   ['Tier', { order: 1000 }, { name: 'kube-admin' }],
+  ['Tier', {}, { name: 'constructor' }],
   ['Profile', { ingress: [{ action: 'Pass', protocol: 'TCP', destination: { ports: [80] } }] }, { name: 'kns.default' }],
 ]
 for (const [kind, spec, metadata] of permitted) {
@@ -135,6 +136,14 @@ const refused: readonly (readonly [ResourceKind, Given, readonly string[], Given
   ],
   ['Tier', {}, ['metadata.name: "a.b" is not a tier\'s name (lower-case letters, digits and inner "-", up to 63)'], { name: 'a.b' }],
   ['Tier', { order: 5 }, ['spec.order: the tier default is built in: its order is 1000000, not 5'], { name: 'default' }],
+  [
+    'Tier',
+    { defaultAction: 'Deny' },
+    ['spec.defaultAction: the tier kube-admin is built in: its defaultAction is Pass, not Deny'],
+    { name: 'kube-admin' },
+  ],
+  ['Tier', {}, ['metadata.name: "a.b" is not a tier\'s name (lower-case letters, digits and inner "-", up to 63)'], { name: 'a.b' }],
+  ['Profile', {}, ["metadata.name: projectcalico-default-allow is built in and can't be written"], { name: 'projectcalico-default-allow' }],
   [
     'Profile',
     { egress: [{ action: 'Allow', destination: { services: { name: 's' }, ports: [1] } }], labelsToApply: { 'a b': 'c' } },

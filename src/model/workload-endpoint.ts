@@ -133,13 +133,14 @@ function checkProfiles(profiles: readonly string[] | undefined): readonly Issue[
 function checkNetworks(spec: WorkloadEndpointSpec): readonly Issue[] {
   return soundEntries(spec.ipNetworks).flatMap(([index, network]) => {
     const length = addressBits(familyOf(network))
-    if (lengthOf(network) === length) return []
+    // Beside a field that is wrong this one is as it was given: an address alone is one.
+    if (!network.includes('/') || lengthOf(network) === length) return []
     return [{ path: `spec.ipNetworks[${index}]`, message: `${network} is more than one address: write ${ipOf(network)}/${length}` }]
   })
 }
 
 function checkNats(spec: WorkloadEndpointSpec): readonly Issue[] {
-  const own = new Set(soundEntries(spec.ipNetworks).map(([, network]) => ipOf(network)))
+  const own = new Set(soundEntries(spec.ipNetworks).map(([, network]) => network.split('/', 1)[0]))
   return soundEntries(spec.ipNATs).flatMap(([index, { internalIP, externalIP }]) => {
     const issues: Issue[] = []
     if (internalIP === undefined || externalIP === undefined) return issues
