@@ -8,12 +8,21 @@ import { type AddressUser, type IpamSurvey, isGone } from './ipam-survey.ts'
 import { addressAt } from './ordinals.ts'
 import { tunnelNodeOf } from './tunnel-address.ts'
 
-/** Each address that is allocated and that nothing uses, and each that is used on another host than it was given to; block by block. */
+/**
+ * Each address that is allocated and that nothing uses, and each that is used on another host than it was given to. Yields often,
+ * as all these do, so that whoever collects can give way to others.
+ */
 export function* checkAllocations(
   survey: IpamSurvey,
   onAllocation: (allocation: CheckedAllocation) => void,
 ): Generator<readonly Finding[]> {
-  const users = groupByIp(survey.users)
+  const users = new Map<Ip, AddressUser[]>()
+  for (const user of survey.users) {
+    const group = users.get(user.ip)
+    if (group === undefined) users.set(user.ip, [user])
+    else group.push(user)
+    yield []
+  }
   for (const block of survey.blocks.values()) {
     const found: Finding[] = []
     for (const [ordinal, index] of block.allocations.entries()) {
@@ -89,14 +98,4 @@ function describe(block: Block, ordinal: number, holder: BlockAttribute, users: 
     users: users.map(({ name }) => name),
     isInUse: true,
   }
-}
-
-function groupByIp(users: readonly AddressUser[]): ReadonlyMap<Ip, readonly AddressUser[]> {
-  const groups = new Map<Ip, AddressUser[]>()
-  for (const user of users) {
-    const group = groups.get(user.ip)
-    if (group === undefined) groups.set(user.ip, [user])
-    else group.push(user)
-  }
-  return groups
 }

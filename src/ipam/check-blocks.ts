@@ -1,5 +1,6 @@
 import type { Block } from '../model/ipam-block.ts'
 import { type Cidr, cidrContains, cidrsOverlap, rangeOf } from '../net/cidr.ts'
+import type { Ip } from '../net/ip.ts'
 import { checkBlock, collectGarbage, isEmpty } from './block.ts'
 import { ownerOf } from './context.ts'
 import type { Finding, FindingKind } from './findings.ts'
@@ -8,7 +9,11 @@ import { addressAt } from './ordinals.ts'
 
 /** Blocks that contradict themselves, whose host is gone, that are nobody's and empty, or that lie in no pool; block by block. */
 export function* checkBlockOwners(survey: IpamSurvey): Generator<readonly Finding[]> {
-  const nodeOf = new Map(survey.users.map(({ ip, node }) => [ip, node]))
+  const nodeOf = new Map<Ip, string | undefined>()
+  for (const { ip, node } of survey.users) {
+    nodeOf.set(ip, node)
+    yield []
+  }
   for (const block of survey.blocks.values()) {
     const problems = checkBlock(block, survey.takenAt).map((reason) => note('invalid-block', block, reason))
     const owner = ownerOf(block.affinity)

@@ -10,7 +10,10 @@ import { ordinalOf } from './ordinals.ts'
 export function* checkUses(survey: IpamSurvey): Generator<readonly Finding[]> {
   const { users } = survey
   const blocks = new PrefixMap<Cidr>()
-  for (const cidr of [...survey.blocks.keys(), ...unreadableBlocks(survey)]) blocks.set(cidr, cidr)
+  for (const cidr of [...survey.blocks.keys(), ...unreadableBlocks(survey)]) {
+    blocks.set(cidr, cidr)
+    yield []
+  }
   const pools = new PrefixMap<string>()
   for (const { name, cidr } of survey.pools) pools.set(cidr, name)
   const first = new Map<Ip, string>()

@@ -66,5 +66,6 @@ const KINDS: readonly FindingKind[] = [
 ]
 
 function sortByKind(findings: readonly Finding[]): readonly Finding[] {
-  return [...findings].sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind))
+  const places = new Map(KINDS.map((kind, place) => [kind, place]))
+  return [...findings].sort((a, b) => (places.get(a.kind) ?? 0) - (places.get(b.kind) ?? 0))
 }
