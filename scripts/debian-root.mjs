@@ -13,18 +13,7 @@ const SUITE = 'bookworm'
 const MIRROR = process.env.DEBIAN_MIRROR ?? 'http://deb.debian.org/debian'
 
 /** Beside Debian's `minbase`: an init system, what margay's package depends on or recommends, and what tests look with. */
-const PACKAGES = [
-  'dbus',
-  'etcd-server',
-  'iproute2',
-  'iputils-ping',
-  'netbase',
-  'nftables',
-  'procps',
-  'systemd',
-  'systemd-container',
-  'systemd-sysv',
-]
+const PACKAGES = ['dbus', 'iproute2', 'iputils-ping', 'netbase', 'nftables', 'procps', 'systemd', 'systemd-container', 'systemd-sysv']
 
 /** What debootstrap needs on this machine; the keys are part of Debian's own images and of no other's. */
 const TOOLS = ['debian-archive-keyring', 'debootstrap']

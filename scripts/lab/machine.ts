@@ -20,7 +20,7 @@ export interface Machine extends Place {
   readonly name: string
   readonly ipv4: string
   readonly ipv6: string
-  /** Boots it and waits until its init system has started all units; throws with those that failed. */
+  /** Boots it and waits until its init system has started all units and it has its addresses; throws with units that failed. */
   boot(): Promise<void>
   /** Shuts it down in order, as `poweroff` does. */
   powerOff(): Promise<void>
@@ -178,4 +178,8 @@ async function untilStarted(machine: Machine): Promise<void> {
     return /^(running|degraded)$/.test(stdout.trim()) ? stdout.trim() : undefined
   })
   if (state !== 'running') throw new Error(`${machine.name} booted, but: ${await machine.run(['systemctl', '--failed', '--no-legend'])}`)
+  await until({ what: `the addresses of ${machine.name}`, deadlineMs: BOOT_DEADLINE_MS, everyMs: 50 }, async () => {
+    const text = await machine.run(['ip', '-o', 'address', 'show', 'dev', 'eth0', '-tentative'])
+    return ['inet6 fe80:', 'inet6 2001:db8:', 'inet 192.0.2.'].every((part) => text.includes(part)) ? true : undefined
+  })
 }

@@ -13,8 +13,15 @@ export interface Machines {
   close(): Promise<void>
 }
 
-/** Boots so many machines at once; takes 2 to 4 s when the lab's Debian is there, and up to 90 s more when it must be made. */
-export async function bootMachines(count: number, options: { readonly hasTun?: boolean } = {}): Promise<Machines> {
+/** What to boot. */
+export interface MachinesSpec {
+  readonly count: number
+  /** Whether they have /dev/net/tun; they have unless this says no. */
+  readonly hasTun?: boolean
+}
+
+/** Boots machines, all at once; takes 2 to 4 s when the lab's Debian is there, and up to 90 s more when it must be made. */
+export async function bootMachines({ count, ...options }: MachinesSpec): Promise<Machines> {
   const root = (await run(MACHINE, [process.execPath, 'scripts/debian-root.mjs'], { timeoutMs: 600_000 })).trim()
   const topology = await buildTopology({ hosts: [] })
   try {

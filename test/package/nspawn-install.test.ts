@@ -1,0 +1,119 @@
+// runs alone
+// at most 300 s
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { until } from '../../scripts/lab/command.ts'
+import type { Machine } from '../../scripts/lab/machine.ts'
+import { addWorkload, configure, configureAll, install, unitOf, untilTalking, untilUnit, withMachines } from '../support/installed.ts'
+import { differences, networkOf, parametersOf } from '../support/machine-state.ts'
+import { makePackages, testOnMachines } from '../support/packages.ts'
+
+const test = suite('package/nspawn-install')
+
+testOnMachines(test, 'two bare hosts become one network, and stay one over a reboot of each', async () => {
+  await withMachines({ count: 2 }, async ({ machines, machine }) => {
+    const [h1, h2] = [machine('h1'), machine('h2')]
+    await Promise.all(machines.map(installsQuietly))
+    await refusesWithoutConfiguration(h2)
+    await refusesWrongConfiguration(h2)
+    await configureAll(machines)
+    for (const host of machines) assert.match(await host.run(['margay', 'config', 'check']), /^/)
+    await startsAtOnce(h1)
+    await startsAtOnce(h2)
+    const [w1, w2] = [await addWorkload(h1, 'w1'), await addWorkload(h2, 'w2')]
+    await untilTalking(w1, w2)
+    await speaksToTheJournal(h1)
+    await reloads(h1)
+    await keepsEtcd(h1)
+    for (const host of [h2, h1]) {
+      await host.powerOff()
+      await host.boot()
+      assert.is((await unitOf(host, 'margayd', ['ActiveState'])).ActiveState, 'active')
+      await untilTalking(w1, w2)
+      await startedAfterTheNetwork(host)
+    }
+  })
+})
+
+test.run()
+
+/** Nothing on the network changes before a configuration says how, and nothing of ours runs. */
+async function installsQuietly(host: Machine): Promise<void> {
+  const before = { network: await networkOf(host), parameters: await parametersOf(host) }
+  await install(host, (await makePackages()).current.file)
+  assert.equal(differences(before.network, await networkOf(host)), [])
+  assert.equal(await parametersOf(host), before.parameters)
+  assert.is((await unitOf(host, 'margayd', ['ActiveState'])).ActiveState, 'inactive')
+  assert.is((await host.try(['pgrep', '-f', 'margay'])).stdout, '')
+}
+
+/** The one thing that must be given is missing: said once, in the unit's status, and not tried again. */
+async function refusesWithoutConfiguration(host: Machine): Promise<void> {
+  await failsOnce(host, /Status: ".*etcd\.endpoints: no etcd is given, give etcd\.endpoints, or etcd\.embedded: true/)
+}
+
+async function refusesWrongConfiguration(host: Machine): Promise<void> {
+  configure(host, { etcd: { endpoint: ['http://192.0.2.1:2379'] } })
+  await failsOnce(host, /config\.json:3:5: etcd\.endpoint: unknown key: did you mean "etcd\.endpoints"\?/)
+}
+
+async function failsOnce(host: Machine, words: RegExp): Promise<void> {
+  const { code } = await host.try(['systemctl', 'start', 'margayd'])
+  assert.ok(code !== 0, 'systemctl start said that all is well')
+  await untilUnit(host, 'margayd', 'failed')
+  const { NRestarts } = await unitOf(host, 'margayd', ['NRestarts'])
+  assert.is(NRestarts, '0')
+  const { stdout } = await host.try(['systemctl', 'status', '--no-pager', 'margayd'])
+  assert.match(stdout, words)
+  await host.run(['systemctl', 'reset-failed', 'margayd'])
+}
+
+/** What a person does, and no more. */
+async function startsAtOnce(host: Machine): Promise<void> {
+  await host.run(['systemctl', 'enable', '--quiet', '--now', 'margayd'], { timeoutMs: 60_000 })
+  await host.run(['margay', 'status', '--wait', '30'], { timeoutMs: 40_000 })
+  assert.match((await unitOf(host, 'margayd', ['StatusText'])).StatusText, /^ready, revision \d+, 0 workloads$/)
+}
+
+/** Each line is JSON with the journal's own priority, and nothing has been said twice by the shell of the unit. */
+async function speaksToTheJournal(host: Machine): Promise<void> {
+  const text = await host.run(['journalctl', '--no-pager', '-o', 'json', '-u', 'margayd', '_COMM=node'])
+  const entries = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { MESSAGE: string; PRIORITY: string })
+  const levels = entries.map(({ MESSAGE, PRIORITY }) => `${(JSON.parse(MESSAGE) as { level: number }).level} ${PRIORITY}`)
+  assert.ok(levels.includes('30 6'))
+  assert.equal(
+    levels.filter((pair) => !['30 6', '40 4', '50 3', '20 7'].includes(pair)),
+    [],
+  )
+}
+
+async function reloads(host: Machine): Promise<void> {
+  const file = '/etc/margay/config.json'
+  const config = JSON.parse(await host.run(['cat', file])) as Record<string, unknown>
+  const { MainPID } = await unitOf(host, 'margayd', ['MainPID'])
+  configure(host, { ...config, node: { labels: { rack: 'r1' } } })
+  await host.run(['systemctl', 'reload', 'margayd'])
+  await until({ what: 'the label in etcd' }, async () => {
+    const { stdout } = await host.try(['margay', 'get', 'node', host.name, '-o', 'json'])
+    return stdout.includes('"rack": "r1"') ? true : undefined
+  })
+  assert.is((await unitOf(host, 'margayd', ['MainPID'])).MainPID, MainPID, 'it is the same process')
+}
+
+/** The etcd of all hosts does not go when this host's daemon does. */
+async function keepsEtcd(host: Machine): Promise<void> {
+  const { MainPID } = await unitOf(host, 'margay-etcd', ['MainPID'])
+  await host.run(['systemctl', 'stop', 'margayd'])
+  assert.equal(await unitOf(host, 'margay-etcd', ['MainPID', 'ActiveState']), { MainPID, ActiveState: 'active' })
+  await host.run(['systemctl', 'start', 'margayd'])
+}
+
+async function startedAfterTheNetwork(host: Machine): Promise<void> {
+  const online = await unitOf(host, 'network-online.target', ['ActiveEnterTimestampMonotonic'])
+  const daemon = await unitOf(host, 'margayd', ['ExecMainStartTimestampMonotonic', 'ActiveEnterTimestampMonotonic'])
+  assert.ok(Number(online.ActiveEnterTimestampMonotonic) > 0, 'the network came up')
+  assert.ok(Number(daemon.ExecMainStartTimestampMonotonic) >= Number(online.ActiveEnterTimestampMonotonic))
+}

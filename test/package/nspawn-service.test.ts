@@ -1,0 +1,96 @@
+// runs alone
+// at most 300 s
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { until } from '../../scripts/lab/command.ts'
+import type { Machine } from '../../scripts/lab/machine.ts'
+import { IS_LONG } from '../support/fault.ts'
+import { addWorkload, configureAll, install, unitOf, unnoticed, untilTalking, withMachines } from '../support/installed.ts'
+import { differences, filesOf, type HostState, networkOf } from '../support/machine-state.ts'
+import { makePackages, testOnMachines } from '../support/packages.ts'
+
+const test = suite('package/nspawn-service')
+
+testOnMachines(test, 'traffic does not notice a stop, a crash, a hang, an upgrade or a removal, and a purge leaves nothing', async () => {
+  await withMachines({ count: 2 }, async ({ machines, machine }) => {
+    const [h1, h2] = [machine('h1'), machine('h2')]
+    const before = { files: await filesOf(h2), network: await networkOf(h2) }
+    await Promise.all(machines.map(async (host) => install(host, (await makePackages()).current.file)))
+    await configureAll(machines)
+    for (const host of machines) await host.run(['systemctl', 'enable', '--quiet', '--now', 'margayd'], { timeoutMs: 60_000 })
+    const pair = [await addWorkload(h1, 'w1'), await addWorkload(h2, 'w2')] as const
+    await untilTalking(...pair)
+    await unnoticed('stop and start', pair, () => stopsAndStarts(h2))
+    await unnoticed('kill -9', pair, () => isKilled(h2))
+    await unnoticed('a hang', pair, () => hangs(h2))
+    await unnoticed('an upgrade', pair, () => isUpgraded(h2))
+    await unnoticed('a removal', pair, () => isRemoved(h2))
+    await isPurged(h2, before)
+  })
+})
+
+test.run()
+
+async function stopsAndStarts(host: Machine): Promise<void> {
+  await host.run(['systemctl', 'stop', 'margayd'])
+  assert.is((await host.try(['pgrep', '-x', 'node'])).stdout, '', 'nothing of it runs')
+  await host.run(['systemctl', 'start', 'margayd'])
+  await host.run(['margay', 'status', '--wait', '30'], { timeoutMs: 40_000 })
+}
+
+async function isKilled(host: Machine): Promise<void> {
+  await comesBack(host, 'signal', () => host.run(['systemctl', 'kill', '--kill-who=main', '--signal=KILL', 'margayd']))
+}
+
+/** A stopped process feeds no watchdog. A minute is what the package says; a test that is run often has less time. */
+async function hangs(host: Machine): Promise<void> {
+  if (!IS_LONG) {
+    host.write('/etc/systemd/system/margayd.service.d/lab.conf', '[Service]\nWatchdogSec=4\n')
+    await host.run(['systemctl', 'daemon-reload'])
+    await host.run(['systemctl', 'restart', 'margayd'])
+  }
+  await comesBack(host, 'watchdog', () => host.run(['systemctl', 'kill', '--kill-who=main', '--signal=STOP', 'margayd']))
+  await host.run(['rm', '-rf', '/etc/systemd/system/margayd.service.d'])
+}
+
+/** The service manager starts it again by itself, for this reason. */
+async function comesBack(host: Machine, result: string, act: () => Promise<unknown>): Promise<void> {
+  const before = await unitOf(host, 'margayd', ['MainPID', 'NRestarts'])
+  await act()
+  await until({ what: 'margayd to be started again', deadlineMs: 120_000, everyMs: 100 }, async () => {
+    const { MainPID, NRestarts, ActiveState } = await unitOf(host, 'margayd', ['MainPID', 'NRestarts', 'ActiveState'])
+    return ActiveState === 'active' && MainPID !== before.MainPID && Number(NRestarts) === Number(before.NRestarts) + 1 ? true : undefined
+  })
+  const said = await host.run(['journalctl', '--no-pager', '-u', 'margayd', '_PID=1', '-o', 'cat'])
+  assert.ok(said.includes(`Failed with result '${result}'`), said)
+}
+
+async function isUpgraded(host: Machine): Promise<void> {
+  const before = await unitOf(host, 'margayd', ['MainPID'])
+  const { file, version } = (await makePackages()).next
+  await install(host, file)
+  await host.run(['margay', 'status', '--wait', '30'], { timeoutMs: 40_000 })
+  const { MainPID, ActiveState } = await unitOf(host, 'margayd', ['MainPID', 'ActiveState'])
+  assert.ok(ActiveState === 'active' && MainPID !== before.MainPID, 'the new daemon runs')
+  assert.equal(JSON.parse(await host.run(['margay', 'version', '-o', 'json'])), { client: version, daemon: version })
+}
+
+async function isRemoved(host: Machine): Promise<void> {
+  await host.run(['apt-get', 'remove', '--yes', 'margay'])
+  assert.is((await host.try(['pgrep', '-f', 'margay'])).stdout, '', 'nothing of it runs')
+}
+
+/** What `apt-get purge` leaves of us in the kernel, on the disk and among users: nothing. */
+async function isPurged(host: Machine, before: { readonly files: HostState; readonly network: HostState }): Promise<void> {
+  await host.run(['systemctl', 'disable', '--quiet', '--now', 'netns-w2.service'])
+  await host.run(['ip', 'netns', 'del', 'w2'])
+  await host.run(['rm', '/etc/systemd/system/netns-w2.service', '/root/margay.deb'])
+  await host.run(['apt-get', 'purge', '--yes', 'margay'])
+  assert.equal(differences(before.network, await networkOf(host)), [])
+  // What somebody has put beside our files is theirs.
+  const theirs = ['/etc/margay', '/etc/margay/ca.crt', '/etc/margay/client.crt', '/etc/margay/client.key']
+  assert.equal(
+    differences(before.files, await filesOf(host)),
+    theirs.map((path) => `paths: + ${path}`),
+  )
+}
