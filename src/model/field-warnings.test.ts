@@ -28,7 +28,44 @@ const cases: readonly { name: string; kind: ResourceKind; spec: unknown; want: r
         { action: 'Allow', http: { methods: ['PUT'] } },
       ],
     },
-    want: [`spec.ingress[1].http.methods: ${STORED}`, `spec.ingress[1].http.paths[0].exact: ${STORED}`, `spec.performanceHints: ${STORED}`],
+    want: [`spec.ingress[1].http: ${STORED}`, `spec.performanceHints: ${STORED}`],
+  },
+  {
+    name: 'fields of one kind that differ',
+    kind: 'FelixConfiguration',
+    spec: { bpfEnabled: true, wireguardEnabled: true, vxlanPort: 4790, routeTableRanges: [{ min: 1, max: 9 }] },
+    want: [`spec.bpfEnabled: ${STORED}`, `spec.routeTableRanges: ${LATER}`, `spec.wireguardEnabled: ${LATER}`],
+  },
+  {
+    name: 'values that say what absent means too',
+    kind: 'FelixConfiguration',
+    spec: { logSeverityScreen: 'info', wireguardEnabled: false, reportingInterval: '30s', usageReportingEnabled: true },
+    want: [],
+  },
+  {
+    name: 'a pool as Calico writes it',
+    kind: 'IPPool',
+    spec: { cidr: '10.65.0.0/16', ipipMode: 'Never', disableBGPExport: false },
+    want: [],
+  },
+  {
+    name: 'a pool in a mode that is not built',
+    kind: 'IPPool',
+    spec: { cidr: '10.65.0.0/16', ipipMode: 'Always' },
+    want: [`spec.ipipMode: ${LATER}`],
+  },
+  {
+    name: "a workload's limits, as one",
+    kind: 'WorkloadEndpoint',
+    spec: { node: 'h1', ports: [{ name: 'a', port: 1, hostPort: 80 }], qosControls: { ingressBandwidth: 1000, dscp: 'EF' } },
+    want: [`spec.ports[0].hostPort: ${STORED}`, `spec.qosControls: ${STORED}`],
+  },
+  { name: 'a kind that is for Calico alone', kind: 'IPAMConfiguration', spec: {}, want: [`: IPAMConfiguration ${STORED}`] },
+  {
+    name: 'settings of controllers',
+    kind: 'KubeControllersConfiguration',
+    spec: { controllers: { policy: { reconcilerPeriod: '1m' }, node: { hostEndpoint: { autoCreate: 'Enabled' }, syncLabels: 'Enabled' } } },
+    want: [`spec.controllers.policy.reconcilerPeriod: ${STORED}`],
   },
 ]
 for (const { name, kind, spec, want } of cases) {

@@ -2,7 +2,7 @@ import type * as z from 'zod'
 import type { Issue } from '../errors.ts'
 import { fieldRows, leafMeta } from './field-rows.ts'
 import { type AnyResource, kindInfo, RESOURCE_KINDS, type ResourceKind } from './kinds.ts'
-import { isArrayType, isObjectType, unwrap } from './schema-meta.ts'
+import { isArrayType, isObjectType, type SchemaMeta, unwrap } from './schema-meta.ts'
 import { isObject } from './shape.ts'
 import type { FieldTag } from './tags.ts'
 
@@ -15,7 +15,7 @@ const REASONS: Readonly<Record<UnheededTag, string>> = {
 
 /**
  * The fields that a person set in the spec and margay does not act on, each at the first place where it is set; one that says what
- * absent means too is left out. Of a kind none of whose fields is acted on there is one warning, of the whole resource.
+ * absent means too is left out, and what holds such fields only is named as one. Of a kind none of whose fields is acted on there is one warning, of the whole resource.
  */
 export function fieldWarnings({ kind, spec }: AnyResource): readonly Issue[] {
   const watch = WATCHED[kind]
@@ -62,17 +62,29 @@ function watchKind(kind: ResourceKind): Watch | UnheededTag | undefined {
 
 function watchIn(schema: z.core.$ZodType): Watch | undefined {
   const inner = unwrap(schema)
-  if (isArrayType(inner) && isObjectType(unwrap(inner.element))) {
+  const isList = isArrayType(inner) && isObjectType(unwrap(inner.element))
+  if (!isList && !isObjectType(inner)) return watchLeaf(leafMeta(schema))
+  const tag = tagOfAll(schema)
+  if (tag !== undefined) return { field: { tag, absent: undefined } }
+  if (isList) {
     const item = watchIn(inner.element)
     return item === undefined ? undefined : { item }
   }
-  if (isObjectType(inner)) {
-    const members = Object.entries(inner.shape).flatMap(([name, member]) => {
-      const watch = watchIn(member)
-      return watch === undefined ? [] : [[name, watch] as const]
-    })
-    return members.length === 0 ? undefined : { members }
-  }
-  const { tag, default: absent } = leafMeta(schema)
+  const members = Object.entries((inner as z.ZodObject).shape).flatMap(([name, member]) => {
+    const watch = watchIn(member)
+    return watch === undefined ? [] : [[name, watch] as const]
+  })
+  return members.length === 0 ? undefined : { members }
+}
+
+function watchLeaf({ tag, default: absent }: SchemaMeta): Watch | undefined {
   return tag === undefined || tag === 'enforced' ? undefined : { field: { tag, absent } }
+}
+
+/** The tag of all fields in an object or a list of objects, if none of them is acted on: then one warning says it of all. */
+function tagOfAll(schema: z.core.$ZodType): UnheededTag | undefined {
+  const rows = fieldRows(schema, '')
+  const tag = rows[0]?.tag
+  if (tag === undefined || tag === 'enforced') return undefined
+  return rows.every((row) => row.tag === tag && row.default === undefined) ? tag : undefined
 }

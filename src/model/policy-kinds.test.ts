@@ -27,6 +27,8 @@ const NAME = `${GLOBAL_NAME}, or knp.default.NAME`
 
 const permitted: readonly (readonly [ResourceKind, Given, Given?])[] = [
   ['GlobalNetworkPolicy', {}],
+  ['GlobalNetworkPolicy', {}, { name: 'x'.repeat(253) }],
+  ['GlobalNetworkPolicy', {}, { annotations: { 'Example.com/Why': 'any text' } }],
   ['GlobalNetworkPolicy', { tier: 'a', order: -1.5 }, { name: 'tier.policy-1' }],
   ['GlobalNetworkPolicy', { preDNAT: true, applyOnForward: true, types: ['Ingress'], egress: [] }],
   ['GlobalNetworkPolicy', { doNotTrack: true, applyOnForward: true, types: ['Egress', 'Ingress'] }],
@@ -49,6 +51,14 @@ for (const [kind, spec, metadata] of permitted) {
 }
 
 const refused: readonly (readonly [ResourceKind, Given, readonly string[], Given?])[] = [
+  [
+    'GlobalNetworkPolicy',
+    {},
+    [
+      'metadata.labels.Example.com/why: "Example.com/why" is not a label name (up to 63 letters, digits, "-", "_" and ".", beginning and ending with a letter or digit, after an optional DNS name and "/")',
+    ],
+    { labels: { 'Example.com/why': 'x' } },
+  ],
   ['GlobalNetworkPolicy', {}, [`metadata.name: "a.b.c" is not the name of a policy (${GLOBAL_NAME})`], { name: 'a.b.c' }],
   ['GlobalNetworkPolicy', {}, [`metadata.name: "knp.default.a" is not the name of a policy (${GLOBAL_NAME})`], { name: 'knp.default.a' }],
   ['NetworkPolicy', {}, [`metadata.name: "a.b.c" is not the name of a policy (${NAME})`], { name: 'a.b.c' }],
@@ -142,7 +152,6 @@ const refused: readonly (readonly [ResourceKind, Given, readonly string[], Given
     ['spec.defaultAction: the tier kube-admin is built in: its defaultAction is Pass, not Deny'],
     { name: 'kube-admin' },
   ],
-  ['Tier', {}, ['metadata.name: "a.b" is not a tier\'s name (lower-case letters, digits and inner "-", up to 63)'], { name: 'a.b' }],
   ['Profile', {}, ["metadata.name: projectcalico-default-allow is built in and can't be written"], { name: 'projectcalico-default-allow' }],
   [
     'Profile',
