@@ -137,7 +137,10 @@ const refused: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'an endpoint of which no name can be made',
     `${WEP}spec: {node: h1, orchestrator: margay}\n`,
-    ['spec (line 3, column 1): a workload endpoint needs workload'],
+    [
+      'spec (line 3, column 1): a workload endpoint needs workload',
+      'spec.interfaceName (line 3, column 1): is required (the name of the interface on the host)',
+    ],
   ],
   [
     'an endpoint whose name does not fit',

@@ -1,4 +1,4 @@
-import { describeError, type Issue, ValidationError } from '../errors.ts'
+import { type Issue, ValidationError } from '../errors.ts'
 import { checkResource } from './check.ts'
 import { readResource, resourceSchema } from './codec.ts'
 import { documentKind } from './document-kind.ts'
@@ -89,9 +89,6 @@ function parseKubernetes(
 type Read = { readonly resource?: AnyResource; readonly issues: readonly Issue[] }
 
 function parseOfKind(kind: ResourceKind, raw: JsonObject): Read {
-  if (kind === 'WorkloadEndpoint' && !isNamed(raw)) {
-    return { issues: [{ path: 'spec', message: endpointNameFault(raw) }] }
-  }
   const read = readResource(kind, raw)
   if (read.resource !== undefined) return { resource: read.resource, issues: checkResource(read.resource) }
   const metadata = metadataSchema.safeParse(withoutAbsent(metadataSchema, raw['metadata']))
@@ -120,27 +117,16 @@ function named(kind: ResourceKind, raw: JsonObject, namespace: string): JsonObje
   if (raw['metadata'] !== undefined && metadata === undefined) return raw
   const added: Record<string, unknown> = {}
   if (kindInfo(kind).isNamespaced && !metadata?.['namespace']) added['namespace'] = namespace
-  if (kind === 'WorkloadEndpoint' && !metadata?.['name']) added['name'] = tryEndpointName(raw)
+  if (kind === 'WorkloadEndpoint' && !metadata?.['name']) added['name'] = endpointName(raw)
   return Object.keys(added).length === 0 ? raw : { ...raw, metadata: { ...metadata, ...added } }
 }
 
-function isNamed(raw: JsonObject): boolean {
-  return isObject(raw['metadata']) && raw['metadata']['name'] !== undefined
-}
-
-function tryEndpointName(raw: JsonObject): string | undefined {
+/** Any name, where none can be made of the spec: what is missing is told with all that is wrong (checkWorkloadEndpoint). */
+function endpointName(raw: JsonObject): string {
   try {
     return workloadEndpointName(identityOf(raw))
   } catch {
-    return undefined
-  }
-}
-
-function endpointNameFault(raw: JsonObject): string {
-  try {
-    return `no name can be made of it: ${workloadEndpointName(identityOf(raw))}`
-  } catch (error) {
-    return describeError(error)
+    return 'unnamed'
   }
 }
 

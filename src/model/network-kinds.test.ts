@@ -140,6 +140,17 @@ const cases: readonly (readonly [ResourceKind, unknown, readonly string[], Given
     [],
   ],
   ['WorkloadEndpoint', { ...ENDPOINT, workload: undefined }, ['spec: a workload endpoint needs workload']],
+  [
+    'WorkloadEndpoint',
+    { node: 'h1', orchestrator: 'margay', endpoint: 'eth0', mac: 'zz', profiles: ['A'], ipNetworks: ['10.65.0.0/31'] },
+    [
+      'spec.mac: not a MAC address: "zz"',
+      'spec: a workload endpoint needs workload',
+      'spec.interfaceName: is required (the name of the interface on the host)',
+      `spec.profiles[0]: "A" is not a name ${NAME}`,
+      'spec.ipNetworks[0]: 10.65.0.0/31 is more than one address: write 10.65.0.0/32',
+    ],
+  ],
   ['WorkloadEndpoint', { ...ENDPOINT, orchestrator: 'cni' }, ['spec: a workload endpoint needs containerID']],
   ['WorkloadEndpoint', { ...ENDPOINT, orchestrator: 'k8s' }, ['spec: a workload endpoint needs pod']],
   [
@@ -179,10 +190,14 @@ const cases: readonly (readonly [ResourceKind, unknown, readonly string[], Given
   ['WorkloadEndpoint', { ...ENDPOINT, mac: 'ee' }, ['spec.mac: not a MAC address: "ee"']],
   [
     'WorkloadEndpoint',
-    { ...ENDPOINT, ports: [{ name: 'HTTP', port: 80 }] },
+    { ...ENDPOINT, ports: [{ name: 'HTTP', protocol: 'TCP', port: 80 }] },
     ['spec.ports[0].name: "HTTP" is not a port name (up to 15 lower-case letters, digits and inner "-", at least one letter)'],
   ],
-  ['WorkloadEndpoint', { ...ENDPOINT, ports: [{ port: 80 }] }, ['spec.ports[0].name: is required, unless there is a hostPort']],
+  [
+    'WorkloadEndpoint',
+    { ...ENDPOINT, ports: [{ protocol: 'TCP', port: 80 }] },
+    ['spec.ports[0].name: is required, unless there is a hostPort'],
+  ],
   [
     'WorkloadEndpoint',
     { ...ENDPOINT, ports: [{ name: 'a', protocol: 'ICMP', port: 80 }] },
@@ -193,10 +208,14 @@ const cases: readonly (readonly [ResourceKind, unknown, readonly string[], Given
     { ...ENDPOINT, ports: [{ name: 'a', protocol: 'tcp', port: 80 }] },
     ['spec.ports[0].protocol: "tcp" is not a protocol (TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite or 1 to 255): did you mean "TCP"?'],
   ],
-  ['WorkloadEndpoint', { ...ENDPOINT, ports: [{ name: 'a', port: 0 }] }, ['spec.ports[0].port: 0 is not a port (1 to 65535)']],
   [
     'WorkloadEndpoint',
-    { ...ENDPOINT, ports: [{ name: 'a', port: 65_536 }] },
+    { ...ENDPOINT, ports: [{ name: 'a', protocol: 'TCP', port: 0 }] },
+    ['spec.ports[0].port: 0 is not a port (1 to 65535)'],
+  ],
+  [
+    'WorkloadEndpoint',
+    { ...ENDPOINT, ports: [{ name: 'a', protocol: 'TCP', port: 65_536 }] },
     ['spec.ports[0].port: must be an integer from 0 to 65535, not 65536'],
   ],
   ['WorkloadEndpoint', { ...ENDPOINT, allowSpoofedSourcePrefixes: ['x'] }, ['spec.allowSpoofedSourcePrefixes[0]: not an IP address: "x"']],
