@@ -53,7 +53,7 @@ export function checkEndpointPorts(ports: readonly EndpointPort[] | undefined): 
     const issues: Issue[] = []
     const add = (name: string, message: string | undefined) => message !== undefined && issues.push({ path: `${path}.${name}`, message })
     add('name', checkNameOf(given))
-    add('protocol', checkProtocol(given?.protocol))
+    if (given !== undefined) add('protocol', checkProtocol(given.protocol))
     if (given?.port === 0) add('port', '0 is not a port (1 to 65535)')
     return issues
   })
@@ -65,7 +65,7 @@ function checkNameOf(given: EndpointPort | undefined): string | undefined {
 }
 
 function checkProtocol(protocol: number | string | undefined): string | undefined {
-  if (protocol === undefined) return undefined
+  if (protocol === undefined) return 'is required (TCP, UDP or SCTP)'
   try {
     if (WITH_PORTS.has(parseProtocol(String(protocol)))) return undefined
   } catch {

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import type { Issue } from '../errors.ts'
 import { type DeepReadonly, defaultsTo, durationField, integerField, netField, patternField, selectorField, wordField } from './fields.ts'
-import { checkLabelKey, checkLabels, checkOnlyDefault, isSubdomain } from './metadata.ts'
+import { checkAnnotationKey, checkLabels, checkOnlyDefault, isSubdomain } from './metadata.ts'
 import type { Resource } from './resource.ts'
 import { soundEntries } from './sound-parts.ts'
 import { enforced, stored } from './tags.ts'
@@ -102,7 +102,7 @@ function checkTemplate(template: NonNullable<Template>[number], path: string): r
   const { labels, annotations, generateName, interfaceCIDRs = [], interfacePattern } = template
   const issues = [...checkLabels(labels, `${path}.labels`)]
   for (const key of Object.keys(annotations ?? {})) {
-    const message = checkLabelKey(key)
+    const message = checkAnnotationKey(key)
     if (message !== undefined) issues.push({ path: `${path}.annotations.${key}`, message })
   }
   if (generateName !== undefined && !isSubdomain(generateName)) {

@@ -45,11 +45,16 @@ export function checkName(name: string): string | undefined {
   return `${JSON.stringify(name)} is not a name (${rule})`
 }
 
-/** What is wrong with the key of a label or an annotation, or undefined. */
+/** What is wrong with the key of an annotation, or undefined; other than in a label's, letters of any case may stand everywhere. */
+export function checkAnnotationKey(key: string): string | undefined {
+  return checkLabelKey(key.toLowerCase()) === undefined ? undefined : checkLabelKey(key)
+}
+
+/** What is wrong with the key of a label, or undefined. */
 export function checkLabelKey(key: string): string | undefined {
   const parts = key.split('/')
   const name = parts.at(-1) ?? ''
-  const isPrefixed = parts.length === 2 && isSubdomain((parts[0] ?? '').toLowerCase())
+  const isPrefixed = parts.length === 2 && isSubdomain(parts[0] ?? '')
   if ((parts.length === 1 || isPrefixed) && name.length <= 63 && QUALIFIED.test(name)) return undefined
   const rule = 'up to 63 letters, digits, "-", "_" and ".", beginning and ending with a letter or digit, after an optional DNS name and "/"'
   return `${JSON.stringify(key)} is not a label name (${rule})`
@@ -77,7 +82,7 @@ export function checkMetadata(metadata: Metadata, isNamespaced: boolean): readon
   if (isNamespaced) add('namespace', checkNamespace(metadata.namespace))
   else if (metadata.namespace !== undefined) add('namespace', 'this kind has no namespace: leave it out')
   issues.push(...checkLabels(metadata.labels, 'metadata.labels'))
-  for (const key of Object.keys(metadata.annotations ?? {})) add(`annotations.${key}`, checkLabelKey(key))
+  for (const key of Object.keys(metadata.annotations ?? {})) add(`annotations.${key}`, checkAnnotationKey(key))
   const bytes = Object.entries(metadata.annotations ?? {}).reduce((sum, pair) => sum + Buffer.byteLength(pair.join('')), 0)
   if (bytes > MAX_ANNOTATION_BYTES) add('annotations', `${bytes} bytes of annotations, ${MAX_ANNOTATION_BYTES} are allowed`)
   return issues

@@ -29,8 +29,7 @@ export function checkGlobalNetworkPolicy({ metadata, spec }: Policy<GlobalNetwor
  */
 function checkName(name: string, isNamespaced: boolean): readonly Issue[] {
   const translated = isNamespaced ? /^(?:knp|ossg)\.default\.(.+)$/.exec(name)?.[1] : undefined
-  const labels = name.split('.')
-  if (translated !== undefined || !isSubdomain(name) || (labels.length <= 2 && labels.every(isDnsLabel))) return []
+  if (translated !== undefined || !isSubdomain(name) || name.split('.').length <= 2) return []
   const rule = `lower-case letters, digits and inner "-", at most one "."${isNamespaced ? ', or knp.default.NAME' : ''}`
   return [{ path: 'metadata.name', message: `${JSON.stringify(name)} is not the name of a policy (${rule})` }]
 }

@@ -210,6 +210,7 @@ for (const [path, members, message] of misshapen) {
 const unenforced: readonly (readonly [Given, readonly string[]])[] = [
   [{ ...TCP, source: { nets: ['192.0.2.0/24'], services: { name: 's' } }, metadata: { annotations: {} } }, []],
   [{ http: { methods: ['GET'] } }, ['http']],
+  [{ http: null, quic: null }, []],
   [{ quic: true, source: { asNumbers: [1] } }, ['quic', 'source.asNumbers']],
   [{ destination: { domains: ['a.example'], services: { name: 's', port: 1 } } }, ['destination.domains', 'destination.services.port']],
   [

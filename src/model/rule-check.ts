@@ -1,7 +1,7 @@
 import type { Issue } from '../errors.ts'
 import { familyOf } from '../net/ip.ts'
 import { parseProtocol } from '../net/port.ts'
-import { checkLabelKey } from './metadata.ts'
+import { checkAnnotationKey } from './metadata.ts'
 import { type EntityRule, parseRulePort, type Rule, type RulePort } from './rule.ts'
 import { isObject } from './shape.ts'
 
@@ -41,7 +41,7 @@ function checkRule(rule: Rule, path: string, owner: RuleOwner): readonly Issue[]
     ...SIDES.flatMap((side) => checkEntity(rule, side, path)),
     ...checkServices(rule, path, owner),
     ...checkHttp(rule, path, owner),
-    ...notes.flatMap((key) => issueAt(`${path}.metadata.annotations.${key}`, checkLabelKey(key))),
+    ...notes.flatMap((key) => issueAt(`${path}.metadata.annotations.${key}`, checkAnnotationKey(key))),
   ]
 }
 

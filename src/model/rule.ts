@@ -182,5 +182,7 @@ function unknownInEntity(entity: EntityRule | undefined, prefix: string): readon
 
 function unknownIn(value: object | undefined, prefix: string, known: ReadonlySet<string>): readonly string[] {
   if (value === undefined) return []
-  return Object.entries(value).flatMap(([name, member]) => (known.has(name) || member === undefined ? [] : [`${prefix}${name}`]))
+  return Object.entries(value).flatMap(([name, member]) =>
+    known.has(name) || member === undefined || member === null ? [] : [`${prefix}${name}`],
+  )
 }
