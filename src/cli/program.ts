@@ -10,6 +10,7 @@ import { addGetCommand } from './commands/get.ts'
 import { addIpamCommand } from './commands/ipam.ts'
 import { addLabelCommand } from './commands/label.ts'
 import { addPatchCommand } from './commands/patch.ts'
+import { addReloadCommand } from './commands/reload.ts'
 import { addNodeCommand, addStatusCommand } from './commands/status.ts'
 import { addVersionCommand } from './commands/version.ts'
 import { addWorkloadCommand } from './commands/workload.ts'
@@ -42,7 +43,7 @@ const RESOURCES: Group = [
 const COMMANDS: Readonly<Record<Program, readonly Group[]>> = {
   margay: [
     RESOURCES,
-    ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addNodeCommand]],
+    ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addReloadCommand, addNodeCommand]],
     ['Other:', [addConfigCommand, addDatastoreCommand, addDebugCommand, addCompletionCommand, addVersionCommand]],
   ],
   calicoctl: [RESOURCES, ['This host:', [addNodeCommand]], ['Other:', [addDatastoreCommand, addCompletionCommand, addVersionCommand]]],

@@ -5,7 +5,7 @@ import { MargayError } from '../errors.ts'
 import type { Context, ExitCode } from './context.ts'
 
 /** Where margayd lies: beside this program, in the build as in the package. */
-const MARGAYD = join(import.meta.dirname, 'margayd.js')
+export const MARGAYD = join(import.meta.dirname, 'margayd.js')
 
 /** Has margayd of this version replay a recording: only the daemon holds all planners. `-` is standard input. */
 export async function replayRecording(file: string, context: Context, margayd: string = MARGAYD): Promise<ExitCode> {

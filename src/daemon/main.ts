@@ -12,6 +12,7 @@ import { cleanUp } from './cleanup.ts'
 import { Daemon } from './daemon.ts'
 import { checkEtcdPorts } from './etcd-ports.ts'
 import { Notifier } from './notify.ts'
+import { probeSystem } from './probe.ts'
 import { reload } from './reload.ts'
 import { replayFile } from './replay.ts'
 import { VERSION } from './version.ts'
@@ -23,6 +24,7 @@ margayd [--config FILE] [--KEY VALUE …]   runs until it is stopped; traffic go
 margayd --cleanup                         takes everything of margay out of the kernel of this host
 margayd --write-etcd-env                  writes the environment of margay-etcd.service; ends with 1 where there is no embedded etcd
 margayd --replay FILE                     runs a recording (margay debug record) through the planners; ends with 1 where they disagree
+margayd --probe                           tries in an empty network namespace what a host must be able to do (margay node checksystem)
 margayd --version, --help
 
 The configuration is /etc/margay/config.json; each key is also a flag and MARGAY_* in the environment: margay config show, man margayd.
@@ -36,6 +38,7 @@ async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<nu
   if (argv.includes('--help')) return print(HELP)
   // Needs no configuration: a recording may be of another host.
   if (argv[0] === '--replay') return replayFile(argv[1], print)
+  if (argv[0] === '--probe') return probeSystem(print)
   if (argv.includes('--version')) return print(`margayd ${VERSION}\n`)
   const { config, switches } = loadConfig({ argv, env, switches: SWITCHES })
   if (switches.has('--write-etcd-env')) return writeEtcdEnvironment(config)

@@ -7,6 +7,7 @@ import type { ApiClient } from '../client.ts'
 import type { AddCommand, Context } from '../context.ts'
 import { formatAge, joinOrDash, renderFacts, renderJson, renderTable } from '../format.ts'
 import { addApiOptions, addOutputOption, parseCount } from '../options.ts'
+import { defineChecksystem } from './checksystem.ts'
 
 const EXAMPLES = `
 Examples:
@@ -22,10 +23,11 @@ export const addStatusCommand: AddCommand = (parent, context) => {
   define(status, context)
 }
 
-/** `margay node status`, as calicoctl has it. */
-export const addNodeCommand: AddCommand = (parent, context) => {
+/** `margay node status|checksystem`, as calicoctl has them. */
+export const addNodeCommand: AddCommand = (parent, context, outcome) => {
   const node = parent.command('node').description('commands about this host')
   define(node.command('status').description('the same as "margay status"'), context)
+  defineChecksystem(node.command('checksystem'), context, outcome)
 }
 
 function define(command: Command, context: Context): void {
@@ -35,10 +37,19 @@ function define(command: Command, context: Context): void {
     .action(async () => {
       const { output, wait } = command.opts<{ output: string; wait?: number | true }>()
       const api = apiFor(command, context)
+      if (context.program === 'calicoctl') context.out(await calicoHead(api))
       const report = wait === undefined ? await ask(api) : await waitUntilReady(api, wait === true ? 30 : wait, context.signal)
       context.out(output === 'json' ? renderJson(report) : renderStatus(report, context.now()))
       if (wait !== undefined && !report.isReady) throw new MargayError('not-ready', `not ready in time: ${report.notReady.join('; ')}`)
     })
+}
+
+/** What scripts look for in the answer of `calicoctl node status`. */
+async function calicoHead(api: ApiClient): Promise<string> {
+  await ask(api).catch((cause: unknown) => {
+    throw new MargayError('daemon-away', 'Calico process is not running.', { cause })
+  })
+  return 'Calico process is running.\n\n'
 }
 
 function ask(api: ApiClient): Promise<StatusReport> {
