@@ -1,6 +1,6 @@
 import { ConflictError, ValidationError } from '../errors.ts'
 import type { AnyResource } from '../model/kinds.ts'
-import { namespaceProfile, namespaceProfileName } from '../model/namespace.ts'
+import { namespaceNamed, namespaceProfile, namespaceProfileName } from '../model/namespace.ts'
 import { BUILT_IN_TIERS } from '../model/tier.ts'
 import {
   applyResource,
@@ -13,6 +13,7 @@ import {
 } from '../store/resource-store.ts'
 import type { Context } from './context.ts'
 import { nameOf } from './kind.ts'
+import { checkNamespaceUnused } from './namespace-steps.ts'
 import { removeNodeLeftovers } from './node-steps.ts'
 import { checkNewPool, emptyPool, yieldToOlderPool } from './pool-steps.ts'
 import type { Session } from './session.ts'
@@ -146,6 +147,8 @@ async function unhang(session: Session, ref: ResourceRef, signal: AbortSignal): 
     return left.length > 0 ? [`with ${left.join(', ')}`] : []
   }
   if (ref.kind === 'Tier') await checkTierUnused(session.store, ref.name, signal)
+  const namespace = ref.kind === 'Profile' ? namespaceNamed(ref.name) : undefined
+  if (namespace !== undefined) await checkNamespaceUnused(session.store, namespace, signal)
   if (ref.kind !== 'IPPool') return []
   const pool = await getResource(session.store, { ...ref, kind: 'IPPool' }, signal)
   const held = pool === undefined ? 0 : await emptyPool(session, pool, signal)

@@ -40,11 +40,17 @@ export function namespaceProfile(namespace: string, labels: Namespace['labels'] 
   }
 }
 
+/** The name of the namespace that a profile with this name is, or undefined where it is none. */
+export function namespaceNamed(profileName: string): string | undefined {
+  const name = profileName.slice(NAMESPACE_PROFILE_PREFIX.length)
+  return profileName.startsWith(NAMESPACE_PROFILE_PREFIX) && isDnsLabel(name) ? name : undefined
+}
+
 /** The namespace that a profile is, or undefined for another profile. */
 export function namespaceOf(profile: Profile): Namespace | undefined {
   const { name: profileName, creationTimestamp, resourceVersion } = profile.metadata
-  const name = profileName.slice(NAMESPACE_PROFILE_PREFIX.length)
-  if (!profileName.startsWith(NAMESPACE_PROFILE_PREFIX) || !isDnsLabel(name)) return undefined
+  const name = namespaceNamed(profileName)
+  if (name === undefined) return undefined
   const every = inherited(name, {})
   const given = Object.entries(profile.spec.labelsToApply ?? {}).filter(
     ([key, value]) => key.startsWith(NAMESPACE_PREFIX) && every[key] !== value,

@@ -4,6 +4,7 @@ import { type AddCommand, type Context, type Outcome, UsageError } from '../cont
 import { readDocuments } from '../documents.ts'
 import { type Asked, findAll } from '../find.ts'
 import { kindFor } from '../kind.ts'
+import { meansNamespaces, showNamespaces } from '../namespaces.ts'
 import { addKindNamespaceOption, addStoreOptions, checkNames, collect } from '../options.ts'
 import { FORMATS, parseOutput, renderFound } from '../output.ts'
 import { withSession } from '../session.ts'
@@ -15,6 +16,7 @@ Examples:
   margay get pool default-ipv4-ippool -o yaml
   margay get nodes,pools
   margay get wep -A --selector "app == 'web'"
+  margay get namespaces
   margay get pools -o custom-columns=NAME,CIDR,SIZE:.spec.blockSize
   margay get nodes -o go-template='{{range .items}}{{.metadata.name}}{{"\\n"}}{{end}}'`
 
@@ -68,6 +70,7 @@ async function show(
 ): Promise<void> {
   const options = command.opts<GetOptions>()
   const output = parseOutput(options.output)
+  if (meansNamespaces(words.kinds)) return showAsNamespaces(command, context, outcome, words.names)
   const asked = words.kinds === undefined ? await askedInFiles(options, context) : askedInWords(words.kinds, words.names, options)
   if (asked.length === 0) return context.out('No resources specified\n')
   await withSession(command, context, async (session) => {
@@ -76,6 +79,19 @@ async function show(
     if (!isWhole && outcome.code === 1) return
     const withNamespace = options.allNamespaces === true || options.namespace !== undefined
     context.out(await renderFound(found, { output, withNamespace, isExport: options.export === true, session, context }))
+  })
+}
+
+async function showAsNamespaces(command: Command, context: Context, outcome: Outcome, names: readonly string[]): Promise<void> {
+  const options = command.opts<GetOptions>()
+  if (options.filename !== undefined) throw new UsageError('give either a kind, or -f')
+  if (options.namespace !== undefined || options.allNamespaces) throw new UsageError('a namespace is in no namespace, leave -n and -A away')
+  checkNames(names)
+  await withSession(command, context, async (session) => {
+    const asked = { names, selector: options.selector, output: parseOutput(options.output), isExport: options.export === true }
+    const { text, isWhole, isNone } = await showNamespaces(session, context, asked)
+    if (!isWhole) outcome.code = isNone ? 1 : 3
+    if (isWhole || !isNone) context.out(text)
   })
 }
 

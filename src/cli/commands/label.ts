@@ -1,8 +1,11 @@
 import { ConflictError } from '../../errors.ts'
-import { type AnyResource, kindInfo } from '../../model/kinds.ts'
+import { type AnyResource, kindInfo, type ResourceKind } from '../../model/kinds.ts'
+import type { ResourceRef } from '../../store/resource-store.ts'
 import { changeResource } from '../change.ts'
 import { type AddCommand, UsageError } from '../context.ts'
 import { kindFor, nameOf } from '../kind.ts'
+import { NAMESPACE_LABELS, namespaceRef } from '../namespace-steps.ts'
+import { meansNamespaces } from '../namespaces.ts'
 import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames } from '../options.ts'
 import { withSession } from '../session.ts'
 import { addWaitOption, checkWait, waitAfter } from '../wait.ts'
@@ -12,7 +15,8 @@ Examples:
   margay label node h1 rack=r1
   margay label node h1 rack=r2 --overwrite
   margay label node h1 rack --remove
-  margay label wep -n shop h1-margay-web-eth0 app=web tier=front`
+  margay label wep -n shop h1-margay-web-eth0 app=web tier=front
+  margay label namespace shop stage=test`
 
 interface LabelOptions {
   readonly overwrite?: true
@@ -25,6 +29,14 @@ interface LabelOptions {
 interface Change {
   readonly key: string
   readonly value: string | undefined
+}
+
+type Labels = Readonly<Record<string, string>>
+
+/** Where most resources have their labels. */
+const OWN_LABELS = {
+  read: ({ metadata }: AnyResource): Labels => metadata.labels ?? {},
+  write: (stored: AnyResource, labels: Labels) => ({ ...stored, metadata: { ...stored.metadata, labels } }) as AnyResource,
 }
 
 /** `margay label KIND NAME KEY=VALUE…`. */
@@ -42,21 +54,27 @@ export const addLabelCommand: AddCommand = (parent, context, outcome) => {
     .action(async (kindText: string, name: string, labels: readonly string[]) => {
       const options = command.opts<LabelOptions>()
       if (options.overwrite && options.remove) throw new UsageError('give one of --overwrite and --remove')
-      const kind = kindFor(kindText)
+      const isNamespace = meansNamespaces(kindText)
       checkNames([name])
       const changes = labels.map((label) => readChange(label, options.remove === true))
-      const ref = { kind, name, namespace: kindInfo(kind).isNamespaced ? (options.namespace ?? 'default') : undefined }
-      const what = nameOf(kind, name, ref.namespace)
+      const ref = isNamespace ? namespaceRef(name) : refOf(kindFor(kindText), name, options)
+      const what = isNamespace ? `namespace/${name}` : nameOf(ref.kind, name, ref.namespace)
+      const lens = isNamespace ? NAMESPACE_LABELS : OWN_LABELS
       const suffix = options.dryRun === true ? ' (dry run)' : ''
       checkWait(command)
       outcome.code = await withSession(command, context, async (session) => {
-        const relabel = (stored: AnyResource) => withLabels(stored, changes, { what, isOverwrite: options.overwrite === true })
+        const relabel = (stored: AnyResource) =>
+          lens.write(stored, changedLabels(lens.read(stored), changes, { what, isOverwrite: options.overwrite === true }))
         const { before, after } = await changeResource(session, ref, relabel, context.signal)
-        const had = before.metadata.labels ?? {}
+        const had = lens.read(before)
         for (const change of changes) context.out(`Successfully ${describe(change, had)} ${kindText} ${name}${suffix}\n`)
         return waitAfter(command, context, session, { code: 0, resources: [after] })
       })
     })
+}
+
+function refOf(kind: ResourceKind, name: string, { namespace }: LabelOptions): ResourceRef {
+  return { kind, name, namespace: kindInfo(kind).isNamespaced ? (namespace ?? 'default') : undefined }
 }
 
 /** @throws {UsageError} for what is neither a label nor a key */
@@ -69,12 +87,12 @@ function readChange(text: string, isRemoved: boolean): Change {
   return { key: text.slice(0, at), value: text.slice(at + 1) }
 }
 
-function withLabels(
-  stored: AnyResource,
+function changedLabels(
+  before: Labels,
   changes: readonly Change[],
   { what, isOverwrite }: { readonly what: string; readonly isOverwrite: boolean },
-): AnyResource {
-  const labels = new Map(Object.entries(stored.metadata.labels ?? {}))
+): Labels {
+  const labels = new Map(Object.entries(before))
   for (const { key, value } of changes) {
     const old = labels.get(key)
     if (value === undefined) {
@@ -89,7 +107,7 @@ function withLabels(
       labels.set(key, value)
     }
   }
-  return { ...stored, metadata: { ...stored.metadata, labels: Object.fromEntries(labels) } } as AnyResource
+  return Object.fromEntries(labels)
 }
 
 /** As calicoctl says it. */

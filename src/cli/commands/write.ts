@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
 import { kindInfo } from '../../model/kinds.ts'
+import type { ResourceRef } from '../../store/resource-store.ts'
 import { type AddCommand, type Context, type Outcome, UsageError } from '../context.ts'
 import { type GivenResource, readDocuments } from '../documents.ts'
 import { kindFor, nameOf } from '../kind.ts'
-import { withStoredRules } from '../namespace-steps.ts'
-import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames, collect } from '../options.ts'
+import { namespaceRef, withStoredRules } from '../namespace-steps.ts'
+import { createNamespace, deleteNamespace, meansNamespaces } from '../namespaces.ts'
+import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames, collect, parseLabels } from '../options.ts'
 import { reportWrites } from '../report-writes.ts'
 import { withSession } from '../session.ts'
 import { checkGiven } from '../validate.ts'
@@ -13,7 +15,10 @@ import { deleteResource, type Verb, writeResource } from '../write.ts'
 
 const VERBS: Readonly<Record<Verb, { readonly about: string; readonly examples: readonly string[] }>> = {
   apply: { about: 'create resources, or update those that exist', examples: ['-f pools.yaml', '-f ./resources -R', '-f - < pools.yaml'] },
-  create: { about: 'create resources that do not exist', examples: ['-f pools.yaml', '-f pools.yaml --skip-exists'] },
+  create: {
+    about: 'create resources that do not exist',
+    examples: ['-f pools.yaml', '-f pools.yaml --skip-exists', 'namespace shop --label stage=test'],
+  },
   replace: { about: 'update resources that exist', examples: ['-f pools.yaml'] },
 }
 
@@ -21,12 +26,38 @@ const VERBS: Readonly<Record<Verb, { readonly about: string; readonly examples: 
 export const addWriteCommands: AddCommand = (parent, context, outcome) => {
   for (const verb of ['apply', 'create', 'replace'] as const) {
     const command = addFileOptions(parent.command(verb).description(VERBS[verb].about))
-    if (verb === 'create') command.option('--skip-exists', 'pass over what exists already, and count it as done')
+    if (verb === 'create') addCreateOptions(command)
     addWaitOption(addDryRunOption(command))
     addStoreOptions(command)
       .addHelpText('after', `\nExamples:\n${VERBS[verb].examples.map((example) => `  margay ${verb} ${example}`).join('\n')}`)
-      .action(() => writeGiven(command, context, outcome, verb))
+      .action(async (...words: readonly unknown[]) => {
+        const [kind, name] = words
+        if (verb !== 'create' || typeof kind !== 'string') return await writeGiven(command, context, outcome, verb)
+        await createNamed(command, context, kind, typeof name === 'string' ? name : undefined)
+      })
   }
+}
+
+function addCreateOptions(command: Command): void {
+  command
+    .argument('[kind]', 'namespace; everything else is created from files')
+    .argument('[name]', 'name of the namespace')
+    .option('--label <key=value>', 'label of the namespace; may be repeated', collect)
+    .option('--skip-exists', 'pass over what exists already, and count it as done')
+}
+
+/** `margay create namespace NAME`: the only thing that has nothing but a name. */
+async function createNamed(command: Command, context: Context, kind: string, name: string | undefined): Promise<void> {
+  const options = command.opts<FileOptions>()
+  if (!meansNamespaces(kind)) throw new UsageError(`only a namespace is created by name, give -f with the ${kindFor(kind)}`)
+  if (options.filename !== undefined) throw new UsageError('give either a namespace and its name, or -f')
+  if (name === undefined) throw new UsageError('give the name of the namespace, as in "margay create namespace NAME"')
+  checkNames([name])
+  const labels = parseLabels(options.label ?? [])
+  const how = { skipExists: options.skipExists === true, signal: context.signal }
+  await withSession(command, context, async (session) => {
+    context.out(`${said(options, await createNamespace(session, { name, labels }, how))}\n`)
+  })
 }
 
 async function writeGiven(command: Command, context: Context, outcome: Outcome, verb: Verb): Promise<void> {
@@ -75,8 +106,10 @@ export const addDeleteCommand: AddCommand = (parent, context, outcome) => {
 
 /** One resource that is to be deleted, and where a person named it. */
 interface Doomed {
-  readonly ref: ReturnType<typeof refOf>
+  readonly ref: ResourceRef
   readonly place?: string
+  /** Where a namespace was meant by its name. */
+  readonly namespace?: string
 }
 
 async function deleteAll(command: Command, context: Context, outcome: Outcome, items: readonly Doomed[]): Promise<void> {
@@ -88,7 +121,13 @@ async function deleteAll(command: Command, context: Context, outcome: Outcome, i
       ...{ verb: 'delete', items },
       kindOf: ({ ref }) => ref.kind,
       placeOf: ({ place }) => place,
-      act: async ({ ref }) => said(options, await deleteResource(session, context, { ref, skipMissing })),
+      act: async ({ ref, namespace }) =>
+        said(
+          options,
+          namespace === undefined
+            ? await deleteResource(session, context, { ref, skipMissing })
+            : await deleteNamespace(session, context, namespace, skipMissing),
+        ),
     })
     return waitAfter(command, context, session, { code, resources: items.map(({ ref }) => ({ kind: ref.kind, metadata: ref })) })
   })
@@ -100,10 +139,11 @@ async function refsGiven(command: Command, context: Context): Promise<readonly D
 
 function refsNamed(command: Command, text: string, names: readonly string[]): readonly Doomed[] {
   const { filename, namespace } = command.opts<FileOptions>()
-  const kind = kindFor(text)
   if (filename !== undefined) throw new UsageError('give either a kind and names, or -f')
   if (names.length === 0) throw new UsageError(`give the names of what to delete, as in "margay delete ${text} NAME"`)
   checkNames(names)
+  if (meansNamespaces(text)) return names.map((name) => ({ ref: namespaceRef(name), namespace: name }))
+  const kind = kindFor(text)
   return names.map((name) => ({ ref: { kind, name, namespace: kindInfo(kind).isNamespaced ? (namespace ?? 'default') : undefined } }))
 }
 
@@ -140,6 +180,7 @@ interface FileOptions {
   readonly recursive?: true
   readonly skipEmpty?: true
   readonly skipExists?: true
+  readonly label?: readonly string[]
   readonly skipNotExists?: true
   readonly dryRun?: true
   readonly namespace?: string
