@@ -7,6 +7,7 @@ import { FELIX_ORDER } from './felix/order.ts'
 import { FELIX_RUNNING } from './felix/running.ts'
 import type { DeepReadonly } from './fields.ts'
 import { faultsOf } from './issues.ts'
+import { isDnsLabel } from './metadata.ts'
 import type { Resource } from './resource.ts'
 import { metaOf, typeOf } from './schema-meta.ts'
 import { soundEntries } from './sound-parts.ts'
@@ -47,7 +48,7 @@ export function checkFelixConfiguration({ metadata, spec }: FelixConfiguration):
   if (ranges.reduce((sum, { min, max }) => sum + max - min + 1, 0) > 65_535) {
     issues.push({ path: 'spec.routeTableRanges', message: 'names more than 65535 tables' })
   }
-  return [...issues, ...checkFailsafes(spec)]
+  return [...issues, ...checkFailsafes(spec), ...checkForCalico(spec)]
 }
 
 function checkFailsafes(spec: FelixConfigurationSpec): readonly Issue[] {
@@ -57,6 +58,21 @@ function checkFailsafes(spec: FelixConfigurationSpec): readonly Issue[] {
       return [{ path: `spec.${field}[${index}].protocol`, message: `${JSON.stringify(protocol)} is not one of tcp, udp, sctp` }]
     }),
   )
+}
+
+/** Rules for what only Calico reads: without them its agent would take the whole resource for missing. */
+function checkForCalico(spec: FelixConfigurationSpec): readonly Issue[] {
+  const issues: Issue[] = []
+  const add = (field: string, message: string) => issues.push({ path: `spec.${field}`, message })
+  const { kubeNodePortRanges = [], openstackRegion, healthTimeoutOverrides } = spec
+  if (kubeNodePortRanges.length > 7) add('kubeNodePortRanges', `has ${kubeNodePortRanges.length} items, 7 are allowed`)
+  if (openstackRegion !== undefined && !(isDnsLabel(openstackRegion) && openstackRegion.length <= 46)) {
+    add('openstackRegion', `${JSON.stringify(openstackRegion)} is not a region (lower-case letters, digits and inner "-", up to 46)`)
+  }
+  for (const [index, { timeout }] of soundEntries(healthTimeoutOverrides)) {
+    if (timeout?.startsWith('-')) add(`healthTimeoutOverrides[${index}].timeout`, `${JSON.stringify(timeout)} is less than 0`)
+  }
+  return issues
 }
 
 /** The members in this order; those that it does not name come last. */

@@ -187,6 +187,7 @@ const cases: readonly (readonly [ResourceKind, unknown, readonly string[], Given
   ['WorkloadEndpoint', { ...ENDPOINT, ipv4Gateway: '2001:db8::1' }, ['spec.ipv4Gateway: not an IPv4 address: "2001:db8::1"']],
   ['WorkloadEndpoint', { ...ENDPOINT, ipv6Gateway: '192.0.2.1' }, ['spec.ipv6Gateway: not an IPv6 address: "192.0.2.1"']],
   ['WorkloadEndpoint', { ...ENDPOINT, profiles: ['Web'] }, [`spec.profiles[0]: "Web" is not a name ${NAME}`]],
+  ['WorkloadEndpoint', { ...ENDPOINT, serviceAccountName: 'A' }, [`spec.serviceAccountName: "A" is not a name ${NAME}`]],
   ['WorkloadEndpoint', { ...ENDPOINT, mac: 'ee' }, ['spec.mac: not a MAC address: "ee"']],
   [
     'WorkloadEndpoint',

@@ -157,6 +157,26 @@ const cases: readonly (readonly [ResourceKind, unknown, readonly string[], Given
     ['spec.iptablesMarkMask: must be an integer from 0 to 4294967295, not 4294967296'],
   ],
   ['FelixConfiguration', { externalNodesList: ['here'] }, ['spec.externalNodesList[0]: not an IP address: "here"']],
+  ['FelixConfiguration', { kubeNodePortRanges: Array(8).fill(80) }, ['spec.kubeNodePortRanges: has 8 items, 7 are allowed']],
+  [
+    'FelixConfiguration',
+    { kubeNodePortRanges: ['http'] },
+    ['spec.kubeNodePortRanges[0]: not a port (0 to 65535) or a range such as 8000:8100: "http"'],
+  ],
+  [
+    'FelixConfiguration',
+    { openstackRegion: 'Region' },
+    ['spec.openstackRegion: "Region" is not a region (lower-case letters, digits and inner "-", up to 46)'],
+  ],
+  ['FelixConfiguration', { prometheusMetricsHost: 'a b' }, ['spec.prometheusMetricsHost: "a b" is not an address or a name']],
+  [
+    'FelixConfiguration',
+    { healthTimeoutOverrides: [{ name: 'a/b', timeout: '-1s' }] },
+    [
+      'spec.healthTimeoutOverrides[0].name: "a/b" is not the name of a part: letters, digits, "_", "-" and blanks',
+      'spec.healthTimeoutOverrides[0].timeout: "-1s" is less than 0',
+    ],
+  ],
   ['FelixConfiguration', { healthTimeoutOverrides: [{ name: 'a' }] }, ['spec.healthTimeoutOverrides[0].timeout: is required (a string)']],
   [
     'FelixConfiguration',

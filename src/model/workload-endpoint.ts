@@ -98,7 +98,7 @@ export function checkWorkloadEndpoint(endpoint: WorkloadEndpoint): readonly Issu
   return [
     ...checkIdentity(endpoint),
     ...checkInterface(spec.interfaceName),
-    ...checkProfiles(spec.profiles),
+    ...checkNames(spec),
     ...checkNetworks(spec),
     ...checkNats(spec),
     ...checkEndpointPorts(spec.ports),
@@ -123,10 +123,13 @@ function checkInterface(name: string | undefined): readonly Issue[] {
   return message === undefined ? [] : [{ path, message }]
 }
 
-function checkProfiles(profiles: readonly string[] | undefined): readonly Issue[] {
-  return soundEntries(profiles).flatMap(([index, name]) => {
+/** The names that it refers to; those of which its own is made are judged with it. */
+function checkNames({ profiles, serviceAccountName }: WorkloadEndpointSpec): readonly Issue[] {
+  const named: (readonly [string, string])[] = soundEntries(profiles).map(([index, name]) => [`profiles[${index}]`, name])
+  if (serviceAccountName !== undefined) named.push(['serviceAccountName', serviceAccountName])
+  return named.flatMap(([field, name]) => {
     const message = checkName(name)
-    return message === undefined ? [] : [{ path: `spec.profiles[${index}]`, message }]
+    return message === undefined ? [] : [{ path: `spec.${field}`, message }]
   })
 }
 

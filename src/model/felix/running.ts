@@ -21,6 +21,14 @@ function settingsField(values: RegExp, shown: string) {
   return shownAs(shown, undefined, schema)
 }
 
+/** A text of this form. */
+function matching(form: RegExp, shown: string) {
+  const schema = checkedText((text) => {
+    if (!form.test(text)) throw new ValidationError(`${JSON.stringify(text)} is not ${shown}`)
+  })
+  return shownAs('string', { pattern: form.source }, schema)
+}
+
 const logging = {
   logFilePath: stored("Calico's log file.", defaultsTo('/var/log/calico/felix.log', z.string())).optional(),
   logSeverityFile: stored("How much goes to Calico's log file.", severity).optional(),
@@ -44,13 +52,13 @@ const reporting = {
   healthTimeoutOverrides: z
     .array(
       z.object({
-        name: stored('A part of the agent.', z.string()),
-        timeout: stored('So long it may be silent.', durationField),
+        name: stored('A part of the agent.', matching(/^[a-zA-Z0-9_ -]+$/, 'the name of a part: letters, digits, "_", "-" and blanks')),
+        timeout: stored('So long it may be silent; not less than 0.', durationField),
       }),
     )
     .optional(),
   prometheusMetricsEnabled: stored("Whether Calico's agent offers metrics; margay's `observe` settings are its own.", off).optional(),
-  prometheusMetricsHost: stored('Address for metrics.', z.string()).optional(),
+  prometheusMetricsHost: stored('Address for metrics.', matching(/^[a-zA-Z0-9:._+-]{1,64}$/, 'an address or a name')).optional(),
   prometheusMetricsPort: stored('Port for metrics.', defaultsTo(9091, portField)).optional(),
   prometheusGoMetricsEnabled: stored("Whether metrics of Go's runtime are among them.", on).optional(),
   prometheusProcessMetricsEnabled: stored('Whether metrics of the process are among them.', on).optional(),
