@@ -32,7 +32,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   networking: 'Whether margay moves packets at all.',
   log: 'Log lines go to standard error, one JSON object each.',
   api: "The daemon's API for the command line, on a unix socket.",
-  health: 'GET /liveness and GET /readiness over HTTP.',
+  health: 'GET /liveness, GET /readiness and GET /metrics over HTTP.',
   paths: 'Where files are kept.',
 }
 
@@ -104,7 +104,7 @@ export const SCHEMA: Schema<Settings> = {
     socket: key(socketPath, '/run/margay/margay.sock', 'Path of the unix socket. Whoever may write to it controls the daemon.'),
   },
   health: {
-    enabled: key(flag, true, 'Serve health checks.'),
+    enabled: key(flag, true, 'Serve health checks and metrics.'),
     host: key(ip, '127.0.0.1', 'Address to listen on.'),
     port: key(port, 9099, 'TCP port to listen on.'),
   },

@@ -1,3 +1,4 @@
+import { chunksOf } from '../ipam/block-writes.ts'
 import { type Collectable, identityOf } from '../ipam/candidates.ts'
 import { type Change, fence } from '../ipam/context.ts'
 import type { Finding, Repair } from '../ipam/findings.ts'
@@ -33,11 +34,16 @@ export async function collect(
 ): Promise<ReadonlySet<Repair>> {
   const done = new Set<Repair>()
   for (const [collector, repairs] of groupByCollector(confirmed)) {
-    const outcome = await ipam.repair(repairs, fencesOf(collector, leadership), signal)
-    for (const repair of outcome.done) done.add(repair)
+    for (const chunk of chunksOf(repairs, AT_ONCE)) {
+      const outcome = await ipam.repair(chunk, fencesOf(collector, leadership), signal)
+      for (const repair of outcome.done) done.add(repair)
+    }
   }
   return done
 }
+
+/** Between so many, workloads that want addresses have their turn. */
+const AT_ONCE = 20
 
 function collectable(findings: readonly Finding[]): readonly Collectable[] {
   return findings.flatMap((finding) => (finding.repair === undefined ? [] : [{ ...finding, repair: finding.repair }]))

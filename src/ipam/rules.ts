@@ -3,7 +3,7 @@ import { decodeEntry } from '../model/codec.ts'
 import type { IPPool } from '../model/ip-pool.ts'
 import { DEFAULT_IPAM_CONFIG, type IpamConfig } from '../model/ipam-config.ts'
 import { decodeIpamConfig } from '../model/ipam-record-codec.ts'
-import { IPAM_CONFIG_KEY, RESOURCES_PREFIX, resourceKey, resourcePrefix } from '../model/keys.ts'
+import { IPAM_CONFIG_KEY, resourceKey, resourcePrefix } from '../model/keys.ts'
 import { type Cidr, parseCidrLoosely } from '../net/cidr.ts'
 import type { Entry } from '../store/store.ts'
 import type { IpamContext } from './context.ts'
@@ -58,7 +58,7 @@ export async function readPools(context: IpamContext, signal: AbortSignal): Prom
 /** The addresses that Calico's IPReservations hold back. */
 export async function readReservations(context: IpamContext, signal: AbortSignal): Promise<RangeSet> {
   const cidrs: Cidr[] = []
-  for (const entry of await listAll(context, RESERVATIONS_PREFIX, signal)) {
+  for (const entry of await listAll(context, resourcePrefix('IPReservation'), signal)) {
     for (const text of decodeOrWarn(context, entry.key, () => reservedTexts(entry.value)) ?? []) {
       const cidr = decodeOrWarn(context, entry.key, () => parseCidrLoosely(text))
       if (cidr !== undefined) cidrs.push(cidr)
@@ -84,8 +84,6 @@ export function decodeOrWarn<T>(context: IpamContext, key: string, decode: () =>
     return undefined
   }
 }
-
-const RESERVATIONS_PREFIX = `${RESOURCES_PREFIX}ipreservations/`
 
 /** `spec.reservedCIDRs`: addresses and prefixes, host bits allowed. */
 function reservedTexts(value: string): readonly string[] {
