@@ -25,8 +25,14 @@ testOnMachines(test, 'two bare hosts become one network, and stay one over a reb
     await speaksToTheJournal(h1)
     await reloads(h1)
     await keepsEtcd(h1)
-    for (const host of [h2, h1]) {
-      await host.powerOff()
+    await isConfined(h2)
+    await admitsItsGroup(h2)
+    await attachesProcessOfAnyUser(h2)
+    for (const [host, goDown] of [
+      [h2, h2.powerOff],
+      [h1, h1.cutPower],
+    ] as const) {
+      await goDown()
       await host.boot()
       assert.is((await unitOf(host, 'margayd', ['ActiveState'])).ActiveState, 'active')
       await untilTalking(w1, w2)
@@ -109,6 +115,40 @@ async function keepsEtcd(host: Machine): Promise<void> {
   await host.run(['systemctl', 'stop', 'margayd'])
   assert.equal(await unitOf(host, 'margay-etcd', ['MainPID', 'ActiveState']), { MainPID, ActiveState: 'active' })
   await host.run(['systemctl', 'start', 'margayd'])
+}
+
+/** As little as it needs, but in the mount namespace of the host: in one of its own, pins of network namespaces would go with it. */
+async function isConfined(host: Machine): Promise<void> {
+  const { MainPID } = await unitOf(host, 'margayd', ['MainPID'])
+  const [ofDaemon, ofHost] = await Promise.all([MainPID, '1'].map((pid) => host.run(['readlink', `/proc/${pid}/ns/mnt`])))
+  assert.is(ofDaemon, ofHost)
+  for (const [unit, most] of [
+    ['margayd', 5],
+    ['margay-etcd', 3],
+  ] as const) {
+    const text = await host.run(['systemd-analyze', 'security', '--no-pager', unit])
+    const exposure = Number(/Overall exposure level for \S+: ([\d.]+)/.exec(text)?.[1])
+    process.stdout.write(`systemd-analyze security ${unit}: ${exposure}\n`)
+    assert.ok(exposure <= most, text)
+  }
+}
+
+/** The group margay may ask the daemon, others may not. */
+async function admitsItsGroup(host: Machine): Promise<void> {
+  await host.run(['useradd', '--groups', 'margay', 'anna'])
+  await host.run(['useradd', 'bert'])
+  assert.match(await host.run(['runuser', '-u', 'anna', '--', 'margay', 'status']), /^Ready +yes$/m)
+  const { code, stderr } = await host.try(['runuser', '-u', 'bert', '--', 'margay', 'status'])
+  assert.is(code, 1)
+  assert.match(stderr, /^margay: no permission to use \/run\/margay\/margay\.sock/)
+}
+
+/** By the id of a process that is another user's, as a container's is. */
+async function attachesProcessOfAnyUser(host: Machine): Promise<void> {
+  await host.run(['systemd-run', '--quiet', '--unit=process', '--property=User=anna', '--property=PrivateNetwork=yes', 'sleep', 'infinity'])
+  const { MainPID } = await unitOf(host, 'process', ['MainPID'])
+  assert.match(await host.run(['margay', 'workload', 'add', 'process', '--pid', MainPID]), /^workload default\/process has 10\.65\./)
+  await host.run(['margay', 'workload', 'rm', 'process'])
 }
 
 async function startedAfterTheNetwork(host: Machine): Promise<void> {

@@ -122,7 +122,7 @@ export async function untilTalking(a: MachineWorkload, b: MachineWorkload, deadl
 export async function unnoticed(
   what: string,
   [w1, w2]: readonly [MachineWorkload, MachineWorkload],
-  action: () => Promise<void>,
+  action: () => Promise<unknown>,
 ): Promise<void> {
   const probes = [startProbe(placeOf(w1), { to: w2.ipv4 }), startProbe(placeOf(w2), { to: w1.ipv6, intervalS: 0.01 })]
   await Promise.all(probes.map(({ running }) => running))
