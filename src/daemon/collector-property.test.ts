@@ -1,4 +1,4 @@
-// at most 60 s
+// at most 120 s
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { suite } from 'uvu'
@@ -30,7 +30,7 @@ setMaxListeners(0, never)
 const HOSTS = Array.from({ length: 20 }, (_, i) => `h${i}`)
 /** Real time of the disorder, and how much longer it may last on a busy machine until enough has happened. */
 const FOR_MS = IS_LONG ? 600_000 : 3000
-const AT_MOST_MS = FOR_MS + 7000
+const AT_MOST_MS = FOR_MS + 40_000
 /** The store's and the collectors' clock goes so many times as fast. */
 const FASTER = 200
 const GRACE_SECONDS = 30
@@ -235,7 +235,7 @@ test('twenty hosts that crash, lose their disks and are deleted, with collectors
   process.stdout.write(`\n  ${JSON.stringify({ ...world.counts, revision: world.store.revision })}\n`)
   assert.equal(faults.found, [])
   await assertNothingLeaked(world)
-  assert.ok(world.isWild && world.counts.collected > 0, 'it was orderly all the time')
+  assert.ok(world.isWild && world.counts.collected > 0, `it was orderly all the time: ${JSON.stringify(world.counts)}`)
 })
 
 test.run()
