@@ -136,6 +136,7 @@ const refused: readonly (readonly [argv: readonly string[], err: RegExp])[] = [
   [['convert', '-f', 'x'], /resources of the v1 API are not converted here/],
   [['node', 'run'], /margayd is the node here/],
   [['cluster', 'diags'], /collects from Kubernetes/],
+  [['node', 'diags'], /there is no bundle of everything/],
 ]
 for (const [argv, err] of refused) {
   test(`"calicoctl ${argv.join(' ')}" ends with 1`, async () => {
@@ -155,6 +156,15 @@ test("calicoctl's flags for every command stand anywhere, and -l is the log leve
     const done = await run(argv, { program: 'calicoctl', store: new MemoryStore(), env })
     assert.equal(done, { code: 0, out: 'NAME   \n\n', err: '' })
   }
+})
+
+test('help speaks of calicoctl, and -a is -A', async () => {
+  const env = { ETCD_ENDPOINTS: 'http://192.0.2.1:2379' }
+  const help = await run(['get', '--help'], { program: 'calicoctl' })
+  assert.match(help.out, /Examples:\n {2}calicoctl get nodes\n/)
+  assert.not.match(help.out, /margay get|-l, --selector/)
+  const all = await run(['get', 'wep', '-a'], { program: 'calicoctl', store: new MemoryStore(), env })
+  assert.match(all.out, /^NAMESPACE {3}WORKLOAD/)
 })
 
 test('version says what etcd says of the cluster', async () => {

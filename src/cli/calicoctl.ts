@@ -25,7 +25,8 @@ export function withoutGlobalFlags(argv: readonly string[]): readonly string[] {
     const [name = '', inline] = word.startsWith('--') ? word.split(/=(.*)/s) : [word]
     if (WITHOUT_VALUE.includes(name)) continue
     if (!WITH_VALUE.includes(name)) {
-      rest.push(word)
+      // An older name of -A.
+      rest.push(name === '-a' ? '-A' : word)
       continue
     }
     const value = inline ?? argv[++index]
@@ -43,7 +44,9 @@ function checkLogLevel(level: string): void {
 /** Commands of calicoctl that there are none of here, with what is done instead. */
 const REFUSED: Readonly<Record<string, string>> = {
   convert: 'resources of the v1 API are not converted here, use calicoctl convert of version 3.26 and apply what it writes',
-  cluster: 'calicoctl cluster collects from Kubernetes; "margay node diags" collects from this host',
+  cluster: 'calicoctl cluster collects from Kubernetes; "margay status -o json" and "margay debug record FILE" say what this host knows',
+  'node diags':
+    'there is no bundle of everything; "margay status -o json", "margay diff" and "margay debug record FILE" say what this host knows',
   'node run': 'margayd is the node here: "systemctl enable --now margayd", its configuration is /etc/margay/config.json',
 }
 

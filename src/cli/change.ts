@@ -6,11 +6,9 @@ import type { AnyResource } from '../model/kinds.ts'
 import { isObject, type JsonObject } from '../model/shape.ts'
 import { getResource, type ResourceRef, updateResource } from '../store/resource-store.ts'
 import { nameOf } from './kind.ts'
+import { retryConflicts } from './retry.ts'
 import type { Session } from './session.ts'
 import { checkTierExists } from './tier-steps.ts'
-
-/** So often a change is tried again because somebody else was faster. */
-const MOST_TRIES = 5
 
 /** A resource before and after it was changed. */
 export interface Changed {
@@ -32,19 +30,17 @@ export async function changeResource(
   change: (stored: AnyResource) => unknown,
   signal: AbortSignal,
 ): Promise<Changed> {
-  for (let tries = 1; ; tries++) {
+  let isConditional = false
+  const attempt = async (): Promise<Changed> => {
     const stored = await getResource(store, ref, signal)
     if (stored === undefined) throw new ConflictError('not-found', `there is no ${nameOf(ref.kind, ref.name, ref.namespace)}`)
     const changed = readChanged(stored, change(stored))
     await checkTierExists(store, changed, signal)
-    const isOwnVersion = changed.metadata.resourceVersion === stored.metadata.resourceVersion
-    try {
-      const after = await updateResource(store, changed, signal)
-      return { before: stored, after, isChanged: after.metadata.resourceVersion !== stored.metadata.resourceVersion }
-    } catch (error) {
-      if (!(error instanceof ConflictError) || !isOwnVersion || tries === MOST_TRIES) throw error
-    }
+    isConditional = changed.metadata.resourceVersion !== stored.metadata.resourceVersion
+    const after = await updateResource(store, changed, signal)
+    return { before: stored, after, isChanged: after.metadata.resourceVersion !== stored.metadata.resourceVersion }
   }
+  return retryConflicts(attempt, signal, () => !isConditional)
 }
 
 /** What a change made, as strictly read as a document; only what the stored one has beyond our knowledge may stay in it. */

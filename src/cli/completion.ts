@@ -151,7 +151,8 @@ ${nodes.flatMap((node) => node.options.filter(takesValue).map((option) => zshVal
     esac
   fi
 }
-compdef ${id} ${name}
+# Loaded by its name on first use, this file is the function's body; sourced, it only defines it.
+if [[ $funcstack[1] == ${id} ]]; then ${id} "$@"; else compdef ${id} ${name}; fi
 `
 }
 

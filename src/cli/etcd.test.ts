@@ -1,7 +1,11 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { aContext, type Run } from '../../test/support/cli.ts'
 import { type EtcdCluster, startEtcd } from '../../test/support/etcd.ts'
+import type { Program } from './context.ts'
 import { openStore } from './open-store.ts'
 import { runCli } from './program.ts'
 
@@ -17,9 +21,14 @@ test.before(async () => {
 test.after(() => etcd.close())
 
 /** Runs a command with a real connection, as main.ts does. */
-async function margay(argv: readonly string[], env: Readonly<Record<string, string>>, stdin = ''): Promise<Run> {
+async function margay(
+  argv: readonly string[],
+  env: Readonly<Record<string, string>>,
+  stdin = '',
+  program: Program = 'margay',
+): Promise<Run> {
   const written = { out: '', err: '' }
-  const code = await runCli(argv, { ...aContext({ env, stdin }, written), openStore: async (config) => openStore(config) })
+  const code = await runCli(argv, { ...aContext({ env, stdin, program }, written), openStore: async (config) => openStore(config) })
   return { code, ...written }
 }
 
@@ -65,6 +74,66 @@ test('of overlapping pools that are made at once, one stays', async () => {
   assert.equal(runs.map((done) => done.code).sort(), [0, 1, 1, 1, 1, 1, 1, 1])
   const names = (await margay(['get', 'pools', '-o', 'name'], trusted())).out.split('\n').filter((name) => name.startsWith('ippool/n'))
   assert.is(names.length, 1)
+})
+
+test('calicoctl reads and writes the same by its own variables, and with keys that stand in its file', async () => {
+  const env = {
+    ETCD_ENDPOINTS: etcd.endpoints.join(','),
+    ETCD_CA_CERT_FILE: pki.ca,
+    ETCD_CERT_FILE: pki.clientCert,
+    ETCD_KEY_FILE: pki.clientKey,
+  }
+  const calicoctl = (argv: readonly string[], more: Readonly<Record<string, string>>, stdin = '') => margay(argv, more, stdin, 'calicoctl')
+  assert.equal(await calicoctl(['apply', '-f', '-'], env, pool(30)), {
+    code: 0,
+    out: "Successfully applied 1 'IPPool' resource(s)\n",
+    err: '',
+  })
+  const folder = mkdtempSync(join(tmpdir(), 'mgt-cli-'))
+  const file = join(folder, 'calicoctl.cfg')
+  const read = (path: string) => readFileSync(path, 'utf8')
+  const spec = {
+    datastoreType: 'etcdv3',
+    etcdEndpoints: etcd.endpoints.join(','),
+    etcdCACert: read(pki.ca),
+    etcdCert: read(pki.clientCert),
+    etcdKey: read(pki.clientKey),
+  }
+  writeFileSync(file, JSON.stringify({ apiVersion: 'projectcalico.org/v3', kind: 'CalicoAPIConfig', metadata: {}, spec }))
+  const shown = await calicoctl(['get', 'pool', 'p30', '--config', file, '-o', 'go-template={{range .}}{{.Spec.CIDR}}{{end}}'], {})
+  assert.equal(shown, { code: 0, out: '10.30.0.0/24', err: '' })
+  rmSync(folder, { recursive: true })
+})
+
+test('ten who label and patch the same at once all succeed, and nothing is lost', async () => {
+  await margay(['apply', '-f', '-'], trusted(), pool(31))
+  const runs = await Promise.all(
+    Array.from({ length: 10 }, (_, i) =>
+      margay(
+        i < 5 ? ['label', 'pool', 'p31', `l${i}=x`] : ['patch', 'pool', 'p31', '-p', `{"metadata": {"annotations": {"a${i}": "x"}}}`],
+        trusted(),
+      ),
+    ),
+  )
+  assert.equal(
+    runs.filter(({ code }) => code !== 0).map(({ err }) => err),
+    [],
+  )
+  const { metadata } = JSON.parse((await margay(['get', 'pool', 'p31', '-o', 'json'], trusted())).out)
+  assert.equal(
+    [Object.keys(metadata.labels).sort(), Object.keys(metadata.annotations).sort()],
+    [
+      ['l0', 'l1', 'l2', 'l3', 'l4'],
+      ['a5', 'a6', 'a7', 'a8', 'a9'],
+    ],
+  )
+})
+
+test('a dry run against a real etcd writes nothing', async () => {
+  const before = etcd.ctl('get', '', '--prefix', '--keys-only')
+  const done = await margay(['apply', '-f', '-', '--dry-run'], trusted(), pool(40) + pool(41))
+  assert.equal([done.code, done.out], [0, 'ippool/p40 created (dry run)\nippool/p41 created (dry run)\n'])
+  assert.is(etcd.ctl('get', '', '--prefix', '--keys-only'), before)
 })
 
 const refused: readonly (readonly [name: string, env: () => Readonly<Record<string, string>>, err: RegExp])[] = [

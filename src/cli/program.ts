@@ -56,7 +56,8 @@ export function createProgram(context: Context, outcome: Outcome): Command {
     .description('One routed network and one network policy for Linux hosts')
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => context.out(text),
+      // Help only: examples are to be typed as they stand.
+      writeOut: (text) => context.out(context.program === 'margay' ? text : text.replace(/\bmargay (?=[a-z])/g, `${context.program} `)),
       writeErr: (text) => context.err(text),
       outputError: (text, write) => write(text.replace(/^error: /, `${context.program}: `)),
     })

@@ -16,14 +16,12 @@ import { nameOf } from './kind.ts'
 import { checkNamespaceUnused } from './namespace-steps.ts'
 import { removeNodeLeftovers } from './node-steps.ts'
 import { checkNewPool, emptyPool, yieldToOlderPool } from './pool-steps.ts'
+import { retryConflicts } from './retry.ts'
 import type { Session } from './session.ts'
 import { checkTierExists, checkTierUnused } from './tier-steps.ts'
 
 /** What is done with resources that a person gives. */
 export type Verb = 'apply' | 'create' | 'replace'
-
-/** So often a replacement is tried again because somebody else was faster. */
-const MOST_TRIES = 5
 
 /**
  * Writes one resource; gives what was done, in words.
@@ -90,18 +88,15 @@ async function ensureNamespace({ store }: Pick<Session, 'store'>, namespace: str
 async function replaceResource({ store }: Session, given: AnyResource, signal: AbortSignal): Promise<Written> {
   const { name, namespace, resourceVersion } = given.metadata
   const ref = { kind: given.kind, name, namespace }
-  for (let tries = 1; ; tries++) {
+  const attempt = async (): Promise<Written> => {
     const stored = await getResource(store, ref, signal)
     if (stored === undefined)
       throw new ConflictError('not-found', `there is no ${nameOf(given.kind, name, namespace)} to replace, "margay apply" creates it`)
     const version = resourceVersion ?? stored.metadata.resourceVersion
-    try {
-      const done = await updateResource(store, { ...given, metadata: { ...given.metadata, resourceVersion: version } }, signal)
-      return done.metadata.resourceVersion === stored.metadata.resourceVersion ? 'unchanged' : 'updated'
-    } catch (error) {
-      if (!(error instanceof ConflictError) || resourceVersion !== undefined || tries === MOST_TRIES) throw error
-    }
+    const done = await updateResource(store, { ...given, metadata: { ...given.metadata, resourceVersion: version } }, signal)
+    return done.metadata.resourceVersion === stored.metadata.resourceVersion ? 'unchanged' : 'updated'
   }
+  return retryConflicts(attempt, signal, () => resourceVersion === undefined)
 }
 
 /**
