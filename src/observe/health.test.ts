@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { describeError } from '../errors.ts'
 import { serveHealth } from './health.ts'
 
 const test = suite('observe/health')
@@ -25,8 +26,15 @@ test('the questions are answered with 200, or 503 and the reasons', async () => 
       const response = await fetch(`http://127.0.0.1:${port}${path}`, { method })
       assert.is(`${response.status} ${(await response.text()).trimEnd()}`, want)
     }
-    const taken = serveHealth({ notAlive: () => [], notReady: () => [], metrics }, '127.0.0.1', port)
-    assert.match(await taken.then(String, String), 'EADDRINUSE')
+    const nothing = { notAlive: () => [], notReady: () => [], metrics }
+    assert.is(
+      await serveHealth(nothing, '127.0.0.1', port).then(String, describeError),
+      `127.0.0.1:${port}, where health checks shall be served, is taken by another program: ss -ltnp 'sport = :${port}' names it; or give health.port another`,
+    )
+    assert.is(
+      await serveHealth(nothing, '2001:db8::1', 9099).then(String, describeError),
+      'could not listen on [2001:db8::1]:9099 for health checks (health.host, health.port): listen EADDRNOTAVAIL: address not available 2001:db8::1:9099',
+    )
   } finally {
     server.close()
     server.closeAllConnections()

@@ -1,4 +1,5 @@
 import { createServer, type Server, type ServerResponse } from 'node:http'
+import { MargayError } from '../errors.ts'
 import { METRICS_TYPE, type Metric, renderMetrics } from './metrics.ts'
 
 /** What the questions are answered from; read at each request. */
@@ -14,6 +15,8 @@ export interface HealthSource {
 /**
  * Serves `GET /liveness` and `GET /readiness`: 200, or 503 with the reasons, one a line; and `GET /metrics`. Resolves when it
  * listens.
+ *
+ * @throws {MargayError} that names the address where something else listens already
  */
 export async function serveHealth(source: HealthSource, host: string, port: number): Promise<Server> {
   const server = createServer((request, response) => {
@@ -25,13 +28,22 @@ export async function serveHealth(source: HealthSource, host: string, port: numb
     else answer(response, 404, 'there is /liveness, /readiness and /metrics')
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', (cause) => reject(explain(cause, host, port)))
     server.listen(port, host, () => {
-      server.off('error', reject)
+      server.removeAllListeners('error')
       resolve()
     })
   })
   return server
+}
+
+function explain(cause: NodeJS.ErrnoException, host: string, port: number): MargayError {
+  const at = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  const options = { cause }
+  if (cause.code !== 'EADDRINUSE')
+    return new MargayError('port-taken', `could not listen on ${at} for health checks (health.host, health.port)`, options)
+  const cure = `ss -ltnp 'sport = :${port}' names it; or give health.port another`
+  return new MargayError('port-taken', `${at}, where health checks shall be served, is taken by another program: ${cure}`)
 }
 
 function answerHealth(response: ServerResponse, good: string, reasons: readonly string[]): void {
