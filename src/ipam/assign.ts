@@ -20,9 +20,10 @@ import { recallAddresses } from './sticky.ts'
 export async function autoAssign(context: IpamContext, request: AssignRequest, signal: AbortSignal): Promise<readonly Assignment[]> {
   const [rules, own] = await Promise.all([readRules(context, signal), listOwnBlocks(context, context.node, signal)])
   const families = familiesOf(rules, request)
-  const isKeeping = request.keepHeld === true
-  const held = isKeeping ? await renewHeld(context, rules, request, signal) : []
-  const sticky = isKeeping && held.length === 0 ? await recallAddresses(context, request, signal) : []
+  const [held, sticky] =
+    request.keepHeld === true
+      ? await Promise.all([renewHeld(context, rules, request, signal), recallAddresses(context, request, signal)])
+      : [[], []]
   const count = request.count ?? 1
   const fresh: Assignment[] = []
   const assignments: Assignment[] = []

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { untilStatus } from '../../scripts/lab/daemon.ts'
 import { httpGet } from '../../scripts/lab/http.ts'
 import type { Lab } from '../../scripts/lab/lab.ts'
+import type { WorkloadReport } from '../../src/model/own/api.ts'
 import { untilReached } from '../support/fault.ts'
 import { succeeded, withLab } from '../support/scenario.ts'
 
@@ -36,7 +37,12 @@ test('what a host left that is gone is collected by another; what lives stays, a
     const { text } = await httpGet(h1.host, 'http://127.0.0.1:9099/metrics')
     assert.match(text, /^margay_ipam_collected_total\{what="addresses"\} [1-9]/m)
     await h2.start()
-    await untilReached(await lab.addWorkload('h2', 'anew'), stays)
+    const anew = await lab.addWorkload('h2', 'anew')
+    await untilReached(anew, stays)
+    succeeded(await h2.margay(['workload', 'rm', 'anew']))
+    await lab.addWorkload('h2', 'between')
+    const again = await h2.post<WorkloadReport>('/v1/workloads', { name: 'anew', namespace: 'default', netns: anew.namespace.path })
+    assert.equal(again.addresses, anew.addresses, 'who comes back has the addresses that it had')
   })
 })
 
