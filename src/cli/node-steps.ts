@@ -21,10 +21,12 @@ export async function removeNodeLeftovers({ store, ipam }: Session, node: string
   await refuseAlive(store, node, signal)
   const endpoints = await endpointsOf(store, node, signal)
   for (const endpoint of endpoints) await removeEndpoint({ store, ipam }, endpoint, node, signal)
+  const leaks = await ipam.releaseLeaks(node, signal)
   const blocks = await ipam.removeHost(node, signal)
   const others = await removeOthers(store, node, signal)
   return [
     ...(endpoints.length > 0 ? [`${endpoints.length} workload endpoints`] : []),
+    ...(leaks > 0 ? [`${leaks} leaked addresses`] : []),
     ...(blocks.size > 0 ? [`${blocks.size} blocks`] : []),
     ...(others > 0 ? [`${others} records of the node`] : []),
   ]

@@ -94,7 +94,7 @@ const unreadable: readonly (readonly [argv: readonly string[], code: number, err
   [['apply', '-f', '-'], 1, /no resources in standard input/],
   [['get'], 2, /missing required argument 'kind'/],
   [['get', 'nodse'], 2, /"nodse" is not a kind: did you mean "node"\?/],
-  [['get', 'qqqqqqqq'], 2, /is not a kind; kinds are Node, IPPool/],
+  [['get', 'qqqqqqqq'], 2, /is not a kind; kinds are BGPConfiguration, BGPFilter, /],
   [['get', 'nodes', '-A'], 2, /Node is not namespaced, leave -n and -A away/],
   [['get', 'wep', '-A', '-n', 'x'], 2, /give one of -n and -A/],
   [['get', 'nodes', 'H_1'], 2, /"H_1" is not a name/],
@@ -214,8 +214,11 @@ test('deleting a node removes its endpoints, addresses, blocks and records, and 
   const peers = '/calico/resources/v3/projectcalico.org/bgppeers/'
   for (const host of ['h1', 'h2'])
     await store.commit([], [{ put: `${peers}${host}`, value: JSON.stringify({ spec: { node: host } }) }], never)
+  const lost = { ip: parseIp('10.65.0.20'), handleId: 'k8s-pod-network.5f1c', attributes: {} }
+  await createIpam({ store, node: 'h1', log: silentLogger }).assignIp(lost, never)
   const done = await margay(['delete', 'node', 'h1'])
-  assert.equal(done, { code: 0, out: 'node/h1 deleted (with 1 workload endpoints, 1 blocks, 2 records of the node)\n', err: '' })
+  const removed = '1 workload endpoints, 1 leaked addresses, 1 blocks, 2 records of the node'
+  assert.equal(done, { code: 0, out: `node/h1 deleted (with ${removed})\n`, err: '' })
   assert.is((await margay(['get', 'nodes', '-o', 'name'])).out, 'node/h2\n')
   assert.is(
     (await margay(['get', 'wep', '-A', '-o', 'name'])).out,

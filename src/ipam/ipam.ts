@@ -10,6 +10,7 @@ import { type CheckResult, checkIpam } from './check.ts'
 import type { Change, IpamContext, IpamCounters } from './context.ts'
 import type { CheckedAllocation, Repair } from './findings.ts'
 import type { IpamSurvey } from './ipam-survey.ts'
+import { releaseLeaks } from './leaks.ts'
 import { type AddressUse, type Held, heldBy, lookUp } from './queries.ts'
 import { readIpamSurvey } from './read-survey.ts'
 import { type ReleaseOutcome, type ReleaseRequest, releaseByHandle, releaseHolder, releaseIps } from './release.ts'
@@ -50,6 +51,8 @@ export interface Ipam {
   releaseHostAffinities(host: string, options: { readonly mustBeEmpty: boolean }, signal: AbortSignal): Promise<BlockReleases>
   /** The blocks of a pool that is to be deleted, and was disabled before. */
   releasePoolAffinities(pool: Cidr, signal: AbortSignal): Promise<BlockReleases>
+  /** Addresses of a host that is deleted and that nothing uses, whoever gave them out; gives how many. */
+  releaseLeaks(host: string, signal: AbortSignal): Promise<number>
   /** Tunnel addresses and blocks of a host that is deleted. */
   removeHost(host: string, signal: AbortSignal): Promise<BlockReleases>
   usage(signal: AbortSignal): Promise<Usage>
@@ -92,6 +95,7 @@ export function createIpam(options: {
     releaseTunnelAddress: inTurn(releaseTunnelAddress),
     releaseHostAffinities: inTurn(releaseHostAffinities),
     releasePoolAffinities: inTurn(releasePoolAffinities),
+    releaseLeaks: inTurn(releaseLeaks),
     removeHost: inTurn(removeHost),
     usage: (signal) => readUsage(context, signal),
     check: async (signal, onAllocation) => checkIpam(await readIpamSurvey(context, signal), onAllocation),
