@@ -203,6 +203,14 @@ test('named ones are themselves: one as an object, several as a list, and KIND/N
   assert.equal([again.code, again.out], [0, 'ippool/p2 unchanged\nippool/p1 unchanged\n'])
 })
 
+test('texts that YAML 1.1 takes for something else are quoted', async () => {
+  const stdin = 'apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: odd, labels: {a: "yes", b: "012"}}\nspec: {order: 7}\n'
+  const other = new MemoryStore()
+  await run(['apply', '-f', '-'], { store: other.another(), env, stdin })
+  const shown = (await run(['get', 'tier', 'odd', '-o', 'yaml'], { store: other.another(), env })).out
+  assert.match(shown, /creationTimestamp: "20.*Z"\n {2}labels:\n {4}a: "yes"\n {4}b: "012"\n/)
+})
+
 test('a selector takes resources by their labels', async () => {
   assert.is((await get('nodes -l \'rack == "r1"\' -o name')).out, 'node/h1\n')
   assert.is((await get('pools --selector !has(size) -o name')).out, 'ippool/p2\n')

@@ -32,3 +32,8 @@ export function renderAddress({ ip, state, block, owner, handleId, attributes }:
   const lines = [`IP ${ip} is in use`, `Handle ID: ${handleId ?? '-'}`, ...where, ...(facts.length > 0 ? ['Attributes:', ...facts] : [])]
   return `${lines.join('\n')}\n`
 }
+
+/** A setting of address management as calicoctl calls it: `strictAffinity` is StrictAffinity, `ipCooldownSeconds` IPCooldownSeconds. */
+export function propertyName(key: string): string {
+  return `${key.charAt(0).toUpperCase()}${key.slice(1)}`.replace(/^Ip(?=[A-Z])/, 'IP')
+}

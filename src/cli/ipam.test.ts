@@ -81,7 +81,10 @@ test('check finds what nothing uses, says who has what, and writes a report', as
   const file = join(folder, 'found.json')
   const done = await margay(`ipam check --show-all-ips -o ${file}`)
   assert.equal([done.code, done.err], [0, ''])
-  assert.match(done.out, /^Checked 2 blocks with 3 allocations, 2 pools, 1 nodes, 1 addresses in use, /)
+  assert.match(
+    done.out,
+    /^Checking IPAM for inconsistencies...\nChecked 2 blocks with 3 allocations, 2 pools, 1 nodes, 1 addresses in use, /,
+  )
   assert.match(done.out, /\n10.65.0.9 +h1 +margay.shop.web +\S*shop\S*\n/)
   assert.match(done.out, /\n10.65.0.10 +h1 +margay.shop.gone +nothing\n/)
   assert.match(done.out, /\nleaked-address +2001:db8::5 +node h1 +handle "margay.shop.gone" holds it, no workload endpoint has it/)

@@ -12,7 +12,9 @@ export function kindFor(text: string): ResourceKind {
   if (kind !== undefined) return kind
   const known = RESOURCE_KINDS.flatMap((each) => [each.toLowerCase(), KINDS[each].plural, ...KINDS[each].aliases])
   const meant = didYouMean(text, known)
-  throw new UsageError(`${JSON.stringify(text)} is not a kind${meant === '' ? `; kinds are ${RESOURCE_KINDS.join(', ')}` : meant}`)
+  throw new UsageError(
+    `${JSON.stringify(text)} is not a kind${meant === '' ? `; kinds are ${[...RESOURCE_KINDS, 'Namespace'].toSorted().join(', ')}` : meant}`,
+  )
 }
 
 /** `ippool/p1`, `workloadendpoint/shop/w1`. */

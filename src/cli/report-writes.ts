@@ -1,6 +1,5 @@
-import { describeError } from '../errors.ts'
 import type { Context, ExitCode } from './context.ts'
-import { doEach, exitCode, reportEach } from './report.ts'
+import { doEach, exitCode, messageOf, reportEach } from './report.ts'
 
 /** What is done with resources that a person gives, and how calicoctl says that it was done. */
 export const PAST = {
@@ -32,7 +31,8 @@ export async function reportWrites<T>(context: Context, writes: Writes<T>): Prom
   const faults: string[] = []
   const done = await doEach(context, items, act, {
     done: (text) => said.push(text),
-    failed: (error, item) => faults.push([writes.placeOf?.(item), describeError(error)].filter((part) => part !== undefined).join(': ')),
+    failed: (error, item) =>
+      faults.push([writes.placeOf?.(item), messageOf(context.program, error)].filter((part) => part !== undefined).join(': ')),
   })
   const kinds = new Set(items.map((item) => writes.kindOf(item)))
   const kind = kinds.size === 1 ? `'${[...kinds].join('')}' ` : ''

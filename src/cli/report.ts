@@ -1,4 +1,4 @@
-import { describeError, MargayError, StoreError, ValidationError } from '../errors.ts'
+import { ConflictError, describeError, MargayError, StoreError, ValidationError } from '../errors.ts'
 import type { Context, ExitCode, Program } from './context.ts'
 
 /**
@@ -49,9 +49,22 @@ function isHopeless(error: unknown): boolean {
   return error instanceof StoreError || (error instanceof MargayError && ['daemon-away', 'permission', 'timeout'].includes(error.code))
 }
 
+/** What calicoctl begins such an error with, and scripts look for. */
+const CALICO_WORDS: Readonly<Record<string, string>> = {
+  exists: 'resource already exists: ',
+  'not-found': 'resource does not exist: ',
+  conflict: 'update conflict: ',
+}
+
+/** The message of an error, with its causes, under either name of ours. */
+export function messageOf(program: Program, error: unknown): string {
+  const words = program === 'calicoctl' && error instanceof ConflictError ? (CALICO_WORDS[error.code] ?? '') : ''
+  return `${words}${describeError(error)}`
+}
+
 /** An error for a person: one line, then one a line for each issue that the message does not hold already. */
 export function renderError(program: Program, error: unknown, place?: string): string {
-  const message = describeError(error)
+  const message = messageOf(program, error)
   const issues = error instanceof ValidationError ? error.issues : []
   const details = issues
     .map(({ path, message: text }) => (path === '' ? text : `${path}: ${text}`))

@@ -54,7 +54,7 @@ test('calicoctl says the same as one sentence, and names what was written where 
   })
   const part = await calicoctl(['create', '-f', '-'], two)
   assert.equal([part.code, part.out], [1, "Partial success: created 1 out of 2 'IPPool' resources:\n  ippool/p2 created\n"])
-  assert.match(part.err, /^Hit error\(s\): \[standard input \(line 1, column 1\): IPPool "p1" exists already\]\n$/)
+  assert.match(part.err, /^Hit error\(s\): \[standard input \(line 1, column 1\): resource already exists: IPPool "p1" exists already\]\n$/)
   const none = await calicoctl(['create', '-f', '-'], two)
   assert.equal([none.code, none.out], [1, ''])
   assert.match(none.err, /^Failed to create any 'IPPool' resources: \[.*"p1" exists already, .*"p2" exists already\]\n$/)

@@ -53,6 +53,7 @@ function renderCheck(
 ): string {
   const looked = `${counts.blocks} blocks with ${counts.allocations} allocations, ${counts.pools} pools, ${counts.nodes} nodes`
   const parts = [
+    'Checking IPAM for inconsistencies...\n',
     `Checked ${looked}, ${counts.users} addresses in use, ${counts.affinities} affinities, ${counts.handles} handles at revision ${revision}.\n`,
   ]
   if (options.showAllIps)

@@ -5,6 +5,7 @@ import { DEFAULT_IPAM_CONFIG, type IpamConfig } from '../../model/ipam-config.ts
 import { IPAM_CONFIG_KEY } from '../../model/keys.ts'
 import type { Store } from '../../store/store.ts'
 import { type Context, UsageError } from '../context.ts'
+import { propertyName } from '../ipam-format.ts'
 import { addStoreOptions, parseCount, parseSwitch } from '../options.ts'
 import { withSession } from '../session.ts'
 
@@ -39,8 +40,7 @@ export function defineIpamConfigure(command: Command, context: Context): void {
       const changes = changesOf(options)
       if (Object.keys(changes).length === 0) throw new UsageError('give at least one setting, see "margay ipam configure --help"')
       await withSession(command, context, ({ store }) => change(store, changes, context.signal))
-      for (const [name, value] of Object.entries(changes))
-        context.out(said(context, `${name.charAt(0).toUpperCase()}${name.slice(1)}`, value))
+      for (const [name, value] of Object.entries(changes)) context.out(said(context, propertyName(name), value))
     })
 }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import { ConflictError, describeError, MargayError } from '../../errors.ts'
+import { ConflictError, describeError, IpamError, MargayError } from '../../errors.ts'
 import { parseReport, repairsByReports } from '../../ipam/report.ts'
 import { ipOf } from '../../net/cidr.ts'
 import { type Ip, isIp, parseIp } from '../../net/ip.ts'
@@ -56,7 +56,7 @@ async function releaseOne({ store, ipam }: Session, context: Context, ip: Ip, { 
   const { released, refused } = await ipam.releaseIps([{ ip }], context.signal)
   const [first] = refused
   if (first !== undefined) throw new ConflictError('conflict', `IP address ${ip} was not released: ${first.reason}`)
-  if (released.length === 0) throw new ConflictError('not-found', `IP address ${ip} is not assigned`)
+  if (released.length === 0) throw new IpamError('not-found', `IP address ${ip} is not assigned`)
   return `Successfully released IP address ${ip}${dryRun === true ? ' (dry run)' : ''}`
 }
 

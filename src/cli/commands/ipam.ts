@@ -1,8 +1,8 @@
 import type { BlockUsage, BorrowedAddress, PoolUsage, Usage } from '../../ipam/usage.ts'
 import { isIp, parseIp } from '../../net/ip.ts'
-import { type AddCommand, UsageError } from '../context.ts'
+import { type AddCommand, type Program, UsageError } from '../context.ts'
 import { renderJson, renderTable } from '../format.ts'
-import { renderAddress, renderBoxed, renderCount } from '../ipam-format.ts'
+import { propertyName, renderAddress, renderBoxed, renderCount } from '../ipam-format.ts'
 import { addOutputOption, addStoreOptions } from '../options.ts'
 import { withSession } from '../session.ts'
 import { defineIpamCheck } from './ipam-check.ts'
@@ -44,7 +44,7 @@ export const addIpamCommand: AddCommand = (parent, context, outcome) => {
       const options = show.opts<ShowOptions>()
       checkOptions(options)
       const text = await withSession(show, context, async (session) => {
-        if (options.ip === undefined) return showUsage(await session.ipam.usage(context.signal), options)
+        if (options.ip === undefined) return showUsage(await session.ipam.usage(context.signal), options, context.program)
         const use = await session.ipam.lookUp(parseIp(options.ip), context.signal)
         return options.output === 'json' ? renderJson(use) : renderAddress(use)
       })
@@ -58,10 +58,10 @@ function checkOptions({ ip, showBlocks, showBorrowed, showConfiguration }: ShowO
   if (ip !== undefined && !isIp(ip)) throw new UsageError(`--ip ${JSON.stringify(ip)} is not an IP address, give one such as 10.65.0.9`)
 }
 
-function showUsage(usage: Usage, options: ShowOptions): string {
+function showUsage(usage: Usage, options: ShowOptions, program: Program): string {
   if (options.output === 'json') return renderJson(jsonUsage(usage, options))
   if (options.showBorrowed) return showBorrowed(usage.borrowed)
-  if (options.showConfiguration) return showConfiguration(usage)
+  if (options.showConfiguration) return showConfiguration(usage, program)
   const rows = usage.pools.flatMap((pool) => [poolRow(pool), ...(options.showBlocks ? pool.blocks.map(blockRow) : [])])
   const orphans = usage.orphans.map((block) => ['No pool', ...blockRow(block).slice(1)])
   return renderBoxed(['GROUPING', 'CIDR', 'IPS TOTAL', 'IPS IN USE', 'IPS RESERVED', 'IPS FREE'], [...rows, ...orphans])
@@ -99,11 +99,9 @@ function showBorrowed(borrowed: readonly BorrowedAddress[]): string {
   return renderBoxed(['IP', 'BORROWING-NODE', 'BLOCK', 'BLOCK OWNER', 'TYPE', 'ALLOCATED-TO'], rows)
 }
 
-function showConfiguration({ config }: Usage): string {
-  return renderTable(
-    ['PROPERTY', 'VALUE'],
-    Object.entries(config)
-      .filter(([, value]) => ['string', 'number', 'boolean', 'undefined'].includes(typeof value))
-      .map(([key, value]) => [`${key.charAt(0).toUpperCase()}${key.slice(1)}`, value === undefined ? '-' : String(value)]),
-  )
+function showConfiguration({ config }: Usage, program: Program): string {
+  const rows = Object.entries(config)
+    .filter(([, value]) => ['string', 'number', 'boolean', 'undefined'].includes(typeof value))
+    .map(([key, value]) => [propertyName(key), value === undefined ? '-' : String(value)])
+  return (program === 'calicoctl' ? renderBoxed : renderTable)(['PROPERTY', 'VALUE'], rows)
 }

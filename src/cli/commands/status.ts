@@ -47,7 +47,7 @@ function define(command: Command, context: Context): void {
 /** What scripts look for in the answer of `calicoctl node status`. */
 async function calicoHead(api: ApiClient): Promise<string> {
   await ask(api).catch((cause: unknown) => {
-    throw new MargayError('daemon-away', 'Calico process is not running.', { cause })
+    throw new MargayError('daemon-away', `Calico process is not running. ${describeError(cause)}`)
   })
   return 'Calico process is running.\n\n'
 }
