@@ -284,6 +284,25 @@ test('a store that is away is tried again, and status says so', async () => {
   assert.is(await store.get(leaderKey('ipam'), never), undefined)
 })
 
+test('a leader that can’t do its work lets another lead', async () => {
+  const { host, store, after, held } = await aField()
+  const failing = host('h1', { beforeRepair: () => Promise.reject(new Error('no memory')) })
+  await leak(host('h2').ipam)
+  await store.commit([], [{ remove: resourceKey('Node', 'h2') }], never)
+  await after(0, failing)
+  await after(GRACE_SECONDS)
+  const stop = new AbortController()
+  const running = failing.collector.run(stop.signal)
+  await until('the failure', () => failing.collector.report.problem === 'no memory' && !failing.collector.report.isLeading)
+  stop.abort()
+  await running
+  assert.match(failing.log.lines.join('\n'), 'warn leaked addresses could not be looked for, trying again: no memory')
+  const h3 = host('h3')
+  await after(0, h3)
+  await after(GRACE_SECONDS, h3)
+  assert.is(await held(), 0)
+})
+
 test('an address that was released and given to another is not taken back', async () => {
   const { host, after, store } = await aField()
   let ip = parseIp('10.65.0.1')

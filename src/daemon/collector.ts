@@ -71,10 +71,13 @@ export class Collector {
   /** Scans until the signal aborts. What fails is tried again with the next scan. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.scan(signal).then(
-        () => this.#setProblem(undefined),
-        (error: unknown) => signal.aborted || this.#setProblem(error),
-      )
+      try {
+        await this.scan(signal)
+        this.#problem = undefined
+      } catch (error) {
+        if (signal.aborted) return
+        await this.#fail(error)
+      }
       // Later by chance, so that hosts that were started together don't scan together.
       await this.#wake.wait(signal, this.#pauseMs() * (1 + 0.3 * Math.random()))
     }
@@ -105,12 +108,15 @@ export class Collector {
     this.#lastScan = { at: new Date(), ms: Math.round(this.#parts.clock() - beganMs) }
   }
 
-  #setProblem(error: unknown): void {
-    const problem = error === undefined ? undefined : describeError(error)
-    if (problem !== undefined && problem !== this.#problem) {
-      this.#parts.log[isTransient(error) ? 'debug' : 'warn']({ err: error }, 'leaked addresses could not be looked for, trying again')
+  async #fail(error: unknown): Promise<void> {
+    const problem = describeError(error)
+    const isPassing = isTransient(error)
+    if (problem !== this.#problem) {
+      this.#parts.log[isPassing ? 'debug' : 'warn']({ err: error }, 'leaked addresses could not be looked for, trying again')
     }
     this.#problem = problem
+    // Another host may be able to do what this one can't. Where the store is away, the lease ends by itself.
+    if (!isPassing) await this.stop()
   }
 
   /** The second scan comes when what the first one found is due; before the first, the view is waited for. */

@@ -27,11 +27,12 @@ const pools = {
 /** Full blocks of other hosts, in the pages in which a store gives them. */
 function manyBlocks(family: 4 | 6): Store {
   const { first, length } = pools[family]
+  const one = parseCidr(`${first}/${length}`)
+  const holder = { handleId: 'margay.default.w', attributes: { node: 'p' } }
+  const text = encodeBlock(assignAutomatic(newBlock(one, 'host:p', AT), 64, holder).block)
   const entries = Array.from({ length: BLOCKS }, (_, n): Entry => {
     const cidr = parseCidr(`${formatIp(family, ipToNumber(parseIp(first)) + BigInt(n * 64))}/${length}`)
-    const holder = { handleId: `margay.default.w${n}`, attributes: { node: `p${n}` } }
-    const { block } = assignAutomatic(newBlock(cidr, `host:p${n}`, AT), 64, holder)
-    return { key: blockKey(cidr), value: encodeBlock(block), modRevision: n + 1, lease: 0n }
+    return { key: blockKey(cidr), value: text.replace(one, cidr), modRevision: n + 1, lease: 0n }
   })
   async function* list() {
     for (let i = 0; i < BLOCKS; i += 500) {
