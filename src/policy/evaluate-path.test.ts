@@ -189,6 +189,12 @@ const cases: readonly Case[] = [
     denies: [web.replace('eth0', 'eth1')],
   },
   {
+    name: 'loopback is asked about where a host endpoint names it',
+    scene: { hosts: { lo: endpoint('lo', [noTcp80]) } },
+    allows: ['tcp 127.0.0.1:1 > 127.0.0.1:81 in lo'],
+    denies: ['tcp 127.0.0.1:1 > 127.0.0.1:80 in lo'],
+  },
+  {
     name: 'what is forwarded by a policy for it: in by its ingress, out by its egress; established passes',
     scene: { hosts: { eth0: endpoint('h', [onForward(noTcp80)]), eth1: endpoint('h1', [onForward(egress(noTcp80))]) } },
     allows: [through.replace(':80', ':81'), `${through} established`, through.replace('in eth0 out eth1', 'in eth1 out eth0')],

@@ -4,7 +4,7 @@ import { type Failsafes, isFailsafe } from './failsafes.ts'
 import type { Members } from './members.ts'
 import { type ConnectionState, ICMP_PROTOCOLS, type Packet, type PacketEnd } from './packet.ts'
 import type { Direction } from './policies.ts'
-import { type ListStage, policiesAt } from './tiers.ts'
+import { isAsked, type ListStage } from './tiers.ts'
 
 /** What hosts of the network always let through between each other, on host endpoints too. */
 export interface ImplicitAllow {
@@ -91,6 +91,9 @@ export const WORKLOAD_ICMPV6: readonly number[] = [130, 131, 132, 133, 135, 136,
 export const HOST_DISCOVERY: readonly number[] = [133, 134, 135, 136]
 export const HOST_MULTICAST: readonly number[] = [130, 131, 132, 143]
 
+/** What a host's own programs talk over. */
+export const LOOPBACK = 'lo'
+
 /** One packet's walk; every place gives whether it denied the packet. */
 class Walk {
   readonly steps: PathStep[] = []
@@ -110,18 +113,18 @@ class Walk {
   receive(): boolean {
     const { hostEndpoints, wildcard } = this.#host
     const { inInterface = '' } = this.#packet
-    if (inInterface === LOOPBACK) return this.#pass('to-host', 'loopback is left alone')
+    if (this.#isLeftAlone(inInterface)) return this.#pass('to-host', 'loopback is left alone')
     if (this.#early('untracked', hostEndpoints.get(inInterface), 'ingress')) return true
     if (this.#isAllowed || this.#isKnown) return false
     const named = hostEndpoints.get(inInterface)
-    const hasOwn = named !== undefined && policiesAt(named.tiers, 'pre-dnat', 'ingress').length > 0
+    const hasOwn = named !== undefined && isAsked(named.tiers, 'pre-dnat', 'ingress')
     return this.#early('pre-dnat', hasOwn ? named : wildcard, 'ingress')
   }
 
   deliver(): boolean {
     const { settings, workloads, hostEndpoints, wildcard } = this.#host
     const { inInterface = '' } = this.#packet
-    if (inInterface === LOOPBACK) return false
+    if (this.#isLeftAlone(inInterface)) return false
     if (settings.isWorkloadInterface(inInterface)) return this.#deliverFromWorkload(workloads.get(inInterface))
     return this.#atHost('to-host', 'ingress', hostEndpoints.get(inInterface) ?? wildcard)
   }
@@ -140,10 +143,15 @@ class Walk {
   send(): boolean {
     const { settings, hostEndpoints, wildcard } = this.#host
     const { outInterface = '' } = this.#packet
-    if (outInterface === LOOPBACK) return this.#pass('from-host', 'loopback is left alone')
+    if (this.#isLeftAlone(outInterface)) return this.#pass('from-host', 'loopback is left alone')
     if (this.#early('untracked', hostEndpoints.get(outInterface), 'egress')) return true
     if (settings.isWorkloadInterface(outInterface)) return this.#pass('from-host', 'the host always reaches its workloads')
     return this.#atHost('from-host', 'egress', hostEndpoints.get(outInterface) ?? wildcard)
+  }
+
+  /** Programs of the host talk over loopback: policies are for it only where a host endpoint names it. */
+  #isLeftAlone(name: string): boolean {
+    return name === LOOPBACK && !this.#host.hostEndpoints.has(LOOPBACK)
   }
 
   get #isKnown(): boolean {
@@ -152,7 +160,7 @@ class Walk {
 
   /** A place before connection tracking or NAT; what it allows, host endpoints let through. */
   #early(place: 'untracked' | 'pre-dnat', endpoint: LocalEndpoint | undefined, direction: Direction): boolean {
-    if (endpoint === undefined || policiesAt(endpoint.tiers, place, direction).length === 0) return false
+    if (endpoint === undefined || !isAsked(endpoint.tiers, place, direction)) return false
     if (this.#isFailsafe(direction, this.#packet) || (place === 'untracked' && this.#isFailsafeAnswer(direction))) {
       return this.#pass(place, 'a failsafe port', endpoint)
     }
@@ -237,5 +245,3 @@ class Walk {
     return false
   }
 }
-
-const LOOPBACK = 'lo'

@@ -38,15 +38,20 @@ export type ListStage = 'untracked' | 'pre-dnat' | 'normal' | 'forward'
 
 /** The tiers with a policy that is asked at this stage in this direction, each with those policies. */
 export function policiesAt(tiers: readonly TierPolicies[], stage: ListStage, direction: Direction): readonly TierPolicies[] {
-  const isAsked = (policy: Policy) =>
+  const isThere = (policy: Policy) =>
     policy.rules[direction] !== undefined &&
     (stage === 'forward' ? policy.stage === 'normal' && policy.appliesOnForward : policy.stage === stage)
   return tiers.flatMap(({ policies, ...tier }) => {
-    const asked = policies.filter(isAsked)
+    const asked = policies.filter(isThere)
     // Rules before tracking and before NAT only pick out what they name: nothing is dropped there by default.
     const defaultAction = stage === 'untracked' || stage === 'pre-dnat' ? 'Pass' : tier.defaultAction
     return asked.length === 0 ? [] : [{ ...tier, defaultAction, policies: asked }]
   })
+}
+
+/** Whether some policy that is enforced is asked at this stage in this direction. */
+export function isAsked(tiers: readonly TierPolicies[], stage: ListStage, direction: Direction): boolean {
+  return policiesAt(tiers, stage, direction).some(({ policies }) => policies.some(({ isStaged }) => !isStaged))
 }
 
 function compareTiers(a: string, b: string, tiers: ReadonlyMap<string, Tier>): number {

@@ -1,0 +1,179 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { aGlobalPolicy, aProfile, aTier, byId } from '../../test/support/policies.ts'
+import { showNft } from '../../test/support/show-nft.ts'
+import type { GlobalNetworkPolicy } from '../model/network-policy.ts'
+import { type DispatchInput, type DispatchSettings, planDispatch } from './dispatch.ts'
+import type { LocalEndpoint } from './evaluate.ts'
+import { ListCompiler } from './lists.ts'
+import { type Policy, readPolicy } from './policies.ts'
+import { readProfile } from './profiles.ts'
+import { orderPolicies } from './tiers.ts'
+
+const test = suite('policy/dispatch')
+
+const settings: DispatchSettings = {
+  workloadInterfaces: ['mgy*'],
+  endpointToHost: 'Drop',
+  failsafes: { inbound: [{ protocol: 6, port: 22 }], outbound: [] },
+  dropsInvalid: true,
+  implicit: [{ protocol: 17, port: 4789, peers: { 4: 'hosts4' } }],
+  markBit: 0x1000_0000,
+  deny: 'drop',
+  isInterval: () => false,
+  mostTogether: 1000,
+}
+const tiers = byId([aTier('default', { order: 10 }), aTier('first', { order: 1, defaultAction: 'Pass' })])
+const open = readProfile('open', aProfile('open', { ingress: [{ action: 'Allow' }], egress: [{ action: 'Allow' }] }))
+
+function policies(...specs: readonly GlobalNetworkPolicy['spec'][]): readonly Policy[] {
+  return specs.flatMap((spec, i) => readPolicy(aGlobalPolicy(`p${i}`, spec)) ?? [])
+}
+
+function endpoint(id: string, list: readonly Policy[] = [], profiles = [open]): LocalEndpoint {
+  return { id, tiers: orderPolicies(list, tiers), profiles }
+}
+
+function plan(input: Partial<DispatchInput>) {
+  return planDispatch({ settings, workloads: new Map(), hostEndpoints: new Map(), wildcard: undefined, ...input })
+}
+
+/** Names made of contents in the order in which they come up. */
+function shown(input: Partial<DispatchInput>): readonly string[] {
+  const names = new Map<string, string>()
+  const text = showNft(plan(input).objects).join('\n')
+  return text
+    .replaceAll(/\b((?:[a-z]+-)*[a-z]+\d?_)[0-9a-f]{20}\b/g, (name, prefix) => {
+      const short = names.get(name) ?? `${prefix}${names.size + 1}`
+      names.set(name, short)
+      return short
+    })
+    .split('\n')
+}
+
+const web = policies({ types: ['Ingress'], ingress: [{ action: 'Allow', protocol: 'TCP', destination: { ports: [80] } }] })
+
+test('workloads: two chains for all, maps to their own, and dropped where a map says nothing', () => {
+  assert.equal(
+    shown({
+      workloads: new Map([
+        ['mgyw1', endpoint('w1', web)],
+        ['mgyw2', endpoint('w2', web)],
+      ]),
+    }),
+    [
+      'map from-workloads: mgyw1 goto e_1, mgyw2 goto e_1',
+      'map to-workloads: mgyw1 goto e_2, mgyw2 goto e_2',
+      'chain e_1',
+      '  accept',
+      '  counter drop',
+      'chain e_2',
+      '  protocol 6 dport 80 accept',
+      '  drop',
+      'chain from-workload_3',
+      '  ct-state established,related accept',
+      '  ct-state invalid counter drop',
+      '  iifname map @from-workloads',
+      '  counter drop',
+      'chain to-workload_4',
+      '  ct-state established,related accept',
+      '  ct-state invalid counter drop',
+      '  oifname map @to-workloads',
+      '  counter drop',
+      'chain workload-to-host_5',
+      ...[130, 131, 132, 133, 135, 136, 143].map((type) => `  family 6 protocol 58 icmp-type ${type} accept`),
+      '  goto from-workload_3',
+      'chain endpoint-to-host_6',
+      '  ct-state established,related accept',
+      ...[130, 131, 132, 133, 135, 136, 143].map((type) => `  family 6 protocol 58 icmp-type ${type} accept`),
+      '  counter drop',
+      'chain forward-from-workload: filter forward -3',
+      '  iifname mgy* goto from-workload_3',
+      'chain forward-to-workload: filter forward -2',
+      '  oifname mgy* goto to-workload_4',
+      'chain input-from-workload: filter input -1',
+      '  iifname mgy* goto workload-to-host_5',
+      'chain workload-to-host: filter input 0',
+      '  iifname mgy* goto endpoint-to-host_6',
+    ],
+  )
+})
+
+test('a host endpoint: failsafes and discovery before policies, in chains that compare the interface', () => {
+  const lines = shown({ hostEndpoints: new Map([['eth0', endpoint('h', web)]]), wildcard: endpoint('any', [], []) })
+  const from = (start: string) =>
+    lines.slice(lines.indexOf(start) + 1).slice(0, lines.slice(lines.indexOf(start) + 1).findIndex((line) => !line.startsWith('  ')) >>> 0)
+  const rules = from('chain to-host: filter input 0')
+  assert.equal(rules, [
+    '  iifname lo accept',
+    '  iifname mgy* accept',
+    '  ct-state established,related accept',
+    '  protocol 17 dport 4789 saddr @hosts4 accept',
+    rules[4],
+    rules[5],
+  ])
+  assert.match(rules[4] ?? '', /^ {2}iifname eth0 goto h_\d+$/)
+  assert.match(rules[5] ?? '', /^ {2}goto h_\d+$/)
+  assert.equal(from(`chain ${rules[4]?.split(' ').at(-1)}`), [
+    '  ct-state invalid counter drop',
+    from(`chain ${rules[4]?.split(' ').at(-1)}`)[1],
+    ...[130, 131, 132, 143].map((type) => `  family 6 protocol 58 icmp-type ${type} accept`),
+    ...[133, 134, 135, 136].map((type) => `  family 6 protocol 58 icmp-type ${type} hop-limit 255 accept`),
+    '  protocol 6 dport 80 accept',
+    '  drop',
+  ])
+})
+
+test('without host endpoints and workloads there is no chain that packets would have to pass', () => {
+  assert.equal(plan({ settings: { ...settings, workloadInterfaces: [] } }).objects, [])
+})
+
+test('the mark is used where something is allowed early, and nowhere else', () => {
+  const early = policies({ types: ['Ingress'], ingress: [{ action: 'Allow' }], preDNAT: true, applyOnForward: true })
+  const withMark = (list: readonly Policy[]) =>
+    shown({ hostEndpoints: new Map([['eth0', endpoint('h', list)]]) }).filter((line) => line.includes('mark'))
+  assert.equal(withMark(web), [])
+  assert.equal(withMark(early).length, 8, 'cleared in two chains, set in one, looked at in five')
+})
+
+test('a tier that passes what it does not decide is left by the end of its chain, also where it is taken apart by ports', () => {
+  const many = Array.from({ length: 8 }, (_, i) => ({ action: 'Deny', protocol: 'TCP', destination: { ports: [100 + i] } }) as const)
+  const list = policies({ tier: 'first', types: ['Ingress'], ingress: many })
+  const lines = shown({ workloads: new Map([['mgyw1', endpoint('w1', [...list, ...web])]]) })
+  const start = lines.indexOf(`chain ${/mgyw1 goto (e_\d+)/.exec(lines.find((line) => line.startsWith('map to-')) ?? '')?.[1]}`)
+  assert.match(lines[start + 1] ?? '', /^ {2}jump t_\d+$/)
+  assert.equal(lines.slice(start + 2, start + 4), ['  protocol 6 dport 80 accept', '  drop'])
+})
+
+test('policies that are too many to be put together have chains that endpoints share', () => {
+  const rules = (port: number) =>
+    Array.from({ length: 12 }, () => ({ action: 'Allow', protocol: 'UDP', source: { ports: [port] } }) as const)
+  const [a = [], b = []] = [1, 2].map((order) => policies({ types: ['Ingress'], order, ingress: rules(order) }))
+  const workloads = new Map([
+    ['mgyw1', endpoint('w1', [...a, ...b])],
+    ['mgyw2', endpoint('w2', a)],
+  ])
+  const kinds = (mostTogether: number) =>
+    shown({ workloads, settings: { ...settings, mostTogether } }).flatMap((line) => /^chain ([tp])_/.exec(line)?.[1] ?? [])
+  assert.equal(
+    [kinds(1000), kinds(0)],
+    [
+      ['t', 't'],
+      ['p', 'p'],
+    ],
+  )
+})
+
+test('what is planned again without a change is the same, object by object', () => {
+  const lists = new ListCompiler(settings)
+  const input: DispatchInput = {
+    settings,
+    workloads: new Map([['mgyw1', endpoint('w1', web)]]),
+    hostEndpoints: new Map(),
+    wildcard: undefined,
+  }
+  const [first, second] = [planDispatch(input, lists), planDispatch(input, lists)]
+  assert.equal(first, second)
+})
+
+test.run()

@@ -1,0 +1,320 @@
+import type { NftChain, NftHook, NftMatch, NftObject, NftRule, NftSet } from '../kernel/objects.ts'
+import { FAMILIES, type Family } from '../net/ip.ts'
+import { PieceCollector, type UsedSet } from './chains.ts'
+import type { LocalEndpoint } from './evaluate.ts'
+import { HOST_DISCOVERY, HOST_MULTICAST, LOOPBACK, WORKLOAD_ICMPV6 } from './evaluate-path.ts'
+import type { Failsafe, Failsafes } from './failsafes.ts'
+import { type CompiledList, ListCompiler, type ListPlace, type ListSettings } from './lists.ts'
+import { ICMP_PROTOCOLS } from './packet.ts'
+import type { Direction } from './policies.ts'
+import { isAsked, type ListStage } from './tiers.ts'
+
+/** What hosts of the network always let through between each other, by the sets of their addresses. */
+export interface ImplicitRule {
+  readonly protocol: number
+  readonly port?: number | undefined
+  /** Sets of addresses; absent for a family in which there is nobody. */
+  readonly peers: Readonly<Partial<Record<Family, string>>>
+}
+
+/** What decides the rules of a host beside its endpoints. */
+export interface DispatchSettings extends ListSettings {
+  /** Names of workloads' interfaces; a trailing `*` is a wildcard. */
+  readonly workloadInterfaces: readonly string[]
+  readonly endpointToHost: 'Drop' | 'Accept' | 'Return'
+  readonly failsafes: Failsafes
+  readonly dropsInvalid: boolean
+  readonly implicit: readonly ImplicitRule[]
+}
+
+/** The endpoints of a host by the name of their interface. */
+export interface DispatchInput {
+  readonly settings: DispatchSettings
+  readonly workloads: ReadonlyMap<string, LocalEndpoint>
+  readonly hostEndpoints: ReadonlyMap<string, LocalEndpoint>
+  readonly wildcard: LocalEndpoint | undefined
+}
+
+/** The rule set, and the sets in it whose members somebody else must keep. */
+export interface Ruleset {
+  readonly objects: readonly NftObject[]
+  readonly used: ReadonlyMap<string, UsedSet>
+}
+
+/** Maps from a workload's interface to the rules of what it sends and gets. */
+export const FROM_WORKLOADS = 'from-workloads'
+export const TO_WORKLOADS = 'to-workloads'
+
+/**
+ * The rule set of a host's endpoints. Each place where packets are decided about is a base chain: accepted there means asked at the next.
+ * Interfaces of hosts are compared one by one and those of workloads looked up in a map behind which everything is dropped, so that a
+ * look-up that misses while the rule set changes lets nothing through.
+ *
+ * ```
+ * prerouting  -299 untracked    -150 before NAT
+ * forward     -4 from host endpoint   -3 from workload   -2 to workload   -1 to host endpoint
+ * input       -1 from workload         0 to host
+ * output      -299 untracked           0 from host
+ * postrouting -150 from host, where NAT changed the destination
+ * ```
+ */
+export function planDispatch(input: DispatchInput, lists = new ListCompiler(input.settings)): Ruleset {
+  const plan = new DispatchPlan(input, lists)
+  const bases = [...plan.early(), ...plan.workloads(), ...plan.hostEndpoints()]
+  const { chains, fixed, used } = plan.pieces
+  return { objects: [...fixed.values(), ...plan.maps, ...chains.values(), ...bases], used }
+}
+
+class DispatchPlan {
+  readonly pieces: PieceCollector
+  readonly maps: NftSet[] = []
+  readonly #input: DispatchInput
+  readonly #lists: ListCompiler
+  readonly #hasEarly: boolean
+
+  constructor(input: DispatchInput, lists: ListCompiler) {
+    this.#input = input
+    this.#lists = lists
+    this.pieces = new PieceCollector(input.settings.isInterval)
+    this.#hasEarly = this.#all().some(
+      (endpoint) => hasPolicies(endpoint, 'untracked', 'ingress', 'egress') || hasPolicies(endpoint, 'pre-dnat', 'ingress'),
+    )
+  }
+
+  /** Rules before connection tracking and before NAT; without any, no chain. */
+  early(): readonly NftChain[] {
+    if (!this.#hasEarly) return []
+    const { hostEndpoints } = this.#input
+    // Nobody else may say that a packet is allowed.
+    const clear: NftRule = { matches: [], setMark: { value: 0, mask: this.#markBit }, verdict: { do: 'continue' } }
+    const untracked = (direction: Direction) =>
+      [...hostEndpoints].flatMap(([name, endpoint]) =>
+        hasPolicies(endpoint, 'untracked', direction)
+          ? [this.#toEndpoint(direction === 'ingress' ? 'iifname' : 'oifname', name, endpoint, at('untracked', direction))]
+          : [],
+      )
+    return [
+      base('untracked-in', { type: 'filter', hook: 'prerouting', priority: -299 }, [clear, ...untracked('ingress')]),
+      base('untracked-out', { type: 'filter', hook: 'output', priority: -299 }, [clear, ...untracked('egress')]),
+      ...this.#preDnat(),
+    ]
+  }
+
+  /** What workloads send and get. */
+  workloads(): readonly NftChain[] {
+    const { settings, workloads } = this.#input
+    if (settings.workloadInterfaces.length === 0) return []
+    const map = (name: string, direction: Direction): NftSet => ({
+      kind: 'set',
+      name,
+      key: 'interface',
+      family: 4,
+      isInterval: false,
+      isMap: true,
+      elements: new Set([...workloads].map(([link, endpoint]) => `${link} goto ${this.#workloadChain(endpoint, at('normal', direction))}`)),
+    })
+    this.maps.push(map(FROM_WORKLOADS, 'egress'), map(TO_WORKLOADS, 'ingress'))
+    const from = this.pieces.chain('from-workload_', [...this.#known(), ...this.#invalid(), ...mapOrDrop('iifname', FROM_WORKLOADS)])
+    const to = this.pieces.chain('to-workload_', [...this.#known(), ...this.#invalid(), ...mapOrDrop('oifname', TO_WORKLOADS)])
+    const toHost = this.pieces.chain('workload-to-host_', [
+      ...icmpv6(WORKLOAD_ICMPV6, []),
+      { matches: [], verdict: { do: 'goto', chain: from } },
+    ])
+    return [
+      base('forward-from-workload', { type: 'filter', hook: 'forward', priority: -3 }, this.#onWorkloads('iifname', from)),
+      base('forward-to-workload', { type: 'filter', hook: 'forward', priority: -2 }, this.#onWorkloads('oifname', to)),
+      base('input-from-workload', { type: 'filter', hook: 'input', priority: -1 }, this.#onWorkloads('iifname', toHost)),
+      ...this.#toHost(),
+    ]
+  }
+
+  /** What host endpoints decide about. */
+  hostEndpoints(): readonly NftChain[] {
+    if (this.#all().length === 0) return []
+    const passing: readonly NftRule[] = [...this.#known(), ...this.#allowedEarly()]
+    const { workloadInterfaces } = this.#input.settings
+    const toWorkloads = workloadInterfaces.map((value) => accept({ on: 'oifname', value }))
+    const fromHost = [...this.#loopback('oifname'), ...toWorkloads, ...passing, ...this.#implicit('daddr')]
+    const translated: NftMatch = { on: 'translated', value: 'destination' }
+    return [
+      base('forward-from-host-endpoint', { type: 'filter', hook: 'forward', priority: -4 }, [
+        ...passing,
+        ...this.#dispatch('iifname', at('forward', 'ingress')),
+      ]),
+      base('forward-to-host-endpoint', { type: 'filter', hook: 'forward', priority: -1 }, [
+        ...this.#known(),
+        ...this.#dispatch('oifname', at('forward', 'egress')),
+      ]),
+      base('to-host', { type: 'filter', hook: 'input', priority: 0 }, [
+        ...this.#loopback('iifname'),
+        ...workloadInterfaces.map((value) => accept({ on: 'iifname', value })),
+        ...passing,
+        ...this.#implicit('saddr'),
+        ...this.#dispatch('iifname', at('normal', 'ingress')),
+      ]),
+      // Where NAT has changed the destination, the interface is known only behind the second routing.
+      base('from-host', { type: 'filter', hook: 'output', priority: 0 }, [
+        ...fromHost,
+        accept(translated),
+        ...this.#dispatch('oifname', at('normal', 'egress')),
+      ]),
+      base('from-host-translated', { type: 'filter', hook: 'postrouting', priority: -150 }, [
+        accept({ on: 'origin', value: 'host', negate: true }),
+        accept({ ...translated, negate: true }),
+        ...fromHost,
+        ...this.#dispatch('oifname', { ...at('normal', 'egress'), canReject: false }),
+      ]),
+    ]
+  }
+
+  get #markBit(): number {
+    return this.#input.settings.markBit
+  }
+
+  #all(): readonly LocalEndpoint[] {
+    const { hostEndpoints, wildcard } = this.#input
+    return [...hostEndpoints.values(), ...(wildcard ? [wildcard] : [])]
+  }
+
+  #preDnat(): readonly NftChain[] {
+    const { hostEndpoints, wildcard } = this.#input
+    const rules = [...hostEndpoints].flatMap(([name, endpoint]) =>
+      hasPolicies(endpoint, 'pre-dnat', 'ingress') ? [this.#toEndpoint('iifname', name, endpoint, at('pre-dnat', 'ingress'))] : [],
+    )
+    if (wildcard && hasPolicies(wildcard, 'pre-dnat', 'ingress'))
+      rules.push(this.#toEndpoint('iifname', undefined, wildcard, at('pre-dnat', 'ingress')))
+    if (rules.length === 0) return []
+    return [
+      base('before-nat', { type: 'filter', hook: 'prerouting', priority: -150 }, [
+        ...this.#loopback('iifname'),
+        ...this.#known(),
+        ...this.#allowedEarly(),
+        ...rules,
+      ]),
+    ]
+  }
+
+  /** What a workload's policies let through to its own host; with Return other programs' rules decide. */
+  #toHost(): readonly NftChain[] {
+    const { endpointToHost, workloadInterfaces } = this.#input.settings
+    if (endpointToHost !== 'Drop') return []
+    const chain = this.pieces.chain('endpoint-to-host_', [
+      ...this.#known(),
+      ...icmpv6(WORKLOAD_ICMPV6, []),
+      { matches: [], verdict: { do: 'drop' }, isCounted: true },
+    ])
+    const rules = workloadInterfaces.map((value): NftRule => ({ matches: [{ on: 'iifname', value }], verdict: { do: 'goto', chain } }))
+    return [base('workload-to-host', { type: 'filter', hook: 'input', priority: 0 }, rules)]
+  }
+
+  #loopback(on: 'iifname' | 'oifname'): readonly NftRule[] {
+    return this.#input.hostEndpoints.has(LOOPBACK) ? [] : [accept({ on, value: LOOPBACK })]
+  }
+
+  #onWorkloads(on: 'iifname' | 'oifname', chain: string): readonly NftRule[] {
+    return this.#input.settings.workloadInterfaces.map((value) => ({ matches: [{ on, value }], verdict: { do: 'goto', chain } }))
+  }
+
+  /** Each host endpoint's interface, then the one for all others. */
+  #dispatch(on: 'iifname' | 'oifname', place: ListPlace): readonly NftRule[] {
+    const { hostEndpoints, wildcard } = this.#input
+    const named = [...hostEndpoints].map(([name, endpoint]) => this.#toEndpoint(on, name, endpoint, place))
+    return wildcard ? [...named, this.#toEndpoint(on, undefined, wildcard, place)] : named
+  }
+
+  #toEndpoint(on: 'iifname' | 'oifname', name: string | undefined, endpoint: LocalEndpoint, place: ListPlace): NftRule {
+    const chain = this.#hostEndpointChain(endpoint, place)
+    return { matches: name === undefined ? [] : [{ on, value: name }], verdict: { do: 'goto', chain } }
+  }
+
+  #workloadChain(endpoint: LocalEndpoint, place: ListPlace): string {
+    return this.pieces.chain('e_', this.#list(endpoint, place).rules)
+  }
+
+  #hostEndpointChain(endpoint: LocalEndpoint, place: ListPlace): string {
+    const { stage, direction } = place
+    const { rules } = this.#list(endpoint, place)
+    const invalid = stage === 'normal' || stage === 'forward' ? this.#invalid() : []
+    const failsafes = stage === 'forward' ? [] : [this.#failsafes(direction, stage === 'untracked')]
+    const discovery =
+      stage === 'normal' ? [...icmpv6(HOST_MULTICAST, []), ...icmpv6(HOST_DISCOVERY, [{ on: 'hop-limit', value: 255 }])] : []
+    return this.pieces.chain('h_', [...invalid, ...failsafes, ...discovery, ...rules])
+  }
+
+  #list(endpoint: LocalEndpoint, place: ListPlace): CompiledList {
+    const list = this.#lists.compile(endpoint, place)
+    this.pieces.addAll(list)
+    return list
+  }
+
+  #failsafes(direction: Direction, isUntracked: boolean): NftRule {
+    const { inbound, outbound } = this.#input.settings.failsafes
+    const other = direction === 'ingress' ? 'saddr' : 'daddr'
+    const [own, answered] = direction === 'ingress' ? [inbound, outbound] : [outbound, inbound]
+    // Both directions of a connection must be tracked, or none: answers of failsafe ports are left alone, too.
+    const answers = isUntracked ? answered.map((one) => failsafeRule(one, 'sport', other)) : []
+    const chain = this.pieces.chain('failsafe_', [...own.map((one) => failsafeRule(one, 'dport', other)), ...answers])
+    return { matches: [], verdict: { do: 'jump', chain } }
+  }
+
+  #known(): readonly NftRule[] {
+    return [accept({ on: 'ct-state', value: ['established', 'related'] })]
+  }
+
+  #invalid(): readonly NftRule[] {
+    if (!this.#input.settings.dropsInvalid) return []
+    return [{ matches: [{ on: 'ct-state', value: ['invalid'] }], verdict: { do: 'drop' }, isCounted: true }]
+  }
+
+  #allowedEarly(): readonly NftRule[] {
+    return this.#hasEarly ? [accept({ on: 'mark', value: this.#markBit, mask: this.#markBit })] : []
+  }
+
+  #implicit(on: 'saddr' | 'daddr'): readonly NftRule[] {
+    return this.#input.settings.implicit.flatMap(({ protocol, port, peers }) =>
+      FAMILIES.flatMap((family) => {
+        const set = peers[family]
+        if (set === undefined) return []
+        const onPort: readonly NftMatch[] = port === undefined ? [] : [{ on: 'dport', value: port }]
+        return [accept({ on: 'protocol', value: protocol }, ...onPort, { on, set, family })]
+      }),
+    )
+  }
+}
+
+function at(stage: ListStage, direction: Direction): ListPlace {
+  return { stage, direction, canReject: true }
+}
+
+function base(name: string, hook: NftHook, rules: readonly NftRule[]): NftChain {
+  return { kind: 'chain', name, hook, rules }
+}
+
+function accept(...matches: readonly NftMatch[]): NftRule {
+  return { matches, verdict: { do: 'accept' } }
+}
+
+function mapOrDrop(on: 'iifname' | 'oifname', map: string): readonly NftRule[] {
+  return [
+    { matches: [], verdict: { do: 'map', on, map } },
+    { matches: [], verdict: { do: 'drop' }, isCounted: true },
+  ]
+}
+
+function icmpv6(types: readonly number[], more: readonly NftMatch[]): readonly NftRule[] {
+  return types.map((value) =>
+    accept({ on: 'family', value: 6 }, { on: 'protocol', value: ICMP_PROTOCOLS[6] }, { on: 'icmp-type', value }, ...more),
+  )
+}
+
+function failsafeRule({ protocol, port, net }: Failsafe, on: 'sport' | 'dport', other: 'saddr' | 'daddr'): NftRule {
+  return accept(
+    { on: 'protocol', value: protocol },
+    { on, value: port },
+    ...(net === undefined ? [] : [{ on: other, value: net } as const]),
+  )
+}
+
+function hasPolicies(endpoint: LocalEndpoint, stage: ListStage, ...directions: readonly Direction[]): boolean {
+  return directions.some((direction) => isAsked(endpoint.tiers, stage, direction))
+}

@@ -1,0 +1,198 @@
+import type { NftRule, NftVerdict } from '../kernel/objects.ts'
+import type { RuleAction } from '../model/rule.ts'
+import { type BlockRule, compileBlock } from './block.ts'
+import { PieceCollector, type Pieces } from './chains.ts'
+import type { LocalEndpoint } from './evaluate.ts'
+import type { MatchRule } from './match-rule.ts'
+import type { Direction, Policy } from './policies.ts'
+import { readProfile } from './profiles.ts'
+import type { IsInterval } from './set-names.ts'
+import { type ListStage, policiesAt, type TierPolicies } from './tiers.ts'
+
+/** What is the same for all lists of a host. */
+export interface ListSettings {
+  /** The bit of the packet mark that says "allowed before connection tracking or before NAT". */
+  readonly markBit: number
+  /** How what is delivered, sent and forwarded is denied. */
+  readonly deny: 'drop' | 'reject'
+  readonly isInterval: IsInterval
+  /**
+   * How many rules a tier of one endpoint may have when its policies are put together, taken apart by ports; more, and each policy has
+   * chains of its own, which all endpoints share.
+   */
+  readonly mostTogether: number
+  /** Tests want both forms. */
+  readonly form?: 'any' | 'linear'
+}
+
+/** Where packets are when a list is asked about them. */
+export interface ListPlace {
+  readonly stage: ListStage
+  readonly direction: Direction
+  /** Whether the kernel can tell the sender there that it rejects: not where packets leave. */
+  readonly canReject: boolean
+}
+
+/** The rules of a list, and what they refer to. */
+export interface CompiledList extends Pieces {
+  readonly rules: readonly NftRule[]
+}
+
+/**
+ * Makes rules of the policies of endpoints at a stage in a direction. In them Allow is `accept`: each stage is a base chain of its own, so
+ * that accepted means asked at the next one. Pass is `return` from the chain of the tier. What falls out at the end of the rules was
+ * denied by nobody. The same policies give the same objects.
+ */
+export class ListCompiler {
+  readonly #settings: ListSettings
+  readonly #lists = new Map<string, CompiledList>()
+  readonly #asked = new Set<string>()
+  readonly #ids = new WeakMap<object, number>()
+  #nextId = 1
+
+  constructor(settings: ListSettings) {
+    this.#settings = settings
+  }
+
+  /** The rules that decide about packets of an endpoint. */
+  compile(endpoint: LocalEndpoint, place: ListPlace): CompiledList {
+    const { stage, direction } = place
+    const at = `${stage} ${direction} ${this.#denyAt(place)}`
+    const tiers = policiesAt(endpoint.tiers, stage, direction)
+      .map((tier) => ({ ...tier, policies: tier.policies.filter(({ isStaged }) => !isStaged) }))
+      .filter(({ policies }) => policies.length > 0)
+    const profiles = stage === 'normal' ? endpoint.profiles : []
+    const parts = [
+      ...tiers.map(({ policies, defaultAction }) => [defaultAction, ...policies.map((one) => this.#idOf(one))]),
+      profiles.map((one) => this.#idOf(one)),
+    ]
+    return this.#once(`${at} ${JSON.stringify(parts)}`, (pieces) => {
+      const rules: NftRule[] = []
+      for (const tier of tiers) {
+        rules.push(...this.#include(this.#tier(tier, place), pieces, 't_', hasPass(tier.policies, direction)))
+        // Nothing gets past a tier that denies what its policies do not pass.
+        if (tier.defaultAction === 'Deny' && !hasPass(tier.policies, direction)) return rules
+      }
+      if (stage !== 'normal') return rules
+      for (const profile of profiles) {
+        const match = profile.rules[direction]
+        const compiled = this.#once(`profile ${at} ${this.#idOf(profile)}`, (own) => this.#block(this.#toBlock(match, place), own))
+        rules.push(
+          ...this.#include(
+            compiled,
+            pieces,
+            'f_',
+            match.some(({ action }) => action === 'Pass'),
+          ),
+        )
+      }
+      return [...rules, { matches: [], verdict: { do: this.#denyAt(place) }, isCounted: true }]
+    })
+  }
+
+  /** The policies of a tier put together, or one after the other. */
+  #tier({ policies, defaultAction }: TierPolicies, place: ListPlace): CompiledList {
+    const { stage, direction } = place
+    const at = `${stage} ${direction} ${this.#denyAt(place)}`
+    const key = `tier ${at} ${defaultAction} ${policies.map((one) => this.#idOf(one)).join()}`
+    return this.#once(key, (pieces) => {
+      const blocks = policies.map((policy) => ({ policy, rules: this.#toBlock(policy.rules[direction] ?? [], place) }))
+      const end = defaultAction === 'Deny' ? this.#toBlock([DENY_ALL], place) : []
+      const together = [...blocks.flatMap(({ rules }) => rules), ...end]
+      if (together.length <= this.#settings.mostTogether) return this.#block(together, pieces)
+      const apart = blocks.flatMap(({ policy, rules }) => {
+        const isPassing = hasPass([policy], direction)
+        // Return from a chain of its own would only end the policy, not the tier.
+        if (isPassing) return compileBlock(rules, pieces, 'linear')
+        const compiled = this.#once(`policy ${at} ${this.#idOf(policy)}`, (own) => this.#block(rules, own))
+        return this.#include(compiled, pieces, 'p_', true)
+      })
+      return [...apart, ...compileBlock(end, pieces)]
+    })
+  }
+
+  #toBlock(rules: readonly MatchRule[], place: ListPlace): readonly BlockRule[] {
+    return rules.map((match) => ({ match, effect: this.#effectOf(match.action, place) }))
+  }
+
+  #effectOf(action: RuleAction, place: ListPlace): BlockRule['effect'] {
+    const { stage } = place
+    const mark = this.#settings.markBit
+    switch (action) {
+      case 'Allow': {
+        const verdict: NftVerdict = { do: stage === 'untracked' ? 'notrack' : 'accept' }
+        return isEarly(stage) ? { verdict, setMark: { value: mark, mask: mark } } : { verdict }
+      }
+      case 'Deny':
+        return { verdict: { do: this.#denyAt(place) } }
+      case 'Pass':
+        return { verdict: { do: 'return' } }
+      case 'Log':
+        return { verdict: { do: 'continue' }, log: LOG }
+    }
+  }
+
+  #denyAt({ stage, canReject }: ListPlace): 'drop' | 'reject' {
+    return isEarly(stage) || !canReject ? 'drop' : this.#settings.deny
+  }
+
+  #block(rules: readonly BlockRule[], pieces: PieceCollector): readonly NftRule[] {
+    return compileBlock(rules, pieces, this.#settings.form)
+  }
+
+  /** The rules of a part of a list, or a jump to them: in a chain of their own they are shared, and `return` ends only them. */
+  #include(part: CompiledList, pieces: PieceCollector, prefix: string, isApart: boolean): readonly NftRule[] {
+    pieces.addAll(part)
+    // What falls out of a chain that was gone to returns to where this one was jumped from: to the rules behind the jump, or past them.
+    const isStraight = part.rules.every(({ verdict }) => verdict.do !== 'goto')
+    if (!isApart && isStraight && part.rules.length <= MOST_INLINE) return part.rules
+    return [{ matches: [], verdict: { do: 'jump', chain: pieces.chain(prefix, part.rules) } }]
+  }
+
+  /** Forgets what was not asked for since the last time. */
+  sweep(): void {
+    for (const key of this.#lists.keys()) if (!this.#asked.has(key)) this.#lists.delete(key)
+    this.#asked.clear()
+  }
+
+  #once(key: string, make: (pieces: PieceCollector) => readonly NftRule[]): CompiledList {
+    this.#asked.add(key)
+    const known = this.#lists.get(key)
+    if (known) return known
+    const pieces = new PieceCollector(this.#settings.isInterval)
+    const rules = make(pieces)
+    const { chains, fixed, used } = pieces
+    const made = { rules, chains, fixed, used }
+    this.#lists.set(key, made)
+    return made
+  }
+
+  #idOf(one: object): number {
+    const id = this.#ids.get(one) ?? this.#nextId++
+    this.#ids.set(one, id)
+    return id
+  }
+}
+
+/** So few rules cost less than the way to a chain of their own and back. */
+const MOST_INLINE = 8
+
+const DENY_ALL: MatchRule = readProfile('', undefined).rules.ingress[0] ?? {
+  action: 'Deny',
+  families: [4, 6],
+  source: {},
+  destination: {},
+  unenforced: [],
+}
+
+function hasPass(policies: readonly Policy[], direction: Direction): boolean {
+  return policies.some(({ rules }) => rules[direction]?.some(({ action }) => action === 'Pass'))
+}
+
+/** Before connection tracking or before NAT. */
+function isEarly(stage: ListStage): boolean {
+  return stage === 'untracked' || stage === 'pre-dnat'
+}
+
+/** What is logged of packets that a Log rule matches. */
+const LOG = { group: 5, prefix: 'margay' } as const

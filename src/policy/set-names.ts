@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto'
+import type { NftSet } from '../kernel/objects.ts'
+import type { Cidr } from '../net/cidr.ts'
+import { type Family, familyOf } from '../net/ip.ts'
+import type { PortRange } from '../net/port.ts'
+import { withoutCovered } from '../net/prefix-set.ts'
+import type { AddressSet } from './address-set.ts'
+
+/** A short name for a content: equal contents have one name, and a content that changes gets another. */
+export function contentName(prefix: string, content: string): string {
+  return `${prefix}${createHash('sha1').update(content).digest('hex').slice(0, 20)}`
+}
+
+/** Whether a set has members that are prefixes, so that it must be a set of intervals: it is another set then, of another name. */
+export type IsInterval = (id: string, family: Family) => boolean
+
+/** What the kernel calls a set whose members come and go. */
+export function addressSetName(set: AddressSet, family: Family, isInterval: boolean): string {
+  const kind = hasPorts(set) ? 'p' : isInterval ? 'n' : 's'
+  return contentName(`${kind}${family}_`, set.id)
+}
+
+/** Whether a member is an address with protocol and port. */
+export function hasPorts(set: AddressSet): boolean {
+  return set.kind === 'named-port' || (set.kind === 'service' && set.hasPorts)
+}
+
+/** The prefixes of one family as a set that never changes. */
+export function netSet(nets: readonly Cidr[], family: Family): NftSet {
+  const elements = new Set<string>(withoutCovered(nets.filter((net) => familyOf(net) === family)))
+  return { kind: 'set', name: contentName(`c${family}_`, [...elements].join()), family, isInterval: true, elements }
+}
+
+/** Ports and ranges as a set that never changes. */
+export function portSet(ranges: readonly PortRange[]): NftSet {
+  const elements = new Set(joinRanges(ranges).map(formatRange))
+  return { kind: 'set', key: 'port', name: contentName('d_', [...elements].join()), family: 4, isInterval: true, elements }
+}
+
+/** As the elements of sets of ports are written. */
+export function formatRange({ low, high }: PortRange): string {
+  return low === high ? `${low}` : `${low}-${high}`
+}
+
+/** The same ports in the fewest ranges, in order. */
+export function joinRanges(ranges: readonly PortRange[]): readonly PortRange[] {
+  const joined: { low: number; high: number }[] = []
+  for (const { low, high } of ranges.toSorted((a, b) => a.low - b.low)) {
+    const last = joined.at(-1)
+    if (last !== undefined && low <= last.high + 1) last.high = Math.max(last.high, high)
+    else joined.push({ low, high })
+  }
+  return joined
+}
