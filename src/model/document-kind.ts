@@ -1,5 +1,5 @@
 import type { Issue } from '../errors.ts'
-import { didYouMean } from './issues.ts'
+import { didYouMean, showValue } from './issues.ts'
 import { findKind, KINDS, RESOURCE_KINDS, type ResourceKind } from './kinds.ts'
 import { KUBERNETES_KINDS } from './kubernetes/read.ts'
 import { API_VERSION } from './resource.ts'
@@ -32,7 +32,7 @@ function faultsOf(kind: unknown, apiVersion: unknown): readonly Issue[] {
     return [{ path: 'kind', message: `${kind} of ${apiVersion} is not taken: ${TAKEN}` }]
   }
   const wanted = kubernetes !== undefined && (own === undefined || isForeign) ? KUBERNETES_KINDS[kubernetes] : own && KINDS[own].apiVersion
-  const given = apiVersion === undefined ? 'is required' : `${JSON.stringify(apiVersion)} is not known`
+  const given = apiVersion === undefined ? 'is required' : `${showValue(apiVersion)} is not known`
   const version = { path: 'apiVersion', message: `${given}: write ${wanted ?? API_VERSION}` }
   if (wanted !== undefined) return [version]
   return [...(apiVersion === API_VERSION ? [] : [version]), { path: 'kind', message: kindFault(kind) }]
@@ -44,7 +44,7 @@ const TAKEN =
   "margay runs no workloads; of Kubernetes' kinds it takes Namespace and Service of v1, and NetworkPolicy of networking.k8s.io/v1"
 
 function kindFault(kind: unknown): string {
-  if (typeof kind !== 'string') return kind === undefined ? 'is required' : `must be a string, not ${JSON.stringify(kind)}`
+  if (typeof kind !== 'string') return kind === undefined ? 'is required' : `must be a string, not ${showValue(kind)}`
   const meant = findKind(kind)
   const hint = meant === undefined ? didYouMean(kind, [...RESOURCE_KINDS, ...kubernetesKinds]) : `: did you mean ${JSON.stringify(meant)}?`
   return `${JSON.stringify(kind)} is not a kind${hint}`

@@ -6,7 +6,7 @@ import { type Family, familyOf, type Ip, parseIp } from '../net/ip.ts'
 import { parseMac } from '../net/mac.ts'
 import { PROTOCOL_NUMBERS, parsePortRange, parseProtocol } from '../net/port.ts'
 import { DURATION_PATTERN, parseDuration } from './duration.ts'
-import { didYouMean } from './issues.ts'
+import { didYouMean, showValue } from './issues.ts'
 import type { SchemaMeta } from './schema-meta.ts'
 import { parseSelector } from './selector-parse.ts'
 
@@ -63,7 +63,7 @@ export function defaultsTo<S extends z.ZodType>(value: z.output<S>, schema: S): 
 export function integerField(low: number, high: number) {
   const message = `must be an integer from ${low} to ${high}`
   const schema = z
-    .number({ error: (issue) => `${message}, not ${JSON.stringify(issue.input)}` })
+    .number({ error: (issue) => `${message}, not ${showValue(issue.input)}` })
     .refine((value) => Number.isInteger(value) && value >= low && value <= high, {
       error: (issue) => `${message}, not ${String(issue.input)}`,
     })

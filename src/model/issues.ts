@@ -14,16 +14,18 @@ export function describeFault(fault: z.core.$ZodIssue): string {
   switch (fault.code) {
     case 'invalid_type':
       if (fault.expected === 'string' && ['number', 'boolean'].includes(typeof fault.input)) {
-        return `must be a string, not ${show(fault.input)}: put it in quotes`
+        return `must be a string, not ${showValue(fault.input)}: put it in quotes`
       }
       return fault.input === undefined
         ? `is required (${withArticle(fault.expected)})`
-        : `must be ${withArticle(fault.expected)}, not ${show(fault.input)}`
+        : `must be ${withArticle(fault.expected)}, not ${showValue(fault.input)}`
     case 'invalid_value':
       if (fault.input === undefined) return `is required (one of ${fault.values.join(', ')})`
-      return `${show(fault.input)} is not one of ${fault.values.join(', ')}${didYouMean(String(fault.input), fault.values.map(String))}`
+      return `${showValue(fault.input)} is not one of ${fault.values.join(', ')}${didYouMean(String(fault.input), fault.values.map(String))}`
     case 'invalid_union':
-      return fault.input === undefined ? 'is required (a number or a string)' : `must be a number or a string, not ${show(fault.input)}`
+      return fault.input === undefined
+        ? 'is required (a number or a string)'
+        : `must be a number or a string, not ${showValue(fault.input)}`
     case 'too_big':
       return `has more than ${fault.maximum} items`
     default:
@@ -85,8 +87,9 @@ function withArticle(type: string): string {
   return NAMES[type] ?? type
 }
 
-function show(value: unknown): string {
-  const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value))
+/** A value as a person may have given it, cut where it is long. JSON that this version reads may hold integers beyond a number's. */
+export function showValue(value: unknown): string {
+  const text = JSON.stringify(value, (_, member: unknown) => (typeof member === 'bigint' ? Number(member) : member)) ?? String(value)
   return text.length > 60 ? `${text.slice(0, 60)}…` : text
 }
 

@@ -70,7 +70,10 @@ export function checkLabelValue(value: string): string | undefined {
 /** What is wrong with a map of labels that stands at this path. */
 export function checkLabels(labels: Readonly<Record<string, string>> | undefined, path: string): readonly Issue[] {
   return Object.entries(labels ?? {}).flatMap(([key, value]) =>
-    [checkLabelKey(key), checkLabelValue(value)].flatMap((message) => (message === undefined ? [] : [{ path: `${path}.${key}`, message }])),
+    // What is no text is told where the field is read.
+    [checkLabelKey(key), typeof value === 'string' ? checkLabelValue(value) : undefined].flatMap((message) =>
+      message === undefined ? [] : [{ path: `${path}.${key}`, message }],
+    ),
   )
 }
 
