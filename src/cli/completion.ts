@@ -31,7 +31,7 @@ function walk(command: Command, path: string): readonly Node[] {
 }
 
 /** Plurals, as they stand in docs and manifests; the short names need no completion. */
-const KIND_WORDS = RESOURCE_KINDS.map((kind) => KINDS[kind].plural).sort()
+const KIND_WORDS = [...RESOURCE_KINDS.map((kind) => KINDS[kind].plural), 'namespaces'].sort()
 
 function renderBash(name: string, nodes: readonly Node[]): string {
   const paths = nodes.filter(({ path }) => path !== '').map(({ path }) => quote(path))
@@ -64,7 +64,20 @@ ${nodes.map(bashCase).join('\n')}
   case "$route:$prev" in
 ${nodes.flatMap((node) => node.options.filter(takesValue).map((option) => bashValue(node, option))).join('\n')}
   esac
-  if [[ $cur == -* ]]; then
+${bashWords(name, kinds)}}
+complete -F ${id} ${name}
+`
+}
+
+/** All flags after which the next word is their value. */
+function valued(nodes: readonly Node[]): string {
+  const options = nodes.flatMap((node) => node.options.filter(({ required }) => required))
+  return [...new Set(options.flatMap(({ short, long }) => [short, long].filter((flag) => flag !== undefined)))].map(quote).join(' | ')
+}
+
+/** What is offered for a word that is no value of a flag. */
+function bashWords(name: string, kinds: readonly string[]): string {
+  return `  if [[ $cur == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
   elif [[ -n $commands ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
@@ -80,15 +93,7 @@ ${nodes.flatMap((node) => node.options.filter(takesValue).map((option) => bashVa
       *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
   fi
-}
-complete -F ${id} ${name}
 `
-}
-
-/** All flags after which the next word is their value. */
-function valued(nodes: readonly Node[]): string {
-  const options = nodes.flatMap((node) => node.options.filter(({ required }) => required))
-  return [...new Set(options.flatMap(({ short, long }) => [short, long].filter((flag) => flag !== undefined)))].map(quote).join(' | ')
 }
 
 function bashCase({ path, commands, options }: Node): string {
@@ -134,7 +139,14 @@ ${nodes.map(zshCase).join('\n')}
   case "$route:$words[CURRENT-1]" in
 ${nodes.flatMap((node) => node.options.filter(takesValue).map((option) => zshValue(node, option))).join('\n')}
   esac
-  if [[ $PREFIX == -* ]]; then
+${zshWords(name, kinds)}}
+# Loaded by its name on first use, this file is the function's body; sourced, it only defines it.
+if [[ $funcstack[1] == ${id} ]]; then ${id} "$@"; else compdef ${id} ${name}; fi
+`
+}
+
+function zshWords(name: string, kinds: readonly string[]): string {
+  return `  if [[ $PREFIX == -* ]]; then
     _describe -o flag flags
   elif ((\${#commands})); then
     _describe command commands
@@ -150,9 +162,6 @@ ${nodes.flatMap((node) => node.options.filter(takesValue).map((option) => zshVal
       *) _files ;;
     esac
   fi
-}
-# Loaded by its name on first use, this file is the function's body; sourced, it only defines it.
-if [[ $funcstack[1] == ${id} ]]; then ${id} "$@"; else compdef ${id} ${name}; fi
 `
 }
 

@@ -51,38 +51,40 @@ function filesOf(name: string, { isRecursive, isEmptyFine, verb }: FileOptions, 
 }
 
 function walk(folder: string, isRecursive: boolean): readonly string[] {
-  return readdirSync(folder, { withFileTypes: true })
+  return readable(folder, '', () => readdirSync(folder, { withFileTypes: true }))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry) => {
       const path = join(folder, entry.name)
       if (entry.isDirectory()) return isRecursive ? walk(path, isRecursive) : []
-      return /\.(ya?ml|json)$/.test(entry.name) ? [path] : []
+      return /\.(ya?ml|json)$/i.test(entry.name) ? [path] : []
     })
 }
 
-function readText(file: string): string {
-  const { size } = statOf(file)
-  if (size > MOST_BYTES) throw new MargayError('file', `${JSON.stringify(file)} has ${size} bytes, at most ${MOST_BYTES} are read`)
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw unreadable(file, cause)
-  }
+/**
+ * The text of a file that a person named; `what` says in errors what it is, as `the patch `.
+ *
+ * @throws {MargayError} `file`, naming it and why it cannot be read
+ */
+export function readText(file: string, what = ''): string {
+  const { size } = statOf(file, what)
+  if (size > MOST_BYTES) throw new MargayError('file', `${what}${JSON.stringify(file)} has ${size} bytes, at most ${MOST_BYTES} are read`)
+  return readable(file, what, () => readFileSync(file, 'utf8'))
 }
 
-function statOf(file: string) {
-  try {
-    return statSync(file)
-  } catch (cause) {
-    throw unreadable(file, cause)
-  }
+function statOf(file: string, what = '') {
+  return readable(file, what, () => statSync(file))
 }
 
-function unreadable(file: string, cause: unknown): MargayError {
-  const code = (cause as NodeJS.ErrnoException).code
-  const why =
-    code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'cannot be read by this user' : `cannot be read: ${describeError(cause)}`
-  return new MargayError('file', `${JSON.stringify(file)} ${why}`)
+/** What reading gives, or why it cannot be done in words that a person expects. */
+function readable<T>(file: string, what: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code
+    const why =
+      code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'cannot be read by this user' : `cannot be read: ${describeError(cause)}`
+    throw new MargayError('file', `${what}${JSON.stringify(file)} ${why}`)
+  }
 }
 
 /** As one word of a shell. */

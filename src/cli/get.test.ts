@@ -260,7 +260,7 @@ const wrong: readonly (readonly [args: string, code: number, err: RegExp])[] = [
   ['node/h1 pools', 2, /"pools" is not KIND\/NAME/],
   ['nodes -o xml', 2, /-o "xml" is not a format, give ps, wide, yaml/],
   ['nodes -o go-template=', 2, /-o go-template needs what to show, as in -o go-template='\{\{range/],
-  ['nodes -o go-template-file=/nowhere', 1, /the template "\/nowhere" cannot be read/],
+  ['nodes -o go-template-file=/nowhere', 1, /the template "\/nowhere" does not exist/],
   ['nodes -o custom-columns=NAMES', 2, /Node has no column "NAMES", did you mean "NAME"\?; it has NAME, ASN, IPV4, IPV6/],
   ['pool p1 p9 -o name', 3, /there is no ippool\/p9/],
 ]

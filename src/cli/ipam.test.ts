@@ -134,7 +134,7 @@ test('one address is released, but not one that a workload has', async () => {
 const refused: readonly (readonly [args: string, code: number, err: RegExp])[] = [
   ['release', 2, /give either --ip or --from-report/],
   ['release --ip 10.65.0', 2, /--ip "10.65.0" is not an IP address/],
-  ['release --from-report /nowhere', 1, /the report "\/nowhere" cannot be read/],
+  ['release --from-report /nowhere', 1, /the report "\/nowhere" does not exist/],
   ['release --from-report package.json', 1, /"package.json": not a report of ipam check: /],
   ['split 3 --name p1', 2, /Give a power of two from 2 to 64/],
   ['split 2', 2, /give exactly one of --cidr and --name/],

@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs'
-import { describeError, MargayError } from '../errors.ts'
 import { type AnyResource, kindInfo } from '../model/kinds.ts'
 import { API_VERSION } from '../model/resource.ts'
 import { getResource } from '../store/resource-store.ts'
 import { type ColumnFacts, tableOf } from './columns.ts'
 import { type Context, UsageError } from './context.ts'
+import { readText } from './files.ts'
 import type { Found } from './find.ts'
 import { renderJson, renderTable, renderYaml } from './format.ts'
 import { nameOf } from './kind.ts'
@@ -35,7 +34,7 @@ export function parseOutput(text: string): Output {
   }
   if (format === 'custom-columns') return { is: 'table', columns: value.split(',').map((title) => title.trim()) }
   if (format === 'go-template') return { is: 'template', source: value }
-  if (format === 'go-template-file') return { is: 'template', source: readTemplate(value) }
+  if (format === 'go-template-file') return { is: 'template', source: readText(value, 'the template ') }
   throw new UsageError(`-o ${JSON.stringify(text)} is not a format, give ${FORMATS.join(', ').replaceAll('=', '=…')}`)
 }
 
@@ -43,14 +42,6 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   'custom-columns': 'NAME,CIDR',
   'go-template': "'{{range .items}}{{.metadata.name}} {{end}}'",
   'go-template-file': 'names.tmpl',
-}
-
-function readTemplate(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new MargayError('file', `the template ${JSON.stringify(file)} cannot be read: ${describeError(cause)}`)
-  }
 }
 
 /** How what was found is to be shown. */

@@ -161,6 +161,7 @@ test('patch keeps what it does not name, also what this version does not know', 
 const badPatches: readonly (readonly [args: readonly string[], code: number, err: RegExp])[] = [
   [['pool', 'p1'], 2, /give exactly one of --patch and --patch-file/],
   [['pool', 'p1', '-p', '{'], 1, /the patch is not JSON or YAML/],
+  [['pool', 'p1', '--patch-file', '/nowhere/p.json'], 1, /the patch "\/nowhere\/p.json" does not exist/],
   [['pool', 'p1', '-p', '[]'], 1, /a strategic patch is an object/],
   [['pool', 'p9', '-p', '{}'], 1, /there is no ippool\/p9/],
   [

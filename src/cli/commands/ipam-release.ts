@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { ConflictError, describeError, IpamError, MargayError } from '../../errors.ts'
 import { parseReport, repairsByReports } from '../../ipam/report.ts'
@@ -6,6 +5,7 @@ import { ipOf } from '../../net/cidr.ts'
 import { type Ip, isIp, parseIp } from '../../net/ip.ts'
 import { getResource, listResources } from '../../store/resource-store.ts'
 import { type Context, type Outcome, UsageError } from '../context.ts'
+import { readText } from '../files.ts'
 import { nameOf } from '../kind.ts'
 import { addDryRunOption, addStoreOptions, collect } from '../options.ts'
 import { reportEach } from '../report.ts'
@@ -84,12 +84,7 @@ async function releaseReported({ store, ipam }: Session, context: Context, files
 }
 
 function readReport(file: string): ReturnType<typeof parseReport> {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new MargayError('file', `the report ${JSON.stringify(file)} cannot be read: ${describeError(cause)}`)
-  }
+  const text = readText(file, 'the report ')
   try {
     return parseReport(text)
   } catch (cause) {

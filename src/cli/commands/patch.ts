@@ -1,12 +1,12 @@
-import { readFileSync } from 'node:fs'
 import { Option } from 'commander'
 import { parse } from 'yaml'
-import { describeError, MargayError, ValidationError } from '../../errors.ts'
+import { describeError, ValidationError } from '../../errors.ts'
 import { fieldWarnings } from '../../model/field-warnings.ts'
 import { type AnyResource, kindInfo } from '../../model/kinds.ts'
 import { isObject } from '../../model/shape.ts'
 import { type Changed, changeResource } from '../change.ts'
 import { type AddCommand, type Context, UsageError } from '../context.ts'
+import { readText } from '../files.ts'
 import { kindFor, nameOf } from '../kind.ts'
 import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames } from '../options.ts'
 import { applyPatch, PATCH_TYPES, type PatchType } from '../patch.ts'
@@ -80,19 +80,11 @@ function warnOfNew({ before, after }: Changed, context: Context): void {
 
 function readPatch({ patch, patchFile }: PatchOptions): unknown {
   if ((patch === undefined) === (patchFile === undefined)) throw new UsageError('give exactly one of --patch and --patch-file')
-  const text = patch ?? readFile(patchFile ?? '')
+  const text = patch ?? readText(patchFile ?? '', 'the patch ')
   try {
     return parse(text, { logLevel: 'error' })
   } catch (cause) {
     throw new ValidationError(`the patch is not JSON or YAML: ${describeError(cause)}`)
-  }
-}
-
-function readFile(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new MargayError('file', `the patch ${JSON.stringify(file)} cannot be read: ${describeError(cause)}`)
   }
 }
 
