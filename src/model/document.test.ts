@@ -159,6 +159,15 @@ const notYaml: readonly (readonly [string, RegExp])[] = [
   ['\ta: 1\n', /^not YAML: .*\(line 1, column 1\)$/],
   ['a: &a [*a]\n', /^not read: more than 64 objects and lists in each other$/],
   ['['.repeat(5000), /^not read: more than 64 objects and lists in each other$/],
+  ['['.repeat(20_000), /^not read: more than 64 objects and lists in each other$/],
+  ['{a: '.repeat(1_000_000), /^not read: more than 64 objects and lists in each other$/],
+  [`${'['.repeat(4_000_000)}${']'.repeat(4_000_000)}`, /^not read: more than 64 objects and lists in each other$/],
+  ['- '.repeat(4_000_000), /^not read: more than 64 objects and lists in each other$/],
+  ['? '.repeat(300), /^not read: more than 64 objects and lists in each other$/],
+  [
+    Array.from({ length: 1000 }, (_, level) => `${' '.repeat(level)}a:`).join('\n'),
+    /^not read: more than 64 objects and lists in each other$/,
+  ],
   [`${'[\n'.repeat(100)}${']\n'.repeat(100)}`, /^not read: more than 64 objects and lists in each other$/],
   [
     'a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n',

@@ -1,5 +1,6 @@
-import { type Alias, isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document as YamlDocument } from 'yaml'
+import { type Alias, Composer, type CST, isAlias, isMap, isScalar, isSeq, LineCounter, Parser, type Document as YamlDocument } from 'yaml'
 import { ValidationError } from '../errors.ts'
+import { type JsonSource, readJsonSource } from './json-source.ts'
 import { isObject } from './shape.ts'
 
 /** Where something stands in a text; both count from 1. */
@@ -31,23 +32,32 @@ const MAX_ALIASED = 20_000
  */
 export function readSource(text: string): readonly SourceDocument[] {
   if (text.length > MAX_LENGTH) throw new ValidationError(`the text has ${text.length} characters, at most ${MAX_LENGTH} are read`)
+  const json = readJsonSource(text, MAX_DEPTH)
+  if (json !== undefined) return splitLists(jsonDocument(text, json))
   const lines = new LineCounter()
   const documents = parseYaml(text, lines)
   const budget = { left: MAX_ALIASED }
   return documents.flatMap((document) => splitLists(new Reader(document, text, lines, budget).read()))
 }
 
+function jsonDocument(text: string, { value, offsetOf }: JsonSource): SourceDocument {
+  const lines = new LineCounter()
+  for (let at = -1; at < text.length; at = nextLine(text, at)) lines.addNewLine(at + 1)
+  return { value, warnings: [], placeOf: (path) => placeAt(lines, offsetOf(path)) }
+}
+
+/** Where the line ends in which this place is. */
+function nextLine(text: string, at: number): number {
+  const end = text.indexOf('\n', at + 1)
+  return end < 0 ? text.length : end
+}
+
 function parseYaml(text: string, lines: LineCounter): readonly YamlDocument.Parsed[] {
-  const documents = guardDepth(() =>
-    parseAllDocuments(text, { lineCounter: lines, intAsBigInt: true, prettyErrors: false, logLevel: 'silent' }),
-  )
-  if (!Array.isArray(documents)) return []
+  if (looksDeep(text)) throw tooDeep()
+  const composer = new Composer({ intAsBigInt: true, prettyErrors: false, logLevel: 'silent' })
+  const documents = [...composer.compose(shallow(new Parser(lines.addNewLine).parse(text)))]
   const issues = documents.flatMap((document) =>
-    document.errors.map((error) => {
-      // The parser calls itself for each level, and gives its own overflow as an error in the text.
-      if (error.message.startsWith('Maximum call stack')) throw tooDeep()
-      return { path: '', message: `${error.message} (${showPlace(placeAt(lines, error.pos[0]))})` }
-    }),
+    document.errors.map((error) => ({ path: '', message: `${error.message} (${showPlace(placeAt(lines, error.pos[0]))})` })),
   )
   const [first] = issues
   if (first === undefined) return documents
@@ -64,14 +74,45 @@ function placeAt(lines: LineCounter, offset: number): Place {
   return { line: Math.max(line, 1), column: Math.max(col, 1) }
 }
 
-/** The parser calls itself for each level; a text of brackets only would overflow the stack. */
-function guardDepth<T>(read: () => T): T {
-  try {
-    return read()
-  } catch (cause) {
-    if (cause instanceof RangeError) throw tooDeep()
-    throw cause
+/** More brackets than this are never open in a text that means something, also if those in strings are counted; nor lists in one line. */
+const MOST_OPEN = 5000
+const MOST_IN_LINE = /^[ \t]*(?:[-?][ \t]+){200}/m
+
+/** Whether the text is so deep that already taking it apart would need memory without end. */
+function looksDeep(text: string): boolean {
+  let open = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === 0x5b || code === 0x7b) open++
+    else if ((code === 0x5d || code === 0x7d) && open > 0) open--
+    if (open > MOST_OPEN) return true
   }
+  return MOST_IN_LINE.test(text)
+}
+
+/** Depth that a text may have as it stands, keys and values counted apart; what it means may have MAX_DEPTH. */
+const MAX_NESTED = 4 * MAX_DEPTH
+
+/**
+ * The parts of a text, if they are not too deep. Looked at before they are composed, and without recursion: the composer calls itself for
+ * each level, and Node 20 ends the process where the stack ends within a regular expression.
+ */
+function* shallow(tokens: Iterable<CST.Token>): Generator<CST.Token> {
+  for (const token of tokens) {
+    let level = innerTokens(token)
+    for (let depth = 1; level.length > 0; depth++) {
+      if (depth > MAX_NESTED) throw tooDeep()
+      level = level.flatMap(innerTokens)
+    }
+    yield token
+  }
+}
+
+/** The parts that stand in a part. */
+function innerTokens(token: CST.Token): readonly CST.Token[] {
+  if (token.type === 'document') return token.value === undefined ? [] : [token.value]
+  if (!('items' in token)) return []
+  return token.items.flatMap(({ key, value }) => [key ?? [], value ?? []].flat())
 }
 
 function tooDeep(): ValidationError {
