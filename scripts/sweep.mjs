@@ -8,7 +8,8 @@ import { basename, join } from 'node:path'
 const NETNS = '/run/netns'
 const CGROUPS = '/sys/fs/cgroup'
 const PATH = '/usr/sbin:/sbin:/usr/bin:/bin'
-const FOLDERS = [tmpdir(), '/dev/shm']
+// systemd-nspawn makes a folder in the last of these for each machine, and leaves it where /run is no file system of its own.
+const FOLDERS = [tmpdir(), '/dev/shm', '/run/systemd/nspawn/propagate']
 const NAME = /^mgt-(\d+)-/
 const DEADLINE_MS = 3000
 

@@ -125,19 +125,26 @@ async function startNspawn({ topology, root, number, hasTun }: MachineSpec, name
   const namespace = await addNetwork(topology, name, number)
   const full = `${topology.prefix}${name}`
   const options = [
-    ...['--quiet', '--directory', join(folder, 'root'), '--boot', '--register=no', '--keep-unit', '--console=pipe'],
+    ...['--directory', join(folder, 'root'), '--boot', '--console=pipe'],
     ...[`--machine=${full}`, `--hostname=${name}`],
     ...[`--network-namespace-path=${namespace}`, '--capability=all', '--system-call-filter=@keyring bpf'],
     ...(hasTun === false ? [] : ['--bind=/dev/net/tun']),
   ]
-  const libraries = ['usr/lib/x86_64-linux-gnu/systemd', 'usr/lib/x86_64-linux-gnu'].map((path) => join(root, path)).join(':')
-  // nspawn is the root's own, run with the root's libraries: this machine may have none, or another version.
-  const nspawn = [join(root, 'lib64/ld-linux-x86-64.so.2'), '--library-path', libraries, join(root, 'usr/bin/systemd-nspawn'), ...options]
   const enterGroups = makeCgroups(full).map((path) => `echo $$ > ${path}/cgroup.procs`)
   const log = openSync(join(folder, 'console.log'), 'a')
   // Without it /proc/sys/net could not be written in there.
   const env = labEnv({ SYSTEMD_NSPAWN_API_VFS_WRITABLE: 'network' })
-  return start(MACHINE, ['sh', '-ec', `${enterGroups.join('; ')}; exec "$@"`, 'sh', ...nspawn], { stdio: ['ignore', log, log], env })
+  return start(MACHINE, ['sh', '-ec', `${enterGroups.join('; ')}; exec "$@"`, 'sh', ...nspawnOf(root), ...options], {
+    stdio: ['ignore', log, log],
+    env,
+  })
+}
+
+/** systemd-nspawn is the root's own, run with the root's libraries: this machine may have none, or another version. */
+export function nspawnOf(root: string): readonly string[] {
+  const libraries = ['usr/lib/x86_64-linux-gnu/systemd', 'usr/lib/x86_64-linux-gnu'].map((path) => join(root, path)).join(':')
+  const program = [join(root, 'lib64/ld-linux-x86-64.so.2'), '--library-path', libraries, join(root, 'usr/bin/systemd-nspawn')]
+  return [...program, '--quiet', '--register=no', '--keep-unit']
 }
 
 /** A host keeps its MAC address over a reboot: its neighbours know it by that for a while. */

@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { MACHINE, run } from './command.ts'
-import { layMachine, type Machine } from './machine.ts'
+import { sweepPrefix } from '../sweep.mjs'
+import { MACHINE, run, tryRun } from './command.ts'
+import { layMachine, type Machine, nspawnOf } from './machine.ts'
 import { buildTopology, type Topology } from './topology.ts'
 
 /** Machines on one wire: see `Machine`. */
@@ -22,7 +23,7 @@ export interface MachinesSpec {
 
 /** Boots machines, all at once; takes 2 to 4 s when the lab's Debian is there, and up to 90 s more when it must be made. */
 export async function bootMachines({ count, ...options }: MachinesSpec): Promise<Machines> {
-  const root = (await run(MACHINE, [process.execPath, 'scripts/debian-root.mjs'], { timeoutMs: 600_000 })).trim()
+  const root = await debianRoot()
   const topology = await buildTopology({ hosts: [] })
   try {
     const numbers = Array.from({ length: count }, (_, index) => index + 1)
@@ -40,9 +41,31 @@ export async function bootMachines({ count, ...options }: MachinesSpec): Promise
   }
 }
 
-/** Why no machines can be booted here, undefined where they can: systemd in there needs control groups to write to. */
-export function whyNoMachines(): string | undefined {
+/** Why no machines can be booted here, undefined where they can. Makes the lab's Debian where it is not there. */
+export async function whyNoMachines(): Promise<string | undefined> {
   if (process.arch !== 'x64') return `the machines are of amd64, this is ${process.arch}`
+  return (await whyNoRoot()) ?? whyNoCgroups() ?? (await whyNoNspawn())
+}
+
+/** The folder of the Debian 12 that all machines share. */
+async function debianRoot(): Promise<string> {
+  return (await run(MACHINE, [process.execPath, 'scripts/debian-root.mjs'], { timeoutMs: 600_000 })).trim()
+}
+
+/** Only that nobody answers is a reason: everything else that hinders making it is a fault. */
+async function whyNoRoot(): Promise<string | undefined> {
+  try {
+    await debianRoot()
+    return undefined
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error)
+    if (!/Failed getting release file|Could not resolve|Temporary failure/.test(words)) throw error
+    return `Debian's mirror can't be reached, and the root of the machines was not made before: ${words.trim().split('\n').at(-1)}`
+  }
+}
+
+/** systemd in there makes groups for its units. */
+function whyNoCgroups(): string | undefined {
   const hierarchy = ['/sys/fs/cgroup', '/sys/fs/cgroup/systemd'].find((path) => existsSync(join(path, 'cgroup.procs')))
   if (hierarchy === undefined) return 'no control groups are mounted at /sys/fs/cgroup'
   const probe = join(hierarchy, `mgt-${process.pid}-probe`)
@@ -53,4 +76,14 @@ export function whyNoMachines(): string | undefined {
   } catch (error) {
     return `control groups can't be made: ${error instanceof Error ? error.message : error}`
   }
+}
+
+/** Runs one program in a machine's namespaces and layers. */
+async function whyNoNspawn(): Promise<string | undefined> {
+  const root = await debianRoot()
+  const name = `mgt-${process.pid}-probe`
+  const options = ['--directory', root, `--machine=${name}`, '--volatile=overlay', '--as-pid2', '--console=pipe']
+  const { code, stderr } = await tryRun(MACHINE, [...nspawnOf(root), ...options, '/bin/true'])
+  await sweepPrefix(name)
+  return code === 0 ? undefined : `systemd-nspawn can't run here: ${stderr.trim().split('\n').at(-1)}`
 }

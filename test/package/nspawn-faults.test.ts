@@ -6,18 +6,19 @@ import * as assert from 'uvu/assert'
 import { start, until } from '../../scripts/lab/command.ts'
 import type { Machine } from '../../scripts/lab/machine.ts'
 import { addWorkload, configure, configureAll, give, install, unitOf, unnoticed, untilTalking, withMachines } from '../support/installed.ts'
-import { makePackages, testOnMachines } from '../support/packages.ts'
+import { makePackages, onMachines } from '../support/packages.ts'
 
 const test = suite('package/nspawn-faults')
+const testOnMachines = await onMachines(test)
 
-testOnMachines(test, 'a port of etcd that is taken is said, and used as soon as it is free', async () => {
+testOnMachines('a port of etcd that is taken is said, and used as soon as it is free', async () => {
   await withMachines({ count: 1 }, async ({ machine }) => {
     const host = machine('h1')
     await install(host, (await makePackages()).current.file)
     configure(host, { etcd: { embedded: true } })
     const listen = ['systemd-socket-activate', '--listen=127.0.0.1:23790', 'sleep', 'infinity']
     await host.run(['systemd-run', '--quiet', '--unit=stranger', ...listen])
-    await host.run(['systemctl', 'enable', '--quiet', '--now', 'margayd'], { timeoutMs: 60_000 })
+    await host.run(['systemctl', 'start', '--no-block', 'margayd'])
     await untilSaid(host, 'margay-etcd', /Status: "127\.0\.0\.1:23790, where the embedded etcd shall listen, is taken by another program/)
     await until({ what: 'the status to say where etcd should be', deadlineMs: 20_000 }, async () => {
       const { stdout } = await host.try(['margay', 'status'])
@@ -28,7 +29,7 @@ testOnMachines(test, 'a port of etcd that is taken is said, and used as soon as 
   })
 })
 
-testOnMachines(test, 'a full disk and an upgrade that is interrupted hurt nothing that runs', async () => {
+testOnMachines('a full disk and an upgrade that is interrupted hurt nothing that runs', async () => {
   await withMachines({ count: 2 }, async ({ machines, machine }) => {
     const [h1, h2] = [machine('h1'), machine('h2')]
     await Promise.all(machines.map(async (host) => install(host, (await makePackages()).current.file)))
@@ -44,7 +45,7 @@ testOnMachines(test, 'a full disk and an upgrade that is interrupted hurt nothin
   })
 })
 
-testOnMachines(test, 'a host without /dev/net/tun and without nft is a host like others', async () => {
+testOnMachines('a host without /dev/net/tun and without nft is a host like others', async () => {
   await withMachines({ count: 1, hasTun: false }, async ({ machine }) => {
     const host = machine('h1')
     await host.run(['rm', '/usr/sbin/nft'])

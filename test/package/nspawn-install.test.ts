@@ -6,11 +6,12 @@ import { until } from '../../scripts/lab/command.ts'
 import type { Machine } from '../../scripts/lab/machine.ts'
 import { addWorkload, configure, configureAll, install, unitOf, untilTalking, untilUnit, withMachines } from '../support/installed.ts'
 import { differences, networkOf, parametersOf } from '../support/machine-state.ts'
-import { makePackages, testOnMachines } from '../support/packages.ts'
+import { makePackages, onMachines } from '../support/packages.ts'
 
 const test = suite('package/nspawn-install')
+const testOnMachines = await onMachines(test)
 
-testOnMachines(test, 'two bare hosts become one network, and stay one over a reboot of each', async () => {
+testOnMachines('two bare hosts become one network, and stay one over a reboot of each', async () => {
   await withMachines({ count: 2 }, async ({ machines, machine }) => {
     const [h1, h2] = [machine('h1'), machine('h2')]
     await Promise.all(machines.map(installsQuietly))

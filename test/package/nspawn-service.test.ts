@@ -7,11 +7,12 @@ import type { Machine } from '../../scripts/lab/machine.ts'
 import { IS_LONG } from '../support/fault.ts'
 import { addWorkload, configureAll, install, unitOf, unnoticed, untilTalking, withMachines } from '../support/installed.ts'
 import { differences, filesOf, type HostState, networkOf } from '../support/machine-state.ts'
-import { makePackages, testOnMachines } from '../support/packages.ts'
+import { makePackages, onMachines } from '../support/packages.ts'
 
 const test = suite('package/nspawn-service')
+const testOnMachines = await onMachines(test)
 
-testOnMachines(test, 'traffic does not notice what happens to the daemon and its package, and a purge leaves nothing', async () => {
+testOnMachines('traffic does not notice what happens to the daemon and its package, and a purge leaves nothing', async () => {
   await withMachines({ count: 2 }, async ({ machines, machine }) => {
     const [h1, h2] = [machine('h1'), machine('h2')]
     const before = await Promise.all(machines.map(stateOf))

@@ -17,13 +17,12 @@ interface Suite {
   readonly skip: (name: string, work: () => Promise<void>) => void
 }
 
-/** A test on machines; where none can be booted it is skipped, and says why. */
-export function testOnMachines(test: Suite, name: string, work: () => Promise<void>): void {
-  const why = whyNoMachines()
-  if (why === undefined) {
-    test(name, work)
-    return
+/** Gives what makes a test on machines; where none can be booted such a test is skipped, and says why. */
+export async function onMachines(test: Suite): Promise<(name: string, work: () => Promise<void>) => void> {
+  const why = await whyNoMachines()
+  if (why === undefined) return test
+  return (name, work) => {
+    process.stdout.write(`skipped: ${name}, because ${why}\n`)
+    test.skip(name, work)
   }
-  process.stdout.write(`skipped: ${name}, because ${why}\n`)
-  test.skip(name, work)
 }
