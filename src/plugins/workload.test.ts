@@ -2,6 +2,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { aLog, never, refusal } from '../../test/support/daemon.ts'
 import { aNetwork, countHeld, findFaults, readRecords } from '../ipam/fixtures.ts'
+import { createIpam, type Ipam } from '../ipam/ipam.ts'
+import { silentLogger } from '../log.ts'
 import { resourceKey } from '../model/keys.ts'
 import { getResource } from '../store/resource-store.ts'
 import { attachWorkload, detachWorkload, endpointId, type WorkloadHost, workloadOf } from './workload.ts'
@@ -83,6 +85,49 @@ test('a failure of the pass is undone; where that fails too, it is said, and the
   assert.match(log.lines.join(), /^warn a failed attachment could not be undone; .*: not done in time$/)
   await attachWorkload(host, request, never)
   assert.is(await held(), 2)
+})
+
+test('addresses that were taken back while it was attached are not used: nothing is written, and the next try succeeds', async () => {
+  for (const isLate of [false, true]) {
+    const { host, store, held } = await aHost()
+    let isDone = false
+    // Somebody collects for a host that stood still: before the endpoint is made, or with the last look at what is held.
+    const collect = async () => {
+      if (!isDone) await host.ipam.releaseByHandle('margay.default.web', never)
+      isDone = true
+    }
+    const autoAssign: Ipam['autoAssign'] = async (...args) => {
+      const assigned = await host.ipam.autoAssign(...args)
+      if (!isLate) await collect()
+      return assigned
+    }
+    const heldBy: Ipam['heldBy'] = async (...args) => {
+      const found = await host.ipam.heldBy(...args)
+      if (isLate) await collect()
+      return found
+    }
+    const slow = { ...host, ipam: { ...host.ipam, autoAssign, heldBy } }
+    const refused = await refusal(attachWorkload(slow, request, never))
+    assert.match(refused, /^\S*10\.65\.0\.\d+, fd65::\S* of workload default\/web was released while it was attached; try again$/)
+    const ref = { kind: 'WorkloadEndpoint', namespace: 'default', name: 'h1-margay-web-eth0' } as const
+    assert.equal([await held(), await getResource(store, ref, never), isDone], [0, undefined, true])
+    await attachWorkload(slow, request, never)
+    assert.is(await held(), 2)
+  }
+})
+
+test('a workload of the same name on another host does not hinder it', async () => {
+  const { host, store } = await aHost()
+  const other = createIpam({ store, node: 'h2', log: silentLogger })
+  let others = 0
+  const heldBy: Ipam['heldBy'] = async (...args) => {
+    const found = await host.ipam.heldBy(...args)
+    if (others++ === 0)
+      await other.autoAssign({ handleId: 'margay.default.web', attributes: { namespace: 'default', workload: 'web' } }, never)
+    return found
+  }
+  assert.is((await attachWorkload({ ...host, ipam: { ...host.ipam, heldBy } }, request, never)).spec.ipNetworks?.length, 2)
+  assert.is(others, 2)
 })
 
 test('a workload’s id says which one it is, also with dashes in the names', () => {

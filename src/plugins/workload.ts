@@ -1,7 +1,8 @@
-import { ConflictError, ValidationError } from '../errors.ts'
+import { ConflictError, IpamError, ValidationError } from '../errors.ts'
 import { workloadHandle } from '../ipam/handle.ts'
 import type { Ipam } from '../ipam/ipam.ts'
 import type { Logger } from '../log.ts'
+import { handleKey } from '../model/keys.ts'
 import { namespaceProfile, namespaceProfileName } from '../model/namespace.ts'
 import type { AttachRequest } from '../model/own/api.ts'
 import { API_VERSION } from '../model/resource.ts'
@@ -10,7 +11,7 @@ import { workloadEndpointName } from '../model/workload-endpoint-name.ts'
 import { parseInterfaceAddress } from '../net/cidr.ts'
 import { type Ip, parseIp } from '../net/ip.ts'
 import { withDeadline } from '../store/deadline.ts'
-import { createResource, getResource, removeResource } from '../store/resource-store.ts'
+import { createResource, createResourceIf, getResource, removeResource } from '../store/resource-store.ts'
 import type { Store } from '../store/store.ts'
 
 /** The orchestrator of workloads that are attached by hand. */
@@ -19,6 +20,9 @@ export const ORCHESTRATOR = 'margay'
 const ENDPOINT = 'eth0'
 /** How long attaching waits for the pass that sets the endpoint up, beside the store's own limits. Milliseconds. */
 const APPLY_LIMIT_MS = 10_000
+
+/** So often an endpoint is tried to be written while others change the handle that it shares. */
+const MOST_TRIES = 5
 
 /** How long the undoing of a failed attachment may take: its own wait for the pass, and several requests to the store. Milliseconds. */
 const UNDO_LIMIT_MS = 20_000
@@ -63,7 +67,7 @@ export async function attachWorkload(host: WorkloadHost, request: AttachRequest,
   host.attach(id, given)
   try {
     const addresses = await takeAddresses(host, request, signal)
-    const endpoint = await createResource(host.store, describeEndpoint(host, request, addresses), signal)
+    const endpoint = await writeEndpoint(host, request, addresses, signal)
     const revision = Number(endpoint.metadata.resourceVersion)
     await withDeadline(APPLY_LIMIT_MS, signal, (limited) => host.applied(id, revision, limited))
     return endpoint
@@ -167,6 +171,38 @@ async function takeAddresses(host: WorkloadHost, request: AttachRequest, signal:
   await host.ipam.releaseHolder(holder, signal)
   for (const ip of wanted) await host.ipam.assignIp({ ip, ...holder }, signal)
   return wanted
+}
+
+/**
+ * Written only if the addresses still are the workload's. A daemon that stood still for long while its host was deleted has lost
+ * them meanwhile, and another may have them.
+ *
+ * @throws {IpamError} `ipam-busy` when they are lost
+ */
+async function writeEndpoint(
+  host: WorkloadHost,
+  request: AttachRequest,
+  addresses: readonly Ip[],
+  signal: AbortSignal,
+): Promise<WorkloadEndpoint> {
+  const { name, namespace } = request
+  const { handleId } = holderOf(namespace, name)
+  const key = handleKey(handleId)
+  for (let tries = 1; ; tries++) {
+    // Read before what it holds: whatever is released afterwards changes it.
+    const modRevision = (await host.store.get(key, signal))?.modRevision ?? 0
+    const held = (await host.ipam.heldBy(handleId, signal)).filter(({ attributes }) => attributes['node'] === host.node)
+    const lost = addresses.filter((ip) => !held.some((one) => one.ip === ip))
+    if (lost.length > 0) {
+      throw new IpamError('ipam-busy', `${lost.join(', ')} of workload ${namespace}/${name} was released while it was attached; try again`)
+    }
+    try {
+      return await createResourceIf(host.store, describeEndpoint(host, request, addresses), [{ key, modRevision }], signal)
+    } catch (error) {
+      // A workload of the same name on another host shares the handle.
+      if (!(error instanceof ConflictError) || error.code !== 'conflict' || tries === MOST_TRIES) throw error
+    }
+  }
 }
 
 function describeEndpoint(host: WorkloadHost, { name, namespace, labels = {} }: AttachRequest, addresses: readonly Ip[]): WorkloadEndpoint {

@@ -8,7 +8,7 @@ import { prepareCreate, prepareUpdate } from '../model/prepare.ts'
 import { workloadEndpointName } from '../model/workload-endpoint-name.ts'
 import { bornOf } from './born.ts'
 import { comparesOf, currentOf, expectNone, findPlace, isSuperseded, type Place, type ResourceRef, writesTo } from './place.ts'
-import type { Entry, Store } from './store.ts'
+import type { Compare, Entry, Store } from './store.ts'
 
 export type { ResourceRef } from './place.ts'
 
@@ -75,15 +75,32 @@ export async function listResources<K extends ResourceKind>(
  * @throws {ConflictError} `exists`, with the one that exists
  */
 export async function createResource<R extends AnyResource>(store: Store, given: R, signal: AbortSignal): Promise<R> {
+  return createResourceIf(store, given, [], signal)
+}
+
+/**
+ * The same, provided that other keys are still as the caller has read them.
+ *
+ * @throws {ConflictError} also `conflict`, when one of them is not
+ */
+export async function createResourceIf<R extends AnyResource>(
+  store: Store,
+  given: R,
+  conditions: readonly Compare[],
+  signal: AbortSignal,
+): Promise<R> {
   const resource = prepareCreate(given, new Date(), randomUUID())
   const ref = refOf(resource)
   for (let tries = 1; ; tries++) {
     const place = await expectNone(store, ref, signal)
     let existing = currentOf(place)
     if (!existing) {
-      const result = await store.commit(comparesOf(place), writesTo(place, encodeResource(resource)), signal)
+      const compares = [...comparesOf(place), ...conditions]
+      const result = await store.commit(compares, writesTo(place, encodeResource(resource)), signal)
       if (result.isDone) return at(resource, result.revision)
       existing = result.current.get(place.key)
+      const broken = conditions.find(({ key, modRevision }) => (result.current.get(key)?.modRevision ?? 0) !== modRevision)
+      if (!existing && broken) throw new ConflictError('conflict', `${describe(ref)} was not written: ${broken.key} was changed meanwhile`)
     }
     if (existing || tries === MOST_TRIES) {
       throw new ConflictError('exists', `${describe(ref)} exists already`, { existing: decodeQuietly(resource.kind, existing) })
