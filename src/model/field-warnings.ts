@@ -2,7 +2,7 @@ import type * as z from 'zod'
 import type { Issue } from '../errors.ts'
 import { fieldRows, leafMeta } from './field-rows.ts'
 import { type AnyResource, kindInfo, RESOURCE_KINDS, type ResourceKind } from './kinds.ts'
-import { isArrayType, isObjectType, type SchemaMeta, unwrap } from './schema-meta.ts'
+import { isArrayType, isObjectType, metaOf, type SchemaMeta, unwrap } from './schema-meta.ts'
 import { isObject } from './shape.ts'
 import type { FieldTag } from './tags.ts'
 
@@ -27,14 +27,14 @@ export function fieldWarnings({ kind, spec }: AnyResource): readonly Issue[] {
 
 /** The part of a schema in which there are fields that margay does not act on; nothing else is looked at. */
 interface Watch {
-  readonly field?: { readonly tag: UnheededTag; readonly absent: unknown }
+  readonly field?: { readonly message: string; readonly absent: unknown }
   readonly item?: Watch
   readonly members?: readonly (readonly [string, Watch])[]
 }
 
 function collect(watch: Watch, value: unknown, path: string, found: Map<Watch, Issue>): void {
   const { field, item, members } = watch
-  if (field !== undefined && !found.has(watch) && !isSame(value, field.absent)) found.set(watch, { path, message: REASONS[field.tag] })
+  if (field !== undefined && !found.has(watch) && !isSame(value, field.absent)) found.set(watch, { path, message: field.message })
   if (item !== undefined && Array.isArray(value)) {
     for (const [index, each] of value.entries()) collect(item, each, `${path}[${index}]`, found)
   }
@@ -65,7 +65,7 @@ function watchIn(schema: z.core.$ZodType): Watch | undefined {
   const isList = isArrayType(inner) && isObjectType(unwrap(inner.element))
   if (!isList && !isObjectType(inner)) return watchLeaf(leafMeta(schema))
   const tag = tagOfAll(schema)
-  if (tag !== undefined) return { field: { tag, absent: undefined } }
+  if (tag !== undefined) return { field: { message: metaOf(schema).effect ?? REASONS[tag], absent: undefined } }
   if (isList) {
     const item = watchIn(inner.element)
     return item === undefined ? undefined : { item }
@@ -77,8 +77,8 @@ function watchIn(schema: z.core.$ZodType): Watch | undefined {
   return members.length === 0 ? undefined : { members }
 }
 
-function watchLeaf({ tag, default: absent }: SchemaMeta): Watch | undefined {
-  return tag === undefined || tag === 'enforced' ? undefined : { field: { tag, absent } }
+function watchLeaf({ tag, effect, default: absent }: SchemaMeta): Watch | undefined {
+  return tag === undefined || tag === 'enforced' ? undefined : { field: { message: effect ?? REASONS[tag], absent } }
 }
 
 /** The tag of all fields in an object or a list of objects, if none of them is acted on: then one warning says it of all. */

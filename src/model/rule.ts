@@ -107,17 +107,19 @@ const entitySchema = z.object({
   serviceAccounts: serviceAccountsSchema.optional(),
 })
 
-const httpSchema = z.object({
-  methods: stored('Methods of HTTP requests, of which one must match.', z.array(z.string())).optional(),
-  paths: z
-    .array(
-      z.object({
-        exact: stored('The whole path of the request.', z.string()).optional(),
-        prefix: stored('What the path of the request begins with.', z.string()).optional(),
-      }),
-    )
-    .optional(),
-})
+const httpSchema = z
+  .object({
+    methods: stored('Methods of HTTP requests, of which one must match.', z.array(z.string())).optional(),
+    paths: z
+      .array(
+        z.object({
+          exact: stored('The whole path of the request.', z.string()).optional(),
+          prefix: stored('What the path of the request begins with.', z.string()).optional(),
+        }),
+      )
+      .optional(),
+  })
+  .meta({ effect: "is kept for Calico; margay can't look into requests, so an Allow rule with it allows nothing" })
 
 /** One rule of a policy or a profile: all that it names must hold for a packet. */
 export const ruleSchema = z.object({

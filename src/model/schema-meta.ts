@@ -11,6 +11,8 @@ export interface SchemaMeta {
   readonly shown?: string
   /** More of it in the words of JSON Schema (2020-12). */
   readonly json?: Readonly<Record<string, unknown>>
+  /** What a field that margay does not act on leads to all the same, in a warning's words. */
+  readonly effect?: string
   /** What absent means. */
   readonly default?: unknown
   /** `omit`: Go's writer leaves out 0 and false. */
