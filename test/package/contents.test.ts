@@ -7,6 +7,7 @@ import { gunzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { MACHINE, run, tryRun } from '../../scripts/lab/command.ts'
+import { IS_LONG } from '../support/fault.ts'
 
 const test = suite('package/contents')
 
@@ -170,6 +171,34 @@ test('the programs run with the package alone', async () => {
   assert.match(await run(bare, [join(unpacked, 'usr/lib/margay/etcd'), '--version']), /^etcd Version: 3\./)
 })
 
+/** Settings of systemd.exec(5) with which a unit gets a mount namespace of its own. */
+const MOUNT_NAMESPACE =
+  /^(Bind(ReadOnly)?Paths|ExecPaths|InaccessiblePaths|MountAPIVFS|MountImages|NoExecPaths|Private(Devices|IPC|Mounts|Network|Tmp|Users)|ProcSubset|Protect(ControlGroups|Home|KernelLogs|KernelModules|KernelTunables|Proc|System)|Read(Only|Write)Paths|Root(Directory|Image)|RuntimeDirectory|TemporaryFileSystem)=/m
+
+test('the daemon shares the mounts of the host, on which the pins of network namespaces are, and is confined in all other ways', async () => {
+  const unit = join(unpacked, 'usr/lib/systemd/system/margayd.service')
+  assert.not.match(readFileSync(unit, 'utf8'), MOUNT_NAMESPACE)
+  if ((await tryRun(MACHINE, ['which', 'systemd-analyze'])).code !== 0) return console.log('skipped: systemd-analyze is not here')
+  for (const [name, exposure] of [
+    ['margayd', 5.0],
+    ['margay-etcd', 3.0],
+  ] as const) {
+    const file = join(unpacked, `usr/lib/systemd/system/${name}.service`)
+    const args = ['--no-pager', '--offline=true', `--threshold=${exposure * 10}`]
+    const { code, stdout } = await tryRun(MACHINE, ['systemd-analyze', 'security', ...args, file])
+    assert.is(code, 0, stdout.split('\n').at(-2))
+  }
+})
+
+test('what the units start is in the package', () => {
+  for (const name of ['margayd', 'margay-etcd']) {
+    const text = readFileSync(join(unpacked, `usr/lib/systemd/system/${name}.service`), 'utf8')
+    const ours = [...text.matchAll(/^Exec\w+=.*$/gm)].flatMap(([line]) => line.match(/\/usr\/lib\/\S+/g) ?? [])
+    assert.ok(ours.length > 0, name)
+    for (const path of ours) assert.ok(existsSync(join(unpacked, path)), `${name}.service starts ${path}`)
+  }
+})
+
 test('the pages of the manual and the texts are there whole, compressed without a time', () => {
   const share = join(unpacked, 'usr/share')
   for (const [file, begin] of [
@@ -195,14 +224,14 @@ test('whose software is in it stands in its copyright file', () => {
   assert.match(text, 'etcd-server')
 })
 
-test('lintian finds no error that is not overridden with a reason', async () => {
-  if (!existsSync('/usr/bin/lintian')) {
-    console.log('skipped: lintian is not installed here')
-    return
-  }
+// Takes longer than all the rest, and is not on every machine.
+const testLintian = IS_LONG && existsSync('/usr/bin/lintian') ? test : test.skip
+if (testLintian !== test) console.log('skipped: lintian runs with --long, where it is installed')
+
+testLintian('lintian finds no error that is not overridden with a reason', async () => {
   // Only this build for the test has no compression.
   const args = ['--fail-on', 'error', '--suppress-tags', 'uses-no-compression-for-control-tarball,uses-no-compression-for-data-tarball']
-  const { code, stdout } = await tryRun(MACHINE, ['lintian', '--allow-root', ...args, deb], { timeoutMs: 120_000 })
+  const { code, stdout } = await tryRun(MACHINE, ['lintian', '--allow-root', ...args, deb], { timeoutMs: 240_000 })
   assert.is(`${code}${stdout}`, '0')
   const overrides = readFileSync(join(unpacked, 'usr/share/lintian/overrides/margay'), 'utf8')
   assert.ok(overrides.startsWith('# '), 'each group of overrides begins with its reason')
