@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parse } from 'yaml'
 import * as z from 'zod'
 import { describeError, ValidationError } from '../errors.ts'
 import { describeIssues, faultsOf } from '../model/issues.ts'
-import { findUnknown, isObject, withoutAbsent } from '../model/shape.ts'
+import { findUnknown, withoutAbsent } from '../model/shape.ts'
+import { readText } from './files.ts'
 
 /** Where calicoctl looks for its configuration unless it is told another place. */
 export const CALICOCTL_CONFIG = '/etc/calico/calicoctl.cfg'
@@ -68,14 +69,9 @@ export function parseCalicoConfig(file: string, content: string): CalicoAccess {
   return accessOf(file, read.data.spec)
 }
 
-/** Reads a file that a person named, or the default one, which need not be there. */
+/** What calicoctl's own file says; undefined where there is none. */
 export function readCalicoConfig(file: string): CalicoAccess | undefined {
-  try {
-    return parseCalicoConfig(file, readFileSync(file, 'utf8'))
-  } catch (error) {
-    if (isObject(error) && 'code' in error && error['code'] === 'ENOENT') return undefined
-    throw error
-  }
+  return existsSync(file) ? parseCalicoConfig(file, readText(file, 'the configuration ')) : undefined
 }
 
 /** The variables of Calico's clients; each is also read with `CALICO_` before its name, which wins. */

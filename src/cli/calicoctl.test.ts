@@ -1,13 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { aContext, run, type World } from '../../test/support/cli.ts'
-import type { Config } from '../config.ts'
+import { type Config, DEFAULT_CONFIG_FILE } from '../config.ts'
 import { resourceKey } from '../model/keys.ts'
 import { MemoryStore } from '../store/memory.ts'
-import { parseCalicoConfig } from './calico-access.ts'
+import { CALICOCTL_CONFIG, parseCalicoConfig } from './calico-access.ts'
 import { programOf } from './calicoctl.ts'
 import { runCli } from './program.ts'
 
@@ -145,6 +145,14 @@ for (const [argv, err] of refused) {
     assert.equal([done.code, done.out], [1, ''])
   })
 }
+
+const hasConfig = existsSync(CALICOCTL_CONFIG) || existsSync(DEFAULT_CONFIG_FILE)
+test(`without any configuration calicoctl says what to give${hasConfig ? ' (not here: there is one)' : ''}`, async () => {
+  if (hasConfig) return
+  const done = await run(['get', 'nodes'], { program: 'calicoctl', store: new MemoryStore() })
+  const said = `calicoctl: no etcd is given: set ETCD_ENDPOINTS, or write ${CALICOCTL_CONFIG} or ${DEFAULT_CONFIG_FILE}\n`
+  assert.equal(done, { code: 1, out: '', err: said })
+})
 
 test("calicoctl's flags for every command stand anywhere, and -l is the log level", async () => {
   const env = { ETCD_ENDPOINTS: 'http://192.0.2.1:2379' }

@@ -12,6 +12,7 @@ import {
   SETTINGS,
   type Setting,
 } from '../config.ts'
+import { ValidationError } from '../errors.ts'
 import { CALICOCTL_CONFIG, type CalicoAccess, isCalicoConfig, parseCalicoConfig, readCalicoConfig, readCalicoEnv } from './calico-access.ts'
 import { type Context, UsageError } from './context.ts'
 
@@ -99,12 +100,17 @@ function calicoAccessFor(command: Command, context: Context): CalicoAccess | und
   const ours = readConfigFile(named).file
   if (named !== undefined) return ours !== undefined && isCalicoConfig(ours.text) ? parseCalicoConfig(named, ours.text) : undefined
   if (context.program !== 'calicoctl') return undefined
-  return readCalicoEnv(context.env) ?? (ours === undefined && !isEtcdGiven(context.env) ? readCalicoConfig(CALICOCTL_CONFIG) : undefined)
+  const given = readCalicoEnv(context.env)
+  if (given !== undefined || ours !== undefined || isEtcdGiven(command, context)) return given
+  const found = readCalicoConfig(CALICOCTL_CONFIG)
+  if (found !== undefined) return found
+  throw new ValidationError(`no etcd is given: set ETCD_ENDPOINTS, or write ${CALICOCTL_CONFIG} or ${DEFAULT_CONFIG_FILE}`)
 }
 
-/** Whether the environment says in our words where etcd is. */
-function isEtcdGiven(env: Context['env']): boolean {
-  return SETTINGS.some(({ path, env: name }) => path.startsWith('etcd.') && env[name] !== undefined)
+/** Whether flags or the environment say in our words where etcd is. */
+function isEtcdGiven(command: Command, { env }: Context): boolean {
+  const flags = flagsOf(command)
+  return SETTINGS.some(({ path, env: name }) => path.startsWith('etcd.') && (env[name] !== undefined || flags.has(path)))
 }
 
 function namedConfig(command: Command, context: Context): string | undefined {
