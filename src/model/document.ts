@@ -2,11 +2,11 @@ import { type Issue, ValidationError } from '../errors.ts'
 import { checkResource } from './check.ts'
 import { readResource, resourceSchema } from './codec.ts'
 import { documentKind } from './document-kind.ts'
-import { fieldWarnings } from './field-warnings.ts'
+import { type FieldWarning, fieldWarnings } from './field-warnings.ts'
 import { nearest, showPath } from './issues.ts'
 import { type AnyResource, kindInfo, type ResourceKind } from './kinds.ts'
 import { kubernetesPolicyFields } from './kubernetes/network-policy.ts'
-import { type KUBERNETES_KINDS, readNamespace, readNetworkPolicy } from './kubernetes/read.ts'
+import { type KUBERNETES_KINDS, readNamespace, readNetworkPolicy, withoutClusterMembers } from './kubernetes/read.ts'
 import { checkMetadata, metadataSchema } from './metadata.ts'
 import { findUnknown, isObject, type JsonObject, type UnknownMember, withoutAbsent } from './shape.ts'
 import { soundParts } from './sound-parts.ts'
@@ -28,7 +28,7 @@ export interface ParsedDocument {
   readonly issues: readonly DocumentIssue[]
   readonly warnings: readonly DocumentIssue[]
   /** The fields that it sets and margay does not act on, for those who write it. */
-  readonly unheeded: readonly DocumentIssue[]
+  readonly unheeded: readonly (FieldWarning & Place)[]
   /** Where a document of Kubernetes became something else: what is stored, in words. */
   readonly note?: string
   /** Whether it was a Namespace: its labels are given, the rules of the profile that it is are not. */
@@ -60,14 +60,20 @@ export function parseDocument(source: SourceDocument, namespace: string): Parsed
   const what = documentKind(source.value)
   if (raw === undefined || 'issues' in what) return { ...base, issues: 'issues' in what ? what.issues.map(withPlace(source)) : [] }
   if ('kubernetes' in what) return { ...base, ...parseKubernetes(what.kubernetes, source, raw, { namespace, warnings }) }
-  const read = parseOfKind(what.kind, named(what.kind, raw, namespace))
+  const given = what.kind === 'Service' ? withoutClusterMembers(raw) : raw
+  const read = parseOfKind(what.kind, named(what.kind, given, namespace))
   const specMembers = Object.keys(kindInfo(what.kind).specSchema.shape)
   const issues = [
     ...findUnknown(resourceSchema(what.kind), raw).map((member) => describeUnknown(member, specMembers, source)),
     ...read.issues.map(withPlace(source)),
   ]
   if (issues.length > 0 || read.resource === undefined) return { ...base, issues }
-  return { ...base, resource: read.resource, issues, unheeded: fieldWarnings(read.resource).map(withPlace(source)) }
+  return {
+    ...base,
+    resource: read.resource,
+    issues,
+    unheeded: fieldWarnings(read.resource).map((warning) => ({ ...warning, ...source.placeOf(parsePath(warning.path)) })),
+  }
 }
 
 /** The resource that a document of Kubernetes becomes, with a note of that. */

@@ -98,14 +98,29 @@ const taken: readonly (readonly [string, string, object, string | undefined, rea
     [],
   ],
 ]
-for (const [title, text, resource, note, warnings] of taken) {
+const fromCluster: (typeof taken)[number] = [
+  'what a cluster wrote into a service is left out',
+  `${SERVICE.replace('{name: s}', '{name: s, namespace: n, labels: {a: b}, uid: u, resourceVersion: "7", creationTimestamp: "2026-08-02T09:15:04Z", annotations: {kubectl.kubernetes.io/last-applied-configuration: "{}"}}')}spec: {selector: {app: web}, clusterIP: None, clusterIPs: [None], internalTrafficPolicy: Cluster, ipFamilies: [IPv4], ipFamilyPolicy: SingleStack, sessionAffinity: None, type: ClusterIP}\nstatus: {loadBalancer: {}}\n`,
+  {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 's', namespace: 'n', labels: { a: 'b' } },
+    spec: {
+      ...{ selector: { app: 'web' }, clusterIP: 'None', clusterIPs: ['None'], type: 'ClusterIP', sessionAffinity: 'None' },
+      ...{ ipFamilies: ['IPv4'], ipFamilyPolicy: 'SingleStack', internalTrafficPolicy: 'Cluster' },
+    },
+  },
+  undefined,
+  [],
+]
+for (const [title, text, resource, note, warnings] of [...taken, fromCluster]) {
   test(title, () => {
     const [document, ...others] = parseDocuments(text)
     assert.equal(others, [])
     assert.equal(document?.issues, [])
     assert.equal(document?.resource, resource)
     assert.is(document?.note, note)
-    assert.equal(document?.warnings.map(describeIssue), warnings)
+    assert.equal([...(document?.warnings ?? []), ...(document?.unheeded ?? [])].map(describeIssue), warnings)
   })
 }
 

@@ -44,6 +44,24 @@ const namespaceSchema = z.object({
 
 const policySchema = z.object({ kind: text, apiVersion: text, metadata: metadataSchema, spec: kubernetesPolicySchema, status: ignored })
 
+/**
+ * A Service as `kubectl get -o yaml` shows it, without what that cluster wrote: a status tells that one did, for we write none. Its
+ * resourceVersion would be taken for one of ours.
+ */
+export function withoutClusterMembers(raw: JsonObject): JsonObject {
+  const { status, metadata, ...rest } = raw
+  if (status === undefined || !isObject(metadata)) return raw
+  const { name, namespace, labels, annotations } = metadata
+  const given = Object.entries({ name, namespace, labels, annotations: withoutKubectl(annotations) })
+  return { ...rest, metadata: Object.fromEntries(given.filter(([, member]) => member !== undefined)) }
+}
+
+function withoutKubectl(annotations: unknown): unknown {
+  if (!isObject(annotations)) return annotations
+  const { [KUBECTL_ANNOTATION]: _, ...others } = annotations
+  return Object.keys(others).length === 0 ? undefined : others
+}
+
 /** Reads a Namespace: here it is a profile with the namespace's labels (namespace.ts). */
 export function readNamespace(raw: JsonObject): KubernetesDocument {
   const cleaned = withoutAbsent(namespaceSchema, raw)
