@@ -28,6 +28,7 @@ test('keys are Calico’s', () => {
   assert.is(affinityKey('h1', '10.0.0.0/26' as Cidr), '/calico/ipam/v2/host/h1/ipv4/block/10.0.0.0-26')
   assert.is(handleKey('vxlan-tunnel-addr-h1'), '/calico/ipam/v2/handle/vxlan-tunnel-addr-h1')
   assert.is(liveKey('h1'), '/margay/v1/live/h1')
+  assert.is(resourceKey('Service', 'web', 'ns'), '/margay/v1/service/ns/web')
 })
 
 const parsed = [
@@ -42,6 +43,10 @@ const parsed = [
   ['/calico/ipam/v2/assignment/ipv4/block/nonsense', undefined],
   ['/calico/ipam/v2/host/h1/ipv4/block/10.0.0.0-26', undefined],
   ['/margay/v1/leader/x', undefined],
+  ['/margay/v1/service/ns/web', { kind: 'Service', id: 'ns/web' }],
+  ['/margay/v1/service/web', undefined],
+  ['/margay/v1/service/ns/', undefined],
+  ['/calico/resources/v3/projectcalico.org/services/ns/web', undefined],
 ] as const
 for (const [key, want] of parsed) {
   test(`${key} is ${JSON.stringify(want)}`, () => assert.equal(parseKey(key), want))

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { aTier } from '../../test/support/store.ts'
-import { RESOURCES_PREFIX } from '../model/keys.ts'
+import { RESOURCES_PREFIX, SERVICES_PREFIX } from '../model/keys.ts'
 import type { ModelKind } from '../model/kinds.ts'
 import { MutableView } from './view.ts'
 
@@ -26,6 +26,17 @@ function aPolicy(stored: string, given: string | undefined, order: number | stri
 function orders(view: MutableView): Record<string, number | undefined> {
   return Object.fromEntries([...view.get('GlobalNetworkPolicy')].map(([id, { spec }]) => [id, spec.order]))
 }
+
+test('a service stands under a key of ours, and counts for the revision of its own prefix', () => {
+  const view = new MutableView()
+  const text = '{"kind":"Service","apiVersion":"v1","metadata":{"name":"web","namespace":"ns"},"spec":{"selector":{"app":"web"}}}'
+  assert.equal(put(view, `${SERVICES_PREFIX}ns/web`, text), ['Service/ns/web'])
+  assert.equal(view.get('Service').get('ns/web')?.spec, { selector: { app: 'web' } })
+  view.advance(SERVICES_PREFIX, 70)
+  assert.equal([view.revisionOf('Service'), view.revisionOf('Tier')], [70, 0])
+  assert.equal(put(view, `${SERVICES_PREFIX}ns/web`, undefined), ['Service/ns/web'])
+  assert.is(view.get('Service').size, 0)
+})
 
 test('a policy under its older key is seen under its name', () => {
   const view = new MutableView()
