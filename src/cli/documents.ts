@@ -44,9 +44,11 @@ export async function readDocuments(
     const file = source.file === '-' ? 'standard input' : source.file
     const documents = tryParse(source, file, options.namespace ?? 'default', faults)
     for (const document of documents) {
-      for (const warning of [...document.warnings, ...(WRITES.has(options.verb) ? document.unheeded : [])])
-        context.err(`${context.program}: warning: ${file}: ${document.title}: ${describeIssue(warning)}\n`)
-      if (document.note !== undefined) context.err(`${context.program}: note: ${file}: ${document.title}: ${document.note}\n`)
+      const say = (what: string, text: string) => context.err(`${context.program}: ${what}: ${file}: ${document.title}: ${text}\n`)
+      for (const warning of document.warnings) say('warning', describeIssue(warning))
+      for (const field of WRITES.has(options.verb) ? document.unheeded : [])
+        say(field.tag === 'stored' ? 'warning' : 'note', describeIssue(field))
+      if (document.note !== undefined) say('note', document.note)
       const { resource, place, isNamespace = false } = document
       if (resource !== undefined) given.push({ resource, place: `${file} (${showPlace(place)})`, isNamespace })
     }

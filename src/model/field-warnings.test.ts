@@ -65,10 +65,23 @@ const cases: readonly { name: string; kind: ResourceKind; spec: unknown; want: r
   },
   { name: 'a kind that is for Calico alone', kind: 'IPAMConfiguration', spec: {}, want: [`: IPAMConfiguration ${STORED}`] },
   {
+    name: 'settings of BGP that say what absent means too',
+    kind: 'BGPConfiguration',
+    spec: { logSeverityScreen: 'Info', nodeToNodeMeshEnabled: true, asNumber: 64_512 },
+    want: [],
+  },
+  {
+    name: 'a password from Kubernetes beside what a later version acts on',
+    kind: 'BGPPeer',
+    spec: { peerIP: '192.0.2.1', asNumber: 64_496, password: { secretKeyRef: { key: 'k' } } },
+    want: [`: BGPPeer ${LATER}`, `spec.password: ${STORED}`],
+  },
+  { name: 'a filter without rules', kind: 'BGPFilter', spec: {}, want: [`: BGPFilter ${LATER}`] },
+  {
     name: 'settings of controllers',
     kind: 'KubeControllersConfiguration',
     spec: { controllers: { policy: { reconcilerPeriod: '1m' }, node: { hostEndpoint: { autoCreate: 'Enabled' }, syncLabels: 'Enabled' } } },
-    want: [`spec.controllers.policy.reconcilerPeriod: ${STORED}`],
+    want: [`: KubeControllersConfiguration ${LATER}`, `spec.controllers.policy.reconcilerPeriod: ${STORED}`],
   },
 ]
 for (const { name, kind, spec, want } of cases) {
@@ -78,6 +91,7 @@ for (const { name, kind, spec, want } of cases) {
       fieldWarnings(resource).map(({ path, message }) => `${path}: ${message}`),
       want,
     )
+    for (const { message, tag } of fieldWarnings(resource)) assert.is(tag, message.includes(LATER) ? 'later' : 'stored')
   })
 }
 

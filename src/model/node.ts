@@ -61,8 +61,8 @@ export const nodeSpecSchema = z.object({
   interfaces: z
     .array(
       z.object({
-        name: enforced('An interface of the host.', z.string()).optional(),
-        addresses: enforced('Its addresses.', z.array(ipField)).optional(),
+        name: later('An interface of the host.', z.string()).optional(),
+        addresses: later('Its addresses.', z.array(ipField)).optional(),
       }),
     )
     .optional(),

@@ -74,8 +74,8 @@ export const addPatchCommand: AddCommand = (parent, context, outcome) => {
 /** Of the fields that margay does not act on, those that the patch has set. */
 function warnOfNew({ before, after }: Changed, context: Context): void {
   const known = new Set(fieldWarnings(before).map(({ path }) => path))
-  for (const { path, message } of fieldWarnings(after).filter((warning) => !known.has(warning.path)))
-    context.err(`${context.program}: warning: ${path} ${message}\n`)
+  for (const { path, message, tag } of fieldWarnings(after).filter((warning) => !known.has(warning.path)))
+    context.err(`${context.program}: ${tag === 'stored' ? 'warning' : 'note'}: ${`${path} ${message}`.trimStart()}\n`)
 }
 
 function readPatch({ patch, patchFile }: PatchOptions): unknown {

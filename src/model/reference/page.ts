@@ -10,7 +10,7 @@ const SCHEMAS = '/usr/share/margay/schemas'
 /** What the tags of fields mean. */
 const LEGEND = `- **enforced**: margay acts on it.
 - **stored**: Calico acts on it and margay does not; it is kept, and whoever sets it is warned.
-- **later**: this version keeps it, and whoever sets it is warned; a later one will act on it.
+- **later**: this version keeps it, and whoever sets it is told; a later one will act on it.
 `
 
 /** The page of a kind, below docs/resources/. */
