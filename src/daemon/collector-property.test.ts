@@ -191,15 +191,16 @@ async function settle(world: World, hosts: readonly SimulatedHost[]): Promise<vo
       await world.store.commit([], [{ remove: resourceKey('WorkloadEndpoint', metadata.name, metadata.namespace) }], never)
     }
   }
-  for (const host of left) {
+  const comeToRest = async (host: SimulatedHost) => {
     host.restart(false)
     await host.start()
     await host.forgetGone()
   }
+  await Promise.all(left.map(comeToRest))
   for (let round = 0; round < 4; round++) {
     world.skip(GRACE_SECONDS * 2)
     await world.age()
-    for (const host of left) await host.process.collector.scan(never)
+    await Promise.all(left.map((host) => host.process.collector.scan(never)))
   }
   for (const host of left) world.counts.collected += host.process.collector.report.collected.addresses
 }
