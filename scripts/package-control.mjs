@@ -17,7 +17,7 @@ export const ARCHITECTURE = ARCHITECTURES[process.arch] ?? process.arch
 
 /** `1.0.0-rc.1` as Debian sorts it: before 1.0.0. */
 export function debianVersion(version) {
-  return version.replace('-', '~')
+  return version.replace('-', '~').replaceAll('-', '.')
 }
 
 /** Writes what belongs to the files under /usr/share/doc and lintian's overrides; `modules` are the npm packages in the bundles. */
