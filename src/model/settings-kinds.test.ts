@@ -148,7 +148,12 @@ const cases: readonly (readonly [ResourceKind, unknown, readonly string[], Given
   [
     'FelixConfiguration',
     { logActionRateLimit: '5/week' },
-    ['spec.logActionRateLimit: "5/week" is not a rate (such as 5/second; second, minute, hour or day)'],
+    ['spec.logActionRateLimit: "5/week" is not a rate (1 to 9999 a second, minute, hour or day: 5/second)'],
+  ],
+  [
+    'FelixConfiguration',
+    { logPrefix: 'a;b' },
+    ['spec.logPrefix: "a;b" is not a prefix of log lines (letters, digits, blanks, "%", ":", "/", "_" and "-")'],
   ],
   ['FelixConfiguration', { featureDetectOverride: 'A=true,B=maybe' }, [`spec.featureDetectOverride: "B=maybe" is not ${SETTINGS}`]],
   [

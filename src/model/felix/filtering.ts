@@ -21,10 +21,19 @@ const markMask = defaultsTo(0xffff_0000, integerField(0, 0xffff_ffff))
 
 const rateField = shownAs(
   'number and unit, `5/second`',
-  { pattern: '^[0-9]+/(second|minute|hour|day)$' },
+  { pattern: '^[1-9][0-9]{0,3}/(second|minute|hour|day)$' },
   checkedText((text) => {
-    if (/^\d{1,9}\/(second|minute|hour|day)$/.test(text)) return
-    throw new ValidationError(`${JSON.stringify(text)} is not a rate (such as 5/second; second, minute, hour or day)`)
+    if (/^[1-9]\d{0,3}\/(second|minute|hour|day)$/.test(text)) return
+    throw new ValidationError(`${JSON.stringify(text)} is not a rate (1 to 9999 a second, minute, hour or day: 5/second)`)
+  }),
+)
+
+const logPrefixField = shownAs(
+  'string',
+  { pattern: '^[a-zA-Z0-9%: /_-]*$' },
+  checkedText((text) => {
+    if (/^[a-zA-Z0-9%: /_-]*$/.test(text)) return
+    throw new ValidationError(`${JSON.stringify(text)} is not a prefix of log lines (letters, digits, blanks, "%", ":", "/", "_" and "-")`)
   }),
 )
 
@@ -54,7 +63,7 @@ const verdicts = {
     "Whether endpoints' allowSpoofedSourcePrefixes are acted on.",
     defaultsTo('Disabled', wordField(['Disabled', 'Any'])),
   ).optional(),
-  logPrefix: stored("What Calico's log lines of the rule Log begin with.", defaultsTo('calico-packet', z.string())).optional(),
+  logPrefix: stored("What Calico's log lines of the rule Log begin with.", defaultsTo('calico-packet', logPrefixField)).optional(),
   logActionRateLimit: stored("Most log lines of Calico's Log rules.", rateField).optional(),
   logActionRateLimitBurst: stored(
     'Log lines that may exceed logActionRateLimit for a moment.',
