@@ -47,8 +47,8 @@ export function* checkOverlaps({ blocks }: IpamSurvey): Generator<readonly Findi
 /** A block that an endpoint of the host still uses is left: whoever removed the Node alone did not mean the endpoint. */
 function staleBlock(survey: IpamSurvey, block: Block, host: string, isUsedBy: (host: string) => boolean): Finding {
   const reason = `node ${JSON.stringify(host)}, whose block it is, is gone`
-  if (isUsedBy(host) || survey.isObscure(host))
-    return note('stale-block', block, `${reason}, and workload endpoints of it use its addresses`)
+  if (isUsedBy(host)) return note('stale-block', block, `${reason}, and workload endpoints of it use its addresses`)
+  if (survey.isObscure(host)) return note('stale-block', block, `${reason}, and a record that may be of it can't be read`)
   const repair = { action: 'release-block', block: block.cidr, host, mustBeEmpty: false } as const
   return { kind: 'stale-block', subject: block.cidr, reason, repair, collector: { by: 'leader', gone: host } }
 }

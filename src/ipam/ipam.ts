@@ -37,9 +37,9 @@ export interface Ipam {
   releaseByHandle(handleId: string, signal: AbortSignal): Promise<readonly Ip[]>
   /**
    * What a handle holds for this very holder (these attributes, this host), when another host's workload may have the same handle.
-   * For a while the holder gets it again, if it is free and asks with `keepHeld`.
+   * A holder that may return gets it again for a while, if it is free and asks with `keepHeld`.
    */
-  releaseHolder(holder: Holder, signal: AbortSignal): Promise<readonly Ip[]>
+  releaseHolder(holder: Holder, options: { readonly mayReturn: boolean }, signal: AbortSignal): Promise<readonly Ip[]>
   /** What a handle holds. */
   heldBy(handleId: string, signal: AbortSignal): Promise<readonly Held[]>
   /** Who has an address. */

@@ -75,14 +75,20 @@ export async function releaseByHandle(context: IpamContext, handleId: string, si
 }
 
 /**
- * Releases what a handle holds for this very holder on this host, and remembers it for a while: another's of the same handle id
- * stays. Gives the addresses.
+ * Releases what a handle holds for this very holder on this host: another's of the same handle id stays. Gives the addresses.
+ * They are remembered for a while where the holder may return; where it was never set up with them it had better get others.
  */
-export async function releaseHolder(context: IpamContext, holder: Holder, signal: AbortSignal): Promise<readonly Ip[]> {
+export async function releaseHolder(
+  context: IpamContext,
+  holder: Holder,
+  { mayReturn }: { readonly mayReturn: boolean },
+  signal: AbortSignal,
+): Promise<readonly Ip[]> {
   const held = await heldByHolder(context, holder, signal)
   const released = new Set((await releaseIps(context, held, signal)).released)
-  const remembered = held.filter(({ ip }) => released.has(ip))
-  await rememberAddresses(context, holder, remembered, context.stickySeconds(), signal)
+  const remembered = mayReturn ? held.filter(({ ip }) => released.has(ip)) : []
+  // Removed a second time it has nothing left to remember, and what is remembered of the first time stays.
+  if (!mayReturn || remembered.length > 0) await rememberAddresses(context, holder, remembered, signal)
   return [...released]
 }
 

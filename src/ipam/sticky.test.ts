@@ -12,7 +12,7 @@ const test = suite('ipam/sticky')
 
 const holder = (name: string) => ({ handleId: `margay.default.${name}`, attributes: { namespace: 'default', workload: name } })
 const add = async (ipam: Ipam, name = 'web') => (await ipam.autoAssign({ ...holder(name), keepHeld: true }, never)).map(({ ip }) => ip)
-const remove = (ipam: Ipam, name = 'web') => ipam.releaseHolder(holder(name), never)
+const remove = (ipam: Ipam, name = 'web') => ipam.releaseHolder(holder(name), { mayReturn: true }, never)
 
 /** Pools of both families, a clock, and hosts that remember for ten minutes. */
 async function aField(stickySeconds = 600) {
@@ -55,6 +55,7 @@ const cases: readonly Case[] = [
   { name: 'not after it', between: ({ wait }) => wait(601), again: [] },
   { name: 'never where it is switched off', stickySeconds: 0, again: [] },
   { name: 'also in another process of the host', again: [4, 6] },
+  { name: 'also when it was removed twice', between: ({ h1 }) => remove(h1), again: [4, 6] },
   { name: 'also while it cools down', before: ({ store }) => putConfig(store, { ipCooldownSeconds: 300 }), again: [4, 6] },
   {
     name: 'not what another has',
@@ -116,6 +117,19 @@ test('a workload of the same name on another host, or another holder of the hand
   const other = await h1.autoAssign({ ...holder('web'), attributes: { namespace: 'default', workload: 'other' }, keepHeld: true }, never)
   assert.equal(
     ips.filter((ip) => [...elsewhere, ...other.map((one) => one.ip)].includes(ip)),
+    [],
+  )
+})
+
+test('a workload that could not be set up with its addresses gets others', async () => {
+  const { h1, store } = await aField()
+  const ips = await add(h1)
+  await remove(h1)
+  assert.equal(await add(h1), ips)
+  await h1.releaseHolder(holder('web'), { mayReturn: false }, never)
+  assert.is(await store.get(stickyKey('h1', 'margay.default.web'), never), undefined)
+  assert.equal(
+    (await add(h1)).filter((ip) => ips.includes(ip)),
     [],
   )
 })

@@ -30,20 +30,24 @@ const stickySchema = z.object({
   until: z.string(),
 })
 
-/** Notes for so long which addresses the holder had. The release is done: a store that is away now costs only the memory. */
+/**
+ * Notes which addresses the holder had, or that it shall not have those again that it had. The release is done: a store that is away
+ * now costs only the memory.
+ */
 export async function rememberAddresses(
   context: IpamContext,
   holder: Holder,
   released: readonly Assignment[],
-  seconds: number,
   signal: AbortSignal,
 ): Promise<void> {
-  if (seconds === 0 || released.length === 0) return
+  const seconds = context.stickySeconds()
+  if (seconds === 0) return
+  const key = stickyKey(context.node, holder.handleId)
   const addresses = released.map(({ ip, block, sequenceNumber }) => ({ ip, block, sequenceNumber: String(sequenceNumber) }))
   const until = new Date(context.now().getTime() + seconds * 1000).toISOString()
-  const value = JSON.stringify({ attributes: holder.attributes, addresses, until })
+  const note = { put: key, value: JSON.stringify({ attributes: holder.attributes, addresses, until }) }
   try {
-    await context.store.commit([], [{ put: stickyKey(context.node, holder.handleId), value }], signal)
+    await context.store.commit([], [released.length === 0 ? { remove: key } : note], signal)
   } catch (err) {
     if (!(err instanceof StoreError)) throw err
     context.log.debug({ key: holder.handleId, err }, 'addresses of a removed workload could not be remembered')

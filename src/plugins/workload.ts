@@ -79,14 +79,7 @@ export async function attachWorkload(host: WorkloadHost, request: AttachRequest,
 
 /** Detaches a workload of this host: the WorkloadEndpoint first, its addresses when nothing of it is left here. False if there was none. */
 export async function detachWorkload(host: WorkloadHost, namespace: string, name: string, signal: AbortSignal): Promise<boolean> {
-  const id = endpointId(host.node, namespace, name)
-  const ref = { kind: 'WorkloadEndpoint', namespace, name: id.slice(namespace.length + 1) } as const
-  const stored = await getResource(host.store, ref, signal)
-  if (stored !== undefined) await removeResource(host.store, ref, signal).catch(ignoreGone)
-  await withDeadline(APPLY_LIMIT_MS, signal, (limited) => host.removed(id, limited))
-  const released = await host.ipam.releaseHolder(holderOf(namespace, name), signal)
-  host.detach(id)
-  return stored !== undefined || released.length > 0
+  return takeDown(host, { namespace, name }, { mayReturn: true }, signal)
 }
 
 /** The workload of an endpoint that was attached here by hand, by namespace and name; undefined for others. */
@@ -95,6 +88,22 @@ export function workloadOf(node: string, id: string): { readonly namespace: stri
   const [head, tail] = [`${node.replaceAll('-', '--')}-${ORCHESTRATOR}-`, `-${ENDPOINT}`]
   if (!endpoint.startsWith(head) || !endpoint.endsWith(tail)) return undefined
   return { namespace, name: endpoint.slice(head.length, -tail.length).replaceAll('--', '-') }
+}
+
+async function takeDown(
+  host: WorkloadHost,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  options: { readonly mayReturn: boolean },
+  signal: AbortSignal,
+): Promise<boolean> {
+  const id = endpointId(host.node, namespace, name)
+  const ref = { kind: 'WorkloadEndpoint', namespace, name: id.slice(namespace.length + 1) } as const
+  const stored = await getResource(host.store, ref, signal)
+  if (stored !== undefined) await removeResource(host.store, ref, signal).catch(ignoreGone)
+  await withDeadline(APPLY_LIMIT_MS, signal, (limited) => host.removed(id, limited))
+  const released = await host.ipam.releaseHolder(holderOf(namespace, name), options, signal)
+  host.detach(id)
+  return stored !== undefined || released.length > 0
 }
 
 function showHolder(id: string, node: string): string {
@@ -168,7 +177,7 @@ async function takeAddresses(host: WorkloadHost, request: AttachRequest, signal:
   }
   const wanted = ips.map(parseIp)
   // What is left over from a request that was broken off may be other addresses, or these: given out anew it is the same.
-  await host.ipam.releaseHolder(holder, signal)
+  await host.ipam.releaseHolder(holder, { mayReturn: false }, signal)
   for (const ip of wanted) await host.ipam.assignIp({ ip, ...holder }, signal)
   return wanted
 }
@@ -226,9 +235,9 @@ function describeEndpoint(host: WorkloadHost, { name, namespace, labels = {} }: 
  * Gives back what was taken, in the order of detaching. Not bound to the caller's signal: who hangs up must not leave addresses
  * behind. What can't be given back now is taken up by the next request for this workload.
  */
-async function undo(host: WorkloadHost, { namespace, name }: AttachRequest, id: string): Promise<void> {
+async function undo(host: WorkloadHost, request: AttachRequest, id: string): Promise<void> {
   try {
-    await withDeadline(UNDO_LIMIT_MS, new AbortController().signal, (limited) => detachWorkload(host, namespace, name, limited))
+    await withDeadline(UNDO_LIMIT_MS, new AbortController().signal, (limited) => takeDown(host, request, { mayReturn: false }, limited))
   } catch (error) {
     host.log.warn({ endpoint: id, err: error }, 'a failed attachment could not be undone; attaching or removing the workload again does')
   }
