@@ -27,8 +27,8 @@ function exact(value: bigint): number | string {
 }
 
 /** Block-style YAML; long lines are not folded. Texts are quoted as YAML 1.1 needs it, which Go's readers know: `yes`, `012`, times. */
-export function renderYaml(value: unknown): string {
-  return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' })
+export function renderYaml(value: unknown, isSorted = false): string {
+  return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1', sortMapEntries: isSorted })
 }
 
 /** How long ago, in one unit: `3s ago`, `5m ago`, `2h ago`, `9d ago`. Clocks may differ: what is to come is `now`. */

@@ -104,7 +104,7 @@ const env = { MARGAY_ETCD_ENDPOINTS: 'http://192.0.2.1:2379' }
 const store = new MemoryStore()
 test.before(async () => {
   const done = await run(['apply', '-f', '-'], { store: store.another(), stdin: MANIFESTS, env })
-  assert.equal([done.code, done.err.replace(/.*warning.*\n/g, '')], [0, ''])
+  assert.equal([done.code, done.err.replace(/.*(warning|note): .*\n/g, '')], [0, ''])
 })
 
 async function get(args: string, program: Program = 'margay', stdin = '') {
@@ -209,6 +209,11 @@ test('texts that YAML 1.1 takes for something else are quoted', async () => {
   await run(['apply', '-f', '-'], { store: other.another(), env, stdin })
   const shown = (await run(['get', 'tier', 'odd', '-o', 'yaml'], { store: other.another(), env })).out
   assert.match(shown, /creationTimestamp: "20.*Z"\n {2}labels:\n {4}a: "yes"\n {4}b: "012"\n/)
+})
+
+test('a short flag takes its value also behind an equals sign', async () => {
+  assert.is((await get('pool p2 -o=name')).out, 'ippool/p2\n')
+  assert.is((await get('np -n=shop -o=name', 'calicoctl')).out, 'networkpolicy/shop/np1\n')
 })
 
 test('a selector takes resources by their labels', async () => {

@@ -44,6 +44,7 @@ const EXIT_STATUS: readonly (readonly [string, string])[] = [
 const FILES: readonly (readonly [string, string])[] = [
   ['/etc/margay/config.json', 'The configuration, see margay.conf(5).'],
   ['/run/margay/margay.sock', 'The socket of the daemon.'],
+  ['/etc/calico/calicoctl.cfg', 'Where etcd is, when the command is called as calicoctl and there is no other configuration.'],
 ]
 
 /** Commands that do something, with their whole names. */

@@ -69,9 +69,9 @@ export async function renderFound(all: readonly Found[], rendering: Rendering): 
     const { asNumber } = await readFacts(rendering)
     return renderTemplate(output.source, documents, { asnumber: String(asNumber) })
   }
-  // One stands by itself, several are a list of them, as calicoctl writes them and as both read them.
+  // Members in the order of their names, as calicoctl writes YAML. One stands by itself, several are a list of them, as calicoctl writes them and as both read them.
   const shown = documents.length === 1 ? documents[0] : documents
-  return output.is === 'json' ? renderJson(shown) : renderYaml(shown)
+  return output.is === 'json' ? renderJson(shown) : renderYaml(shown, true)
 }
 
 function documentsOf({ kind, resources, revision }: Found): readonly unknown[] {

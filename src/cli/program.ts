@@ -80,7 +80,8 @@ export async function runCli(argv: readonly string[], context: Context): Promise
 async function runProgram(argv: readonly string[], context: Context): Promise<ExitCode> {
   const outcome: Outcome = { code: 0 }
   try {
-    const words = context.program === 'calicoctl' ? withoutGlobalFlags(argv) : argv
+    const split = splitShortValues(argv)
+    const words = context.program === 'calicoctl' ? withoutGlobalFlags(split) : split
     if (context.program === 'calicoctl') refuseForeign(words)
     await createProgram(context, outcome).parseAsync([...words], { from: 'user' })
     return outcome.code
@@ -89,6 +90,12 @@ async function runProgram(argv: readonly string[], context: Context): Promise<Ex
     context.err(`${context.program}: interrupted\n`)
     return 1
   }
+}
+
+/** `-o=yaml` as `-o yaml`: kubectl and calicoctl take both, commander would take `=yaml` for the value. */
+function splitShortValues(argv: readonly string[]): readonly string[] {
+  const end = argv.includes('--') ? argv.indexOf('--') : argv.length
+  return argv.flatMap((word, index) => (index < end && /^-[cflnopt]=/.test(word) ? [word.slice(0, 2), word.slice(3)] : [word]))
 }
 
 /** Says what went wrong, where commander has not done so, and gives the exit code. */
