@@ -9,7 +9,7 @@ export interface SchemaMeta {
   readonly description?: string
   /** What a writer may give for it, in a few words: `IP address`. */
   readonly shown?: string
-  /** More of it in the words of JSON Schema (2020-12). */
+  /** More of it in the words of JSON Schema (draft 7). */
   readonly json?: Readonly<Record<string, unknown>>
   /** What a field that margay does not act on leads to all the same, in a warning's words. */
   readonly effect?: string

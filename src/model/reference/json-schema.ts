@@ -1,6 +1,7 @@
 import type * as z from 'zod'
 import { isRequiredMember, leafMeta } from '../field-rows.ts'
 import { kindInfo, RESOURCE_KINDS, type ResourceKind } from '../kinds.ts'
+import { metadataSchema } from '../metadata.ts'
 import { isArrayType, isObjectType, typeOf, unwrap } from '../schema-meta.ts'
 import type { FieldTag } from '../tags.ts'
 import { ABOUT } from './about.ts'
@@ -71,7 +72,7 @@ function metadataOf(kind: ResourceKind, isNamespaced: boolean): JsonSchema {
   const strings = { type: 'object', additionalProperties: { type: 'string' } }
   const name = { type: 'string', pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$', maxLength: 253 }
   const namespace = { type: 'string', pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$', maxLength: 63, default: 'default' }
-  const others = ['uid', 'resourceVersion', 'generation', 'creationTimestamp', 'managedFields', 'ownerReferences', 'finalizers']
+  const others = Object.keys(metadataSchema.shape).filter((member) => !['name', 'namespace', 'labels', 'annotations'].includes(member))
   return {
     type: 'object',
     ...(kind === 'WorkloadEndpoint' ? {} : { required: ['name'] }),
