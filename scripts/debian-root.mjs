@@ -12,13 +12,24 @@ import { CACHE, ENV, fail, run, withLock } from './step.mjs'
 const SUITE = 'bookworm'
 const MIRROR = process.env.DEBIAN_MIRROR ?? 'http://deb.debian.org/debian'
 
-/** Beside Debian's `minbase`: an init system, what margay's package depends on or recommends, and what tests look with. */
-const PACKAGES = ['dbus', 'iproute2', 'iputils-ping', 'netbase', 'nftables', 'procps', 'systemd', 'systemd-container', 'systemd-sysv']
+/** Beside Debian's `minbase`: an init system, what margay's package depends on and its documentation calls, and what tests look with. */
+const PACKAGES = [
+  'dbus',
+  'iproute2',
+  'iputils-ping',
+  'netbase',
+  'nftables',
+  'openssl',
+  'procps',
+  'systemd',
+  'systemd-container',
+  'systemd-sysv',
+]
 
 /** What debootstrap needs on this machine; the keys are part of Debian's own images and of no other's. */
 const TOOLS = ['debian-archive-keyring', 'debootstrap']
 
-/** Names of the files in a root change what is in it too: count up when this file makes it differently. */
+/** Part of the name under which the root is kept: to be counted up when this file makes another one of the same packages. */
 const RECIPE = 1
 
 /** Gives the folder of the root, and makes it first where it is not there (60 to 90 s, 100 MB from Debian's mirror). */

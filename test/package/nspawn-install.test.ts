@@ -1,10 +1,11 @@
 // runs alone
 // at most 300 s
+import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { until } from '../../scripts/lab/command.ts'
 import type { Machine } from '../../scripts/lab/machine.ts'
-import { addWorkload, configure, configureAll, install, unitOf, untilTalking, untilUnit, withMachines } from '../support/installed.ts'
+import { addWorkload, configure, install, unitOf, untilTalking, untilUnit, withMachines } from '../support/installed.ts'
 import { differences, networkOf, parametersOf } from '../support/machine-state.ts'
 import { makePackages, onMachines } from '../support/packages.ts'
 
@@ -17,8 +18,8 @@ testOnMachines('two bare hosts become one network, and stay one over a reboot of
     await Promise.all(machines.map(installsQuietly))
     await refusesWithoutConfiguration(h2)
     await refusesWrongConfiguration(h2)
-    await configureAll(machines)
-    for (const host of machines) assert.match(await host.run(['margay', 'config', 'check']), /^/)
+    await configureAsDocumented(h1, h2)
+    for (const host of machines) await host.run(['margay', 'config', 'check'])
     await startsAtOnce(h1)
     await startsAtOnce(h2)
     const [w1, w2] = [await addWorkload(h1, 'w1'), await addWorkload(h2, 'w2')]
@@ -75,6 +76,23 @@ async function failsOnce(host: Machine, words: RegExp): Promise<void> {
   await host.run(['systemctl', 'reset-failed', 'margayd'])
 }
 
+/** Runs the commands and takes the configurations of docs/install.md, "A network of one's own, from nothing", with our addresses. */
+async function configureAsDocumented(first: Machine, other: Machine): Promise<void> {
+  const page = readFileSync('docs/install.md', 'utf8').replaceAll('192.0.2.10', first.ipv4)
+  const block = (part: string) => page.split('```').find((text) => text.includes(part)) ?? ''
+  const take = (part: string) => block(part).replace(/^jsonc\n/, '')
+  await first.run(['bash', '-ec', block('openssl req -x509')])
+  first.write('/etc/margay/config.json', take('"embedded": true'))
+  for (const [from, to] of [
+    ['ca.crt', 'ca.crt'],
+    ['host2.crt', 'host.crt'],
+    ['host2.key', 'host.key'],
+  ] as const) {
+    other.write(`/etc/margay/${to}`, await first.run(['cat', `/etc/margay/pki/${from}`]), 0o600)
+  }
+  other.write('/etc/margay/config.json', take('"endpoints": ['))
+}
+
 /** What a person does, and no more. */
 async function startsAtOnce(host: Machine): Promise<void> {
   await host.run(['systemctl', 'enable', '--quiet', '--now', 'margayd'], { timeoutMs: 60_000 })
@@ -99,9 +117,9 @@ async function speaksToTheJournal(host: Machine): Promise<void> {
 
 async function reloads(host: Machine): Promise<void> {
   const file = '/etc/margay/config.json'
-  const config = JSON.parse(await host.run(['cat', file])) as Record<string, unknown>
+  const text = await host.run(['cat', file])
   const { MainPID } = await unitOf(host, 'margayd', ['MainPID'])
-  configure(host, { ...config, node: { labels: { rack: 'r1' } } })
+  host.write(file, text.replace('{', '{ "node": { "labels": { "rack": "r1" } },'))
   await host.run(['systemctl', 'reload', 'margayd'])
   await until({ what: 'the label in etcd' }, async () => {
     const { stdout } = await host.try(['margay', 'get', 'node', host.name, '-o', 'json'])
