@@ -17,11 +17,15 @@ const remove = (ipam: Ipam, name = 'web') => ipam.releaseHolder(holder(name), { 
 /** Pools of both families, a clock, and hosts that remember for ten minutes. */
 async function aField(stickySeconds = 600) {
   const { store, clock } = await aNetwork({ v4: ['10.65.0.0/26', { blockSize: 28 }], v6: ['fd65::/120', { blockSize: 124 }] })
-  const on = (node: string) => createIpam({ store, node, log: silentLogger, now: () => clock.now, stickySeconds: () => stickySeconds })
+  let seconds = stickySeconds
+  const on = (node: string) => createIpam({ store, node, log: silentLogger, now: () => clock.now, stickySeconds: () => seconds })
+  const switchOff = () => {
+    seconds = 0
+  }
   const wait = (seconds: number) => {
     clock.now = new Date(clock.now.getTime() + seconds * 1000)
   }
-  return { store, wait, on, h1: on('h1') }
+  return { store, wait, on, switchOff, h1: on('h1') }
 }
 
 test('a workload that returns has the addresses that it had, of both families', async () => {
@@ -57,6 +61,7 @@ const cases: readonly Case[] = [
   { name: 'also in another process of the host', again: [4, 6] },
   { name: 'also when it was removed twice', between: ({ h1 }) => remove(h1), again: [4, 6] },
   { name: 'also while it cools down', before: ({ store }) => putConfig(store, { ipCooldownSeconds: 300 }), again: [4, 6] },
+  { name: 'not when it was switched off since', between: (field) => field.switchOff(), again: [] },
   {
     name: 'not what another has',
     between: async ({ on }, ips) => {

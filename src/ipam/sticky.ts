@@ -56,6 +56,7 @@ export async function rememberAddresses(
 
 /** The addresses that the holder had on this host, if that is not too long ago. */
 export async function recallAddresses(context: IpamContext, holder: Holder, signal: AbortSignal): Promise<readonly StickyAddress[]> {
+  if (context.stickySeconds() === 0) return []
   const entry = await context.store.get(stickyKey(context.node, holder.handleId), signal)
   const sticky = entry && decodeSticky(context, entry)
   if (sticky === undefined || isOver(sticky.until, context.now())) return []
