@@ -1,4 +1,5 @@
 import type { Issue } from '../errors.ts'
+import { doubles } from './doubles.ts'
 import { isDnsLabel, isSubdomain } from './metadata.ts'
 import type { GlobalNetworkPolicySpec, NetworkPolicySpec } from './network-policy.ts'
 import type { PolicySpec } from './policy.ts'
@@ -62,8 +63,7 @@ function checkHints(hints: readonly string[] | undefined): readonly Issue[] {
 }
 
 function doubledIn(list: readonly string[] | undefined, path: string): readonly Issue[] {
-  const doubled = new Set((list ?? []).filter((item, index, all) => item !== undefined && all.indexOf(item) !== index))
-  return [...doubled].map((item) => ({ path, message: `${item} stands there more than once` }))
+  return doubles(list ?? []).flatMap((item) => (item === undefined ? [] : [{ path, message: `${item} stands there more than once` }]))
 }
 
 /** The rules between the members that move a policy to another stage of a packet's way. */

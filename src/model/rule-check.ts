@@ -1,6 +1,7 @@
 import type { Issue } from '../errors.ts'
 import { familyOf } from '../net/ip.ts'
 import { parseProtocol } from '../net/port.ts'
+import { doubles } from './doubles.ts'
 import { checkAnnotationKey } from './metadata.ts'
 import { type EntityRule, parseRulePort, type Rule, type RulePort } from './rule.ts'
 import { isObject } from './shape.ts'
@@ -158,9 +159,8 @@ function checkHttp({ http, action, protocol }: Rule, rulePath: string, owner: Ru
     issues.push({ path, message: `can only stand in an Allow rule, not in ${action}` })
   if (number !== undefined && number !== 6) issues.push({ path, message: `needs protocol TCP or none${notThis(protocol)}` })
   if (owner.direction === 'egress' && owner.kind !== 'profile') issues.push({ path, message: 'can only stand in an ingress rule' })
-  const methods = texts(http.methods)
-  const doubled = methods.find((method, index) => methods.indexOf(method) !== index)
-  if (doubled !== undefined) issues.push({ path: `${path}.methods`, message: `${JSON.stringify(doubled)} stands there more than once` })
+  const doubled = doubles(texts(http.methods))
+  issues.push(...doubled.map((one) => ({ path: `${path}.methods`, message: `${JSON.stringify(one)} stands there more than once` })))
   const counts = [
     ...checkCount(http.methods, MAX_HTTP, 'methods', `${path}.methods`),
     ...checkCount(http.paths, MAX_HTTP, 'paths', `${path}.paths`),

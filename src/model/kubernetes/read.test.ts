@@ -211,9 +211,9 @@ const refused: readonly (readonly [string, string, readonly string[]])[] = [
       'spec.type (line 6, column 3): "Nodeport" is not one of ClusterIP, NodePort, LoadBalancer, ExternalName: did you mean "NodePort"?',
       'spec.selector.a b (line 5, column 14): "a b" is not a label name (up to 63 letters, digits, "-", "_" and ".", beginning and ending with a letter or digit, after an optional DNS name and "/")',
       'spec.ports[0].name (line 7, column 11): is required where there are several ports',
-      'spec.ports[0] (line 7, column 11): port 80 of TCP stands there more than once',
+      'spec.ports[0] (line 7, column 11): port 80/TCP stands there more than once',
       'spec.ports[1].name (line 7, column 24): "A" is not a port name (lower-case letters, digits and inner "-", up to 63)',
-      'spec.ports[2] (line 7, column 60): port 80 of TCP stands there more than once',
+      'spec.ports[2] (line 7, column 60): port 80/TCP stands there more than once',
     ],
   ],
 ]

@@ -1,8 +1,9 @@
 import * as z from 'zod'
 import type { Issue } from '../../errors.ts'
+import { doubles } from '../doubles.ts'
 import { portOrNameField } from '../endpoint-check.ts'
 import { type DeepReadonly, defaultsTo, integerField, ipField, zeroIsAbsent } from '../fields.ts'
-import { checkLabels, isDnsLabel } from '../metadata.ts'
+import { checkLabels, isDnsLabel, isSubdomain } from '../metadata.ts'
 import type { Resource } from '../resource.ts'
 import { enforced, later, stored } from '../tags.ts'
 
@@ -61,7 +62,7 @@ export type Service = Resource<'Service', ServiceSpec>
 /** What is wrong with a Service beyond the shape of its fields. */
 export function checkService({ metadata, spec }: Service): readonly Issue[] {
   const issues: Issue[] = []
-  if (!isDnsLabel(metadata.name)) {
+  if (isSubdomain(metadata.name) && !isDnsLabel(metadata.name)) {
     const rule = 'lower-case letters, digits and inner "-", up to 63'
     issues.push({ path: 'metadata.name', message: `${JSON.stringify(metadata.name)} is not the name of a service (${rule})` })
   }
@@ -72,24 +73,25 @@ type ServicePort = NonNullable<ServiceSpec['ports']>[number]
 
 function checkPorts(ports: ServiceSpec['ports']): readonly Issue[] {
   const given = (ports ?? []).filter((one) => one !== undefined)
+  const names = new Set(doubles(given.map(({ name }) => name)))
+  const numbers = new Set(doubles(given.map(numberOf)))
   return (ports ?? []).flatMap((one, index) => {
     if (one === undefined) return []
     const path = `spec.ports[${index}]`
-    const name = portNameFault(one, given)
-    const isDoubled = given.filter((other) => other.port === one.port && protocolOf(other) === protocolOf(one)).length > 1
+    const message = portNameFault(one.name, { isAlone: given.length === 1, isDoubled: names.has(one.name) })
     return [
-      ...(name === undefined ? [] : [{ path: `${path}.name`, message: name }]),
-      ...(isDoubled ? [{ path, message: `port ${one.port} of ${protocolOf(one)} stands there more than once` }] : []),
+      ...(message === undefined ? [] : [{ path: `${path}.name`, message }]),
+      ...(numbers.has(numberOf(one)) ? [{ path, message: `port ${numberOf(one)} stands there more than once` }] : []),
     ]
   })
 }
 
-function portNameFault({ name }: ServicePort, all: readonly ServicePort[]): string | undefined {
-  if (name === undefined) return all.length > 1 ? 'is required where there are several ports' : undefined
-  if (all.filter((other) => other.name === name).length > 1) return `${JSON.stringify(name)} stands there more than once`
+function portNameFault(name: string | undefined, { isAlone, isDoubled }: { readonly isAlone: boolean; readonly isDoubled: boolean }) {
+  if (name === undefined) return isAlone ? undefined : 'is required where there are several ports'
+  if (isDoubled) return `${JSON.stringify(name)} stands there more than once`
   return isDnsLabel(name) ? undefined : `${JSON.stringify(name)} is not a port name (lower-case letters, digits and inner "-", up to 63)`
 }
 
-function protocolOf({ protocol = 'TCP' }: ServicePort): string {
-  return protocol
+function numberOf({ port: number, protocol = 'TCP' }: ServicePort): string {
+  return `${number}/${protocol}`
 }
