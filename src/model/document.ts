@@ -64,7 +64,7 @@ export function parseDocument(source: SourceDocument, namespace: string): Parsed
   const read = parseOfKind(what.kind, named(what.kind, given, namespace))
   const specMembers = Object.keys(kindInfo(what.kind).specSchema.shape)
   const issues = [
-    ...findUnknown(resourceSchema(what.kind), raw).map((member) => describeUnknown(member, specMembers, source)),
+    ...describeUnknowns(findUnknown(resourceSchema(what.kind), raw), specMembers, source),
     ...read.issues.map(withPlace(source)),
   ]
   if (issues.length > 0 || read.resource === undefined) return { ...base, issues }
@@ -85,7 +85,7 @@ function parseKubernetes(
 ): Omit<ParsedDocument, 'place' | 'title' | 'unheeded'> {
   const read = kind === 'Namespace' ? readNamespace(raw) : readNetworkPolicy(raw, given.namespace)
   const specMembers = Object.keys(kind === 'Namespace' ? {} : kubernetesPolicyFields)
-  const issues = [...read.unknown.map((member) => describeUnknown(member, specMembers, source)), ...read.issues.map(withPlace(source))]
+  const issues = [...describeUnknowns(read.unknown, specMembers, source), ...read.issues.map(withPlace(source))]
   const warnings = [...given.warnings, ...read.warnings.map(withPlace(source))]
   const { resource, note } = read
   if (issues.length > 0 || resource === undefined) return { issues, warnings }
@@ -144,6 +144,19 @@ function identityOf(raw: JsonObject): Readonly<Record<string, string>> {
 function titleOf(raw: JsonObject | undefined): string {
   const name = isObject(raw?.['metadata']) ? raw['metadata']['name'] : undefined
   return [raw?.['kind'], name].filter((part) => typeof part === 'string').join(' ') || 'document'
+}
+
+/** Of so many unknown fields of a document it is said what was probably meant: to find that is work. */
+const MOST_HINTS = 50
+
+function describeUnknowns(
+  members: readonly UnknownMember[],
+  specMembers: readonly string[],
+  source: SourceDocument,
+): readonly DocumentIssue[] {
+  return members.map((member, index) =>
+    index < MOST_HINTS ? describeUnknown(member, specMembers, source) : describeUnknown({ ...member, known: [] }, [], source),
+  )
 }
 
 function describeUnknown(member: UnknownMember, specMembers: readonly string[], source: SourceDocument): DocumentIssue {

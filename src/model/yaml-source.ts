@@ -1,4 +1,16 @@
-import { type Alias, Composer, type CST, isAlias, isMap, isScalar, isSeq, LineCounter, Parser, type Document as YamlDocument } from 'yaml'
+import {
+  type Alias,
+  Composer,
+  type CST,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  Parser,
+  type Document as YamlDocument,
+} from 'yaml'
 import { ValidationError } from '../errors.ts'
 import { type JsonSource, readJsonSource } from './json-source.ts'
 import { isObject } from './shape.ts'
@@ -24,6 +36,10 @@ const MAX_LENGTH = 8 << 20
 const MAX_DEPTH = 64
 /** Values that aliases stand for in one text: a few lines of aliases of aliases would be billions. */
 const MAX_ALIASED = 20_000
+/** Lines and items of YAML in one text: each takes 20 times the time and memory of a character. JSON has no such limit. */
+const MAX_PARTS = 250_000
+/** So many things that may not have been meant are told of one text. */
+const MAX_WARNINGS = 1000
 
 /**
  * Reads YAML or JSON text with any number of documents. A list, or an object whose kind ends in `List`, is taken as its items.
@@ -54,14 +70,28 @@ function nextLine(text: string, at: number): number {
 
 function parseYaml(text: string, lines: LineCounter): readonly YamlDocument.Parsed[] {
   if (looksDeep(text)) throw tooDeep()
-  const composer = new Composer({ intAsBigInt: true, prettyErrors: false, logLevel: 'silent' })
+  checkParts(text)
+  // The composer compares each key of an object with all others; the reader finds doubled ones by their names.
+  const composer = new Composer({ intAsBigInt: true, prettyErrors: false, logLevel: 'silent', uniqueKeys: false })
   const documents = [...composer.compose(shallow(new Parser(lines.addNewLine).parse(text)))]
   const issues = documents.flatMap((document) =>
-    document.errors.map((error) => ({ path: '', message: `${error.message} (${showPlace(placeAt(lines, error.pos[0]))})` })),
+    document.errors.map((error) => ({
+      path: '',
+      message: `${error.message} (${showPlace(placeAt(lines, error.pos[0]))})${hintAt(text, error.pos[0])}`,
+    })),
   )
   const [first] = issues
   if (first === undefined) return documents
   throw new ValidationError(`not YAML: ${first.message}`, issues)
+}
+
+/** Tutorials write selectors such as `!has(a) && !has(b)` without quotes, of which YAML makes two tags. */
+function hintAt(text: string, offset: number): string {
+  const start = text.lastIndexOf('\n', offset - 1) + 1
+  const meant = /^[^#'"]*?(?:^|[:,[{-])[ \t]+(![^!\s].*?)\s*$/.exec(
+    text.slice(start, Math.min(nextLine(text, offset - 1), start + 500)),
+  )?.[1]
+  return meant === undefined ? '' : `: a text that begins with "!" needs quotes, as in ${JSON.stringify(meant)}`
 }
 
 /** `line 5, column 3`. */
@@ -72,6 +102,17 @@ export function showPlace({ line, column }: Place): string {
 function placeAt(lines: LineCounter, offset: number): Place {
   const { line, col } = lines.linePos(offset)
   return { line: Math.max(line, 1), column: Math.max(col, 1) }
+}
+
+/** Counts where a line or an item begins or ends, as far as that can be told without reading the text. */
+function checkParts(text: string): void {
+  let parts = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === 0x0a || code === 0x2c || code === 0x5b || code === 0x7b) parts++
+  }
+  if (parts <= MAX_PARTS) return
+  throw new ValidationError(`the text has ${parts} lines and items of YAML, at most ${MAX_PARTS} are read: split it, or give it as JSON`)
 }
 
 /** More brackets than this are never open in a text that means something, also if those in strings are counted; nor lists in one line. */
@@ -126,6 +167,8 @@ class Reader {
   private readonly lines: LineCounter
   private readonly budget: { left: number }
   private aliasDepth = 0
+  /** By name, the node that an alias at this place of the text stands for. The parser's own look-up goes through the text each time. */
+  private readonly anchors = new Map<string, unknown>()
   private readonly offsets = new Map<string, number>()
   private readonly warnings: { path: readonly PropertyKey[]; message: string }[] = []
 
@@ -148,13 +191,14 @@ class Reader {
       throw new ValidationError(`not read: aliases stand for more than ${MAX_ALIASED} values`)
     }
     this.note(path, offsetOf(node))
+    if (this.aliasDepth === 0 && isNode(node) && !isAlias(node) && node.anchor !== undefined) this.anchors.set(node.anchor, node)
     if (isMap(node)) return this.mapToPlain(node.items, path)
     if (isSeq(node)) return node.items.map((item, index) => this.toPlain(item, [...path, index]))
     return isScalar(node) ? this.scalarToPlain(node, path) : undefined
   }
 
   private aliasToPlain(alias: Alias, path: readonly PropertyKey[]): unknown {
-    const node = alias.resolve(this.document)
+    const node = this.anchors.get(alias.source)
     if (node === undefined) throw new ValidationError(`not YAML: the alias *${alias.source} has no anchor`)
     this.aliasDepth++
     const plain = this.toPlain(node, path)
@@ -163,8 +207,12 @@ class Reader {
   }
 
   private mapToPlain(items: readonly { readonly key: unknown; readonly value: unknown }[], path: readonly PropertyKey[]): unknown {
+    const names = new Set<string>()
     const members = items.map(({ key, value }): [string, unknown] => {
       const name = isScalar(key) ? String(key.value) : '?'
+      if (names.has(name))
+        throw new ValidationError(`not YAML: Map keys must be unique (${showPlace(placeAt(this.lines, offsetOf(key) ?? 0))})`)
+      names.add(name)
       const plain = this.toPlain(value, [...path, name])
       this.offsets.set(keyOf([...path, name]), offsetOf(key) ?? 0)
       return [name, plain ?? null]
@@ -181,7 +229,8 @@ class Reader {
     if (node.tag?.startsWith('!') && end !== undefined) {
       const start = this.text.lastIndexOf(node.tag, node.range?.[0])
       const meant = this.text.slice(start, end).trim()
-      this.warnings.push({ path, message: `${meant} is a YAML tag without quotes; it is taken as the string ${JSON.stringify(meant)}` })
+      if (this.warnings.length < MAX_WARNINGS)
+        this.warnings.push({ path, message: `${meant} is a YAML tag without quotes; it is taken as the string ${JSON.stringify(meant)}` })
       return meant
     }
     if (typeof node.value !== 'bigint') return node.value
