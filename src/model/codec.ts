@@ -16,6 +16,7 @@ import {
 import { metadataSchema } from './metadata.ts'
 import { type LiveRecord, liveRecordSchema } from './own/live.ts'
 import { asRead, asStored, newerStorageName } from './policy-storage.ts'
+import { putBack, setAside } from './set-aside.ts'
 import { asGoWrites, isObject, type JsonObject, withoutAbsent, withUnknown } from './shape.ts'
 
 export { decodeBlock, encodeBlock } from './ipam-block-codec.ts'
@@ -56,13 +57,13 @@ function idOf(keyId: string, { kind, metadata }: AnyResource): string {
 }
 
 /**
- * A resource as it stands in the store.
+ * A resource as it stands in the store. Fields that margay does not act on are read whatever they say.
  *
  * @throws {ValidationError} with every issue
  */
 export function decodeResource<K extends ResourceKind>(kind: K, value: string, modRevision: number): ResourceTypes[K] {
   const raw = parseJson(value)
-  const read = readResource(kind, isObject(raw) ? withRevision(raw, modRevision) : {})
+  const read = readStored(kind, isObject(raw) ? withRevision(raw, modRevision) : {})
   if (read.issues.length > 0 || read.resource === undefined) {
     throw new ValidationError(`not ${article(kind)} ${kind}: ${describeIssues(read.issues)}`, read.issues)
   }
@@ -79,11 +80,24 @@ function article(kind: ResourceKind): 'a' | 'an' {
   return kind.startsWith('IP') ? 'an' : 'a'
 }
 
+function readStored<K extends ResourceKind>(kind: K, raw: JsonObject): Read<K> {
+  const read = readResource(kind, raw)
+  if (read.resource !== undefined) return read
+  const schema = resourceSchema(kind)
+  const aside = setAside(schema, withoutAbsent(schema, raw) as JsonObject)
+  const rest = aside && readResource(kind, aside.rest)
+  if (aside === undefined || rest?.resource === undefined) return read
+  return { resource: putBack(rest.resource as unknown as JsonObject, aside) as unknown as ResourceTypes[K], issues: [] }
+}
+
+/** What was read: a resource, or every issue. */
+interface Read<K extends ResourceKind> {
+  readonly resource?: ResourceTypes[K]
+  readonly issues: readonly Issue[]
+}
+
 /** A resource of which every field has its shape, or every issue. Unknown members are kept; defaults and cross-field rules are not looked at. */
-export function readResource<K extends ResourceKind>(
-  kind: K,
-  raw: JsonObject,
-): { readonly resource?: ResourceTypes[K]; readonly issues: readonly Issue[] } {
+export function readResource<K extends ResourceKind>(kind: K, raw: JsonObject): Read<K> {
   const schema = resourceSchema(kind)
   const cleaned = withoutAbsent(schema, { ...raw, spec: raw['spec'] ?? {} })
   const result = schema.safeParse(cleaned)

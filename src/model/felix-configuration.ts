@@ -6,18 +6,14 @@ import { FELIX_NETWORK } from './felix/network.ts'
 import { FELIX_ORDER } from './felix/order.ts'
 import { FELIX_RUNNING } from './felix/running.ts'
 import type { DeepReadonly } from './fields.ts'
-import { faultsOf } from './issues.ts'
 import { isDnsLabel } from './metadata.ts'
 import type { Resource } from './resource.ts'
-import { metaOf, typeOf } from './schema-meta.ts'
 import { soundEntries } from './sound-parts.ts'
 
 const fields = { ...FELIX_NETWORK, ...FELIX_FILTERING, ...FELIX_RUNNING, ...FELIX_FOREIGN }
 
-const strictSchema = z.object(inOrder(fields, FELIX_ORDER))
-
 /** The spec of FelixConfiguration `default`, `node.<name>` or one with a nodeSelector: how each host's agent works. */
-export const felixConfigurationSpecSchema = z.object(asWritten(strictSchema.shape))
+export const felixConfigurationSpecSchema = z.object(inOrder(fields, FELIX_ORDER))
 
 export type FelixConfigurationSpec = DeepReadonly<z.infer<typeof felixConfigurationSpecSchema>>
 
@@ -26,7 +22,7 @@ export type FelixConfiguration = Resource<'FelixConfiguration', FelixConfigurati
 
 /** What is wrong with a FelixConfiguration beyond the shape of its fields. */
 export function checkFelixConfiguration({ metadata, spec }: FelixConfiguration): readonly Issue[] {
-  const issues: Issue[] = faultsOf(strictSchema, spec).map(({ path, message }) => ({ path: `spec.${path}`, message }))
+  const issues: Issue[] = []
   const isFixed = metadata.name === 'default' || metadata.name.startsWith('node.')
   if (isFixed && spec.nodeSelector !== undefined) {
     issues.push({
@@ -80,16 +76,4 @@ function inOrder<Shape extends object>(shape: Shape, order: readonly string[]): 
   const rank = new Map(order.map((name, index) => [name, index]))
   const last = order.length
   return Object.fromEntries(Object.entries(shape).sort(([a], [b]) => (rank.get(a) ?? last) - (rank.get(b) ?? last))) as Shape
-}
-
-/**
- * The members, where those that margay does not act on take whatever stands there: a newer Calico may know more words than this
- * version, and its settings must not hide ours. What a person writes is checked all the same (checkFelixConfiguration).
- */
-function asWritten<Shape extends z.core.$ZodShape>(shape: Shape): Shape {
-  const members = Object.entries(shape).map(([name, schema]) => {
-    if (metaOf(schema).tag !== 'stored' || typeOf(schema) !== 'optional') return [name, schema]
-    return [name, z.catch((schema as z.ZodOptional<z.ZodType>).unwrap(), (context) => context.input).optional()]
-  })
-  return Object.fromEntries(members) as Shape
 }

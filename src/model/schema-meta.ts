@@ -28,7 +28,7 @@ export function metaOf(schema: z.core.$ZodType): SchemaMeta {
   return inner === undefined ? (own ?? {}) : { ...metaOf(inner), ...own }
 }
 
-/** The schema of what is read, without what says that it may be absent or wrong, or how it is transformed. */
+/** The schema of what is read, without what says that it may be absent or how it is transformed. */
 export function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   const inner = innerOf(schema)
   return inner === undefined ? schema : unwrap(inner)
@@ -51,6 +51,5 @@ export function isArrayType(schema: z.core.$ZodType): schema is z.ZodArray {
 
 function innerOf(schema: z.core.$ZodType): z.core.$ZodType | undefined {
   if (typeOf(schema) === 'optional') return (schema as z.ZodOptional).def.innerType
-  if (typeOf(schema) === 'catch') return (schema as z.ZodCatch).def.innerType
   return typeOf(schema) === 'pipe' ? (schema as z.ZodPipe).def.in : undefined
 }

@@ -1,0 +1,74 @@
+import type * as z from 'zod'
+import { fieldRows, isRequiredMember } from './field-rows.ts'
+import { isArrayType, isObjectType, unwrap } from './schema-meta.ts'
+import { isObject, type JsonObject } from './shape.ts'
+
+/** A value that was taken out of a stored resource, and where it stood. */
+interface Part {
+  readonly path: readonly PropertyKey[]
+  readonly value: unknown
+}
+
+/** A stored resource without what could not be read of it, and what that was. */
+export interface SetAside {
+  readonly rest: JsonObject
+  readonly parts: readonly Part[]
+}
+
+/**
+ * Takes out of a stored resource the fields that are not as the schema wants them, if margay acts on none of them: a newer Calico may
+ * know more words than this version, and a setting that is Calico's alone must not hide an endpoint or a host from us. Undefined
+ * if there is another fault.
+ */
+export function setAside(schema: z.ZodObject, stored: JsonObject): SetAside | undefined {
+  const faults = schema.safeParse(stored).error?.issues ?? []
+  const parts: Part[] = []
+  let rest: unknown = stored
+  for (const { path } of faults) {
+    const at = unheededPart(schema, path)
+    if (at === undefined) return undefined
+    const value = valueAt(rest, at)
+    // Two faults of one part: it is out already.
+    if (value === undefined) continue
+    parts.push({ path: at, value })
+    rest = withValue(rest, at, undefined)
+  }
+  return parts.length === 0 ? undefined : { rest: rest as JsonObject, parts }
+}
+
+/** The resource as it was read, with what was set aside where it stood. */
+export function putBack(read: JsonObject, { parts }: SetAside): JsonObject {
+  return parts.reduce<unknown>((whole, { path, value }) => withValue(whole, path, value), read) as JsonObject
+}
+
+/** The least part around a fault that may be absent, if margay acts on no field of it. */
+function unheededPart(schema: z.core.$ZodType, path: readonly PropertyKey[]): readonly PropertyKey[] | undefined {
+  let least: readonly PropertyKey[] | undefined
+  let at: z.core.$ZodType | undefined = schema
+  for (let depth = 0; at !== undefined; depth++) {
+    if (!isRequiredMember(at) && isUnheeded(at)) least = path.slice(0, depth)
+    const inner = unwrap(at)
+    const part = path[depth]
+    if (part === undefined) break
+    at = isObjectType(inner) ? inner.shape[String(part)] : isArrayType(inner) ? inner.element : undefined
+  }
+  return least
+}
+
+function isUnheeded(schema: z.core.$ZodType): boolean {
+  return fieldRows(schema, '').every(({ tag }) => tag === 'stored' || tag === 'later')
+}
+
+function valueAt(whole: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((at, part) => (typeof at === 'object' && at !== null ? Reflect.get(at, part) : undefined), whole)
+}
+
+/** The whole with this value at the path; without a member that would be undefined. */
+function withValue(whole: unknown, [part, ...rest]: readonly PropertyKey[], value: unknown): unknown {
+  if (part === undefined) return value
+  if (Array.isArray(whole)) return whole.map((item, index) => (index === part ? withValue(item, rest, value) : item))
+  if (!isObject(whole)) return whole
+  const { [String(part)]: old, ...others } = whole
+  const inner = withValue(old, rest, value)
+  return inner === undefined ? others : { ...whole, [part]: inner }
+}
