@@ -1,5 +1,6 @@
+import { stringify } from 'yaml'
 import { say } from '../scripts/lab/screen.ts'
-import { parseDocument, parseDocuments } from '../src/model/document.ts'
+import { parseDocuments } from '../src/model/document.ts'
 import { startEtcd } from '../test/support/etcd.ts'
 import { plainEtcd } from '../test/support/store.ts'
 import { type BenchArgs, readBenchArgs, report } from './report.ts'
@@ -67,17 +68,12 @@ async function measure({ endpoints, rounds, changes }: Load) {
   }
 }
 
-/**
- * Documents a second through all checks that `margay validate` makes, from JSON text on; and the same from a file's text on, which
- * is read as YAML, with the place of every part of it.
- */
+/** Documents a second through all checks that `margay validate` makes, from a file's text on: as JSON and as YAML. */
 function measureValidation({ isQuick }: BenchArgs, faults: string[]) {
   const texts = Array.from({ length: 1000 }, (_, index) => endpointText(index, 0))
-  const source = (text: string) => ({ value: JSON.parse(text) as unknown, warnings: [], placeOf: () => ({ line: 1, column: 1 }) })
-  const ways = {
-    validated_per_s: () => texts.map((text) => parseDocument(source(text), 'default')),
-    validated_files_per_s: () => parseDocuments(texts.join('\n---\n')),
-  }
+  const json = `[${texts.join(',\n')}]`
+  const yaml = texts.map((text) => stringify(JSON.parse(text))).join('---\n')
+  const ways = { validated_per_s: () => parseDocuments(json), validated_yaml_per_s: () => parseDocuments(yaml) }
   return Object.fromEntries(
     Object.entries(ways).map(([figure, validate]) => {
       const rates = Array.from({ length: isQuick ? 4 : 10 }, () => {
