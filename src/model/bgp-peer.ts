@@ -113,7 +113,8 @@ function checkRoutes({ keepOriginalNextHop, nextHopMode, reachableBy, peerIP }: 
     issues.push({ path: 'spec.keepOriginalNextHop', message: 'is the old form of nextHopMode: give one of the two' })
   }
   if (reachableBy !== undefined && peerIP === undefined) issues.push({ path: 'spec.reachableBy', message: 'needs peerIP' })
-  if (reachableBy !== undefined && peerIP !== undefined && familyOf(reachableBy) !== familyOfPeer(peerIP)) {
+  // What nobody here acts on may be of any type where it was stored.
+  if (reachableBy !== undefined && peerIP !== undefined && familyOf(String(reachableBy)) !== familyOfPeer(String(peerIP))) {
     issues.push({ path: 'spec.reachableBy', message: `${reachableBy} and peerIP ${peerIP} are of different IP versions` })
   }
   return issues

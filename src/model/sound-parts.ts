@@ -11,9 +11,9 @@ export function soundParts(schema: z.ZodType, raw: JsonObject): JsonObject {
   return without(raw, root) as JsonObject
 }
 
-/** The items of a list with their places, but for holes. */
+/** The items of a list with their places, but for holes; none of what is no list (what nobody here acts on may be anything). */
 export function soundEntries<Item>(items: readonly Item[] | undefined): readonly (readonly [number, Item])[] {
-  return [...(items ?? []).entries()].filter(([, item]) => item !== undefined)
+  return Array.isArray(items) ? [...items.entries()].filter(([, item]) => item !== undefined && item !== null) : []
 }
 
 /** The faults at one place and below it: all are taken out in one walk, for a hostile document has a hundred thousand. */
