@@ -15,28 +15,72 @@ export interface BlockRule {
 
 /** How many more rules than the linear form the form by ports may have. */
 const MOST_GROWTH = 8
-/** Fewer rules are walked through as fast as ports are looked up. */
-const FEWEST_RULES = 8
+/**
+ * Fewer rules are walked through nearly as fast as ports are looked up; and the kernel checks every element of every map that leads to a
+ * chain whenever some rule changes.
+ */
+const FEWEST_RULES = 48
+
+/** Whether lists of rules are taken apart by ports where that is worth it, wherever it is possible, or never. */
+export type Form = 'any' | 'by-port' | 'linear'
+
+function isLong(rules: readonly BlockRule[], form: Form): boolean {
+  return form !== 'linear' && rules.length >= (form === 'by-port' ? 2 : FEWEST_RULES)
+}
 
 /**
- * The rules of a chain for a list of which the first that matches decides. Longer lists are taken apart by destination port: one look-up
- * leads to the few rules that can match it. Where that would take too many rules (many that name no port, for each of many ports), and
- * for short lists, they stand one after the other. Both forms decide alike.
+ * The rules of a chain for a list of which the first that matches decides. Where ports are named, packets of each protocol get the rules
+ * that are for it in a chain of its own.
  */
-export function compileBlock(rules: readonly BlockRule[], pieces: PieceCollector, form: 'any' | 'linear' = 'any'): readonly NftRule[] {
-  const byPorts = form === 'linear' || rules.length < FEWEST_RULES ? undefined : planByPorts(rules)
-  if (byPorts === undefined)
+export function compileBlock(rules: readonly BlockRule[], pieces: PieceCollector, form: Form): readonly NftRule[] {
+  const protocols = isLong(rules, form) ? portProtocolsOf(rules) : []
+  return [
+    ...protocols.map((protocol) => toProtocol(protocol, pieces.chain('q_', compileForProtocol(rules, protocol, pieces, form)))),
+    ...compileForOthers(rules, protocols, pieces),
+  ]
+}
+
+/** Sends packets of a protocol elsewhere for good. */
+export function toProtocol(protocol: number, chain: string): NftRule {
+  return { matches: [{ on: 'protocol', value: protocol }], verdict: { do: 'goto', chain } }
+}
+
+/** The protocols of which rules name destination ports by number. UDP-Lite is rare: its rules are left with the others'. */
+export function portProtocolsOf(rules: readonly BlockRule[]): readonly number[] {
+  return PORT_PROTOCOLS.filter((protocol) => protocol !== PROTOCOL_NUMBERS.UDPLite && rules.some(({ match }) => splitsBy(match, protocol)))
+}
+
+/**
+ * The rules for packets that are known to be of this protocol. Long lists are taken apart by destination port: one look-up leads to the few
+ * rules that can match it. Where that would take too many rules (many that name no port, for each of many ports), they stand one after
+ * the other. Both forms decide alike.
+ */
+export function compileForProtocol(rules: readonly BlockRule[], protocol: number, pieces: PieceCollector, form: Form): readonly NftRule[] {
+  const possible = rules.filter(({ match }) => canMatch(match, protocol))
+  const cells = isLong(possible, form) ? cellsOf(possible) : []
+  if (cells.length < 2 || sizeOf(cells) > possible.length * MOST_GROWTH) {
     return linear(
-      rules.map((rule) => ({ rule, settled: OPEN })),
+      possible.map((rule) => ({ rule, settled: { isProtocol: true, port: 'open' } })),
       pieces,
     )
-  const dispatch = byPorts.protocols.map(
-    ({ protocol, cells }): NftRule => ({
-      matches: [{ on: 'protocol', value: protocol }],
-      verdict: { do: 'goto', chain: protocolChain(cells, pieces) },
-    }),
+  }
+  return byPort(cells, pieces)
+}
+
+/** The rules for packets of all protocols but these. */
+export function compileForOthers(rules: readonly BlockRule[], protocols: readonly number[], pieces: PieceCollector): readonly NftRule[] {
+  const others = rules.filter(({ match }) => isForOthers(match, protocols))
+  return linear(
+    others.map((rule) => ({ rule, settled: OPEN })),
+    pieces,
   )
-  return [...dispatch, ...linear(byPorts.others, pieces)]
+}
+
+/** The destination ports that rules for this protocol name, where each of them names some by number and none by name. */
+export function portsOf(rules: readonly BlockRule[], protocol: number): readonly PortRange[] | undefined {
+  const possible = rules.filter(({ match }) => canMatch(match, protocol))
+  const lists = possible.map(({ match }) => match.destination.ports)
+  return lists.every((ports) => ports !== undefined && ports.named.length === 0) ? lists.flatMap((ports) => ports?.ranges ?? []) : undefined
 }
 
 const OPEN: Settled = { isProtocol: false, port: 'open' }
@@ -53,24 +97,8 @@ interface Cell {
   readonly rules: readonly Residual[]
 }
 
-interface PortPlan {
-  readonly protocols: readonly { readonly protocol: number; readonly cells: readonly Cell[] }[]
-  /** Rules for packets of all other protocols. */
-  readonly others: readonly Residual[]
-}
-
-function planByPorts(rules: readonly BlockRule[]): PortPlan | undefined {
-  const protocols = PORT_PROTOCOLS.filter((protocol) => rules.some(({ match }) => splitsBy(match, protocol)))
-  if (protocols.length === 0) return undefined
-  const planned = protocols.map((protocol) => ({ protocol, cells: cellsOf(rules, protocol) }))
-  const others = rules.flatMap((rule) => (isForOthers(rule.match, protocols) ? [{ rule, settled: OPEN }] : []))
-  const size = planned.reduce((sum, { cells }) => sum + sizeOf(cells), others.length)
-  return size > rules.length * MOST_GROWTH ? undefined : { protocols: planned, others }
-}
-
-/** Whether the rule names destination ports of this protocol by number. UDP-Lite is rare: its rules are left with the others'. */
 function splitsBy({ protocols, destination }: MatchRule, protocol: number): boolean {
-  return protocol !== PROTOCOL_NUMBERS.UDPLite && protocols?.includes(protocol) === true && (destination.ports?.ranges.length ?? 0) > 0
+  return protocols?.includes(protocol) === true && (destination.ports?.ranges.length ?? 0) > 0
 }
 
 function isForOthers({ protocols }: MatchRule, split: readonly number[]): boolean {
@@ -78,8 +106,7 @@ function isForOthers({ protocols }: MatchRule, split: readonly number[]): boolea
 }
 
 /** Cuts all ports where a rule begins or ends, and gives each piece the rules that can match there, in their order. */
-function cellsOf(rules: readonly BlockRule[], protocol: number): readonly Cell[] {
-  const possible = rules.filter(({ match }) => canMatch(match, protocol))
+function cellsOf(possible: readonly BlockRule[]): readonly Cell[] {
   const cuts = new Set([0])
   for (const { match } of possible) {
     for (const { low, high } of match.destination.ports?.ranges ?? []) cuts.add(low).add(high + 1)
@@ -137,28 +164,23 @@ function isSame(a: readonly Residual[], b: readonly Residual[]): boolean {
   return a.length === b.length && a.every(({ rule, settled }, i) => rule === b[i]?.rule && settled.port === b[i]?.settled.port)
 }
 
-/** Rules of all cells; cells with the same rules share a chain. */
+/** How much the form by ports has to be checked by the kernel; cells with the same rules share a chain, which is not looked at here. */
 function sizeOf(cells: readonly Cell[]): number {
-  const distinct: Cell[] = []
-  for (const cell of cells) if (!distinct.some(({ rules }) => isSame(rules, cell.rules))) distinct.push(cell)
-  return distinct.reduce((sum, { rules }) => sum + rules.length, cells.length)
+  return cells.reduce((sum, { rules }) => sum + rules.length, cells.length)
 }
 
 /**
- * The chain for packets of one protocol. The map has every port, and what it does not lead on is dropped: a packet that is on its way while
- * the map is taken down must not slip by.
+ * The map has every port, and what it does not lead on is dropped: a packet that is on its way while the map is taken down must not slip
+ * by.
  */
-function protocolChain(cells: readonly Cell[], pieces: PieceCollector): string {
-  const chains = cells.map(({ rules }) => pieces.chain('r_', linear(rules, pieces)))
-  const [only] = chains
-  if (only !== undefined && chains.length === 1) return only
-  const elements = new Set(cells.map(({ range }, i) => `${formatRange(range)} goto ${chains[i]}`))
+function byPort(cells: readonly Cell[], pieces: PieceCollector): readonly NftRule[] {
+  const elements = new Set(cells.map(({ range, rules }) => `${formatRange(range)} goto ${pieces.chain('r_', linear(rules, pieces))}`))
   const map = contentName('m_', [...elements].join())
   pieces.useFixed({ kind: 'set', name: map, key: 'port', family: 4, isInterval: true, isMap: true, elements })
-  return pieces.chain('q_', [
+  return [
     { matches: [], verdict: { do: 'map', on: 'dport', map } },
     { matches: [], verdict: { do: 'drop' }, isCounted: true },
-  ])
+  ]
 }
 
 function linear(rules: readonly Residual[], pieces: PieceCollector): readonly NftRule[] {

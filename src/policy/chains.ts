@@ -17,6 +17,8 @@ export interface Pieces {
   readonly fixed: ReadonlyMap<string, NftSet>
   /** By id and family. */
   readonly used: ReadonlyMap<string, UsedSet>
+  /** Others that these refer to. */
+  readonly parts: ReadonlySet<Pieces>
 }
 
 /** Collects pieces of the rule set. */
@@ -24,6 +26,7 @@ export class PieceCollector implements SetUse, Pieces {
   readonly chains = new Map<string, NftChain>()
   readonly fixed = new Map<string, NftSet>()
   readonly used = new Map<string, UsedSet>()
+  readonly parts = new Set<Pieces>()
   readonly isInterval: IsInterval
 
   constructor(isInterval: IsInterval) {
@@ -45,10 +48,24 @@ export class PieceCollector implements SetUse, Pieces {
     return name
   }
 
-  /** Adds what another one collected; objects that are there already stay the same ones. */
-  addAll({ chains, fixed, used }: Pieces): void {
-    for (const [name, chain] of chains) if (!this.chains.has(name)) this.chains.set(name, chain)
-    for (const [name, set] of fixed) if (!this.fixed.has(name)) this.fixed.set(name, set)
-    for (const [key, one] of used) this.used.set(key, one)
+  /** Takes note of others that these refer to. */
+  include(part: Pieces): void {
+    this.parts.add(part)
   }
+}
+
+/** The pieces with all that they refer to, each once; of chains and sets of one name the first is taken. */
+export function gatherPieces(root: Pieces): Omit<Pieces, 'parts'> {
+  const gathered = { chains: new Map<string, NftChain>(), fixed: new Map<string, NftSet>(), used: new Map<string, UsedSet>() }
+  const seen = new Set<Pieces>()
+  const visit = (pieces: Pieces): void => {
+    if (seen.has(pieces)) return
+    seen.add(pieces)
+    for (const part of pieces.parts) visit(part)
+    for (const [name, chain] of pieces.chains) if (!gathered.chains.has(name)) gathered.chains.set(name, chain)
+    for (const [name, set] of pieces.fixed) if (!gathered.fixed.has(name)) gathered.fixed.set(name, set)
+    for (const [key, one] of pieces.used) gathered.used.set(key, one)
+  }
+  visit(root)
+  return gathered
 }

@@ -13,6 +13,7 @@ import type { Profile } from '../model/profile.ts'
 import type { Tier } from '../model/tier.ts'
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
 import { parseIp } from '../net/ip.ts'
+import type { Form } from './block.ts'
 import { PolicyEngine, type PolicyHost, type PolicyInput } from './engine.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import { evaluatePath, type PathSettings, type PolicedHost } from './evaluate-path.ts'
@@ -56,8 +57,7 @@ interface Variant {
   readonly endpointToHost: 'Drop' | 'Return'
   readonly deny: 'drop' | 'reject'
   readonly failsafes: Failsafes
-  readonly mostTogether: number
-  readonly form: 'any' | 'linear'
+  readonly form: Form
 }
 
 function randomVariant(random: Random): Variant {
@@ -65,8 +65,7 @@ function randomVariant(random: Random): Variant {
     endpointToHost: random(2) === 0 ? 'Drop' : 'Return',
     deny: random(2) === 0 ? 'drop' : 'reject',
     failsafes: random(3) === 0 ? { inbound: [], outbound: [{ protocol: 6, port: 443, net: undefined }] } : DEFAULT_FAILSAFES,
-    mostTogether: random(2) === 0 ? 0 : 1000,
-    form: random(3) === 0 ? 'linear' : 'any',
+    form: (['any', 'by-port', 'linear'] as const)[random(3)] ?? 'any',
   }
 }
 

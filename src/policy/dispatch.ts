@@ -1,6 +1,6 @@
 import type { NftChain, NftHook, NftMatch, NftObject, NftRule, NftSet } from '../kernel/objects.ts'
 import { FAMILIES, type Family } from '../net/ip.ts'
-import { PieceCollector, type UsedSet } from './chains.ts'
+import { gatherPieces, PieceCollector, type UsedSet } from './chains.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import { HOST_DISCOVERY, HOST_MULTICAST, LOOPBACK, WORKLOAD_ICMPV6 } from './evaluate-path.ts'
 import type { Failsafe, Failsafes } from './failsafes.ts'
@@ -48,7 +48,7 @@ export const TO_WORKLOADS = 'to-workloads'
 /**
  * The rule set of a host's endpoints. Each place where packets are decided about is a base chain: accepted there means asked at the next.
  * Interfaces of hosts are compared one by one and those of workloads looked up in a map behind which everything is dropped, so that a
- * look-up that misses while the rule set changes lets nothing through.
+ * look-up that misses while the rule set changes lets nothing through. What takes long can be left and resumed at each `yield`.
  *
  * ```
  * prerouting  -299 untracked    -150 before NAT
@@ -58,10 +58,11 @@ export const TO_WORKLOADS = 'to-workloads'
  * postrouting -150 from host, where NAT changed the destination
  * ```
  */
-export function planDispatch(input: DispatchInput, lists = new ListCompiler(input.settings)): Ruleset {
+export function* planDispatch(input: DispatchInput, lists = new ListCompiler(input.settings)): Generator<undefined, Ruleset> {
   const plan = new DispatchPlan(input, lists)
+  yield* plan.prepare()
   const bases = [...plan.early(), ...plan.workloads(), ...plan.hostEndpoints()]
-  const { chains, fixed, used } = plan.pieces
+  const { chains, fixed, used } = gatherPieces(plan.pieces)
   return { objects: [...fixed.values(), ...plan.maps, ...chains.values(), ...bases], used }
 }
 
@@ -79,6 +80,16 @@ class DispatchPlan {
     this.#hasEarly = this.#all().some(
       (endpoint) => hasPolicies(endpoint, 'untracked', 'ingress', 'egress') || hasPolicies(endpoint, 'pre-dnat', 'ingress'),
     )
+  }
+
+  /** Compiles the lists of workloads one by one: the rest finds them made. */
+  *prepare(): Generator<undefined, void> {
+    for (const endpoint of this.#input.workloads.values()) {
+      for (const direction of ['ingress', 'egress'] as const) {
+        this.#lists.compile(endpoint, at('normal', direction))
+        yield
+      }
+    }
   }
 
   /** Rules before connection tracking and before NAT; without any, no chain. */
@@ -243,7 +254,7 @@ class DispatchPlan {
 
   #list(endpoint: LocalEndpoint, place: ListPlace): CompiledList {
     const list = this.#lists.compile(endpoint, place)
-    this.pieces.addAll(list)
+    this.pieces.include(list)
     return list
   }
 

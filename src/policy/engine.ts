@@ -83,14 +83,14 @@ export class PolicyEngine {
   *flush(): Generator<undefined, readonly NftObject[]> {
     yield* this.#selection.flush()
     if (this.#selection.takeChanges().endpoints.size > 0) this.#isOutdated = true
-    if (this.#isOutdated) this.#compile()
+    if (this.#isOutdated) yield* this.#compile()
     // A set that becomes one of intervals, or a hash again, has another name: rules that name it are made anew.
     for (;;) {
       yield* this.#members.flush()
       const hasOtherNames = yield* this.#fillSets()
       if (!hasOtherNames) break
       this.#lists = this.#newLists()
-      this.#compile()
+      yield* this.#compile()
     }
     this.#isOutdated = false
     const sets = [...this.#ruleset.used.values()].flatMap(({ set, family }) => this.#contents.get(set.id)?.[family].object ?? [])
@@ -140,7 +140,7 @@ export class PolicyEngine {
     this.#isOutdated = true
   }
 
-  #compile(): void {
+  *#compile(): Generator<undefined, void> {
     const { settings, interfaces } = this.#host
     const isWorkload = (name: string) => settings.workloadInterfaces.some((pattern) => fits(pattern, name))
     const { byInterface, wildcard } = planHostEndpoints(this.#hostEndpoints.values(), interfaces, isWorkload)
@@ -151,7 +151,7 @@ export class PolicyEngine {
       hostEndpoints: new Map([...byInterface].map(([name, endpoint]) => [name, toLocal(endpoint)])),
       wildcard: wildcard && toLocal(wildcard),
     }
-    this.#ruleset = planDispatch(input, this.#lists)
+    this.#ruleset = yield* planDispatch(input, this.#lists)
     this.#lists.sweep()
     this.#useSets()
   }

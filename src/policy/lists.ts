@@ -1,11 +1,21 @@
 import type { NftRule, NftVerdict } from '../kernel/objects.ts'
 import type { RuleAction } from '../model/rule.ts'
-import { type BlockRule, compileBlock } from './block.ts'
+import {
+  type BlockRule,
+  compileBlock,
+  compileForOthers,
+  compileForProtocol,
+  type Form,
+  portProtocolsOf,
+  portsOf,
+  toProtocol,
+} from './block.ts'
 import { PieceCollector, type Pieces } from './chains.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import type { MatchRule } from './match-rule.ts'
 import type { Direction, Policy } from './policies.ts'
 import { readProfile } from './profiles.ts'
+import { portMatches } from './rules.ts'
 import type { IsInterval } from './set-names.ts'
 import { type ListStage, policiesAt, type TierPolicies } from './tiers.ts'
 
@@ -16,13 +26,8 @@ export interface ListSettings {
   /** How what is delivered, sent and forwarded is denied. */
   readonly deny: 'drop' | 'reject'
   readonly isInterval: IsInterval
-  /**
-   * How many rules a tier of one endpoint may have when its policies are put together, taken apart by ports; more, and each policy has
-   * chains of its own, which all endpoints share.
-   */
-  readonly mostTogether: number
-  /** Tests want both forms. */
-  readonly form?: 'any' | 'linear'
+  /** For tests of each; absent is the one that is best. */
+  readonly form?: Form
 }
 
 /** Where packets are when a list is asked about them. */
@@ -57,7 +62,7 @@ export class ListCompiler {
   /** The rules that decide about packets of an endpoint. */
   compile(endpoint: LocalEndpoint, place: ListPlace): CompiledList {
     const { stage, direction } = place
-    const at = `${stage} ${direction} ${this.#denyAt(place)}`
+    const at = this.#describe(place)
     const tiers = policiesAt(endpoint.tiers, stage, direction)
       .map((tier) => ({ ...tier, policies: tier.policies.filter(({ isStaged }) => !isStaged) }))
       .filter(({ policies }) => policies.length > 0)
@@ -90,25 +95,51 @@ export class ListCompiler {
     })
   }
 
-  /** The policies of a tier put together, or one after the other. */
+  /**
+   * The policies of a tier. Long ones are taken apart by protocol; there each policy is a chain that all endpoints share, and is asked only
+   * about the ports that it names.
+   */
   #tier({ policies, defaultAction }: TierPolicies, place: ListPlace): CompiledList {
-    const { stage, direction } = place
-    const at = `${stage} ${direction} ${this.#denyAt(place)}`
-    const key = `tier ${at} ${defaultAction} ${policies.map((one) => this.#idOf(one)).join()}`
-    return this.#once(key, (pieces) => {
-      const blocks = policies.map((policy) => ({ policy, rules: this.#toBlock(policy.rules[direction] ?? [], place) }))
-      const end = defaultAction === 'Deny' ? this.#toBlock([DENY_ALL], place) : []
-      const together = [...blocks.flatMap(({ rules }) => rules), ...end]
-      if (together.length <= this.#settings.mostTogether) return this.#block(together, pieces)
-      const apart = blocks.flatMap(({ policy, rules }) => {
-        const isPassing = hasPass([policy], direction)
-        // Return from a chain of its own would only end the policy, not the tier.
-        if (isPassing) return compileBlock(rules, pieces, 'linear')
-        const compiled = this.#once(`policy ${at} ${this.#idOf(policy)}`, (own) => this.#block(rules, own))
-        return this.#include(compiled, pieces, 'p_', true)
+    const at = this.#describe(place)
+    return this.#once(`tier ${at} ${defaultAction} ${policies.map((one) => this.#idOf(one)).join()}`, (pieces) => {
+      const blocks = policies.map((policy): PolicyBlock => {
+        const rules = this.#toBlock(policy.rules[place.direction] ?? [], place)
+        return { rules, key: `policy ${at} ${this.#idOf(policy)}`, isPassing: hasPass([policy], place.direction) }
       })
-      return [...apart, ...compileBlock(end, pieces)]
+      const end = defaultAction === 'Deny' ? this.#toBlock([DENY_ALL], place) : []
+      const all = [...blocks.flatMap(({ rules }) => rules), ...end]
+      if (this.#settings.form === 'linear' || all.length <= MOST_INLINE) return compileBlock(all, pieces, 'linear')
+      const protocols = portProtocolsOf(all)
+      const toEnd = compileForOthers(end, [], pieces)
+      return [
+        ...protocols.map((protocol) =>
+          toProtocol(protocol, pieces.chain('q_', [...blocks.flatMap((block) => this.#forProtocol(block, protocol, pieces)), ...toEnd])),
+        ),
+        ...blocks.flatMap((block) => this.#forOthers(block, protocols, pieces)),
+        ...toEnd,
+      ]
     })
+  }
+
+  #forProtocol({ rules, key, isPassing }: PolicyBlock, protocol: number, pieces: PieceCollector): readonly NftRule[] {
+    // Return from a chain of its own would only end the policy, not the tier.
+    if (isPassing) return compileForProtocol(rules, protocol, pieces, 'linear')
+    const part = this.#once(`${key} ${protocol}`, (own) => compileForProtocol(rules, protocol, own, this.#settings.form ?? 'any'))
+    const included = this.#include(part, pieces, 'p_', part.rules.length > FEWEST_APART)
+    const ports = portsOf(rules, protocol)
+    const [only, ...more] = included
+    if (only?.verdict.do !== 'jump' || more.length > 0 || ports === undefined) return included
+    return [{ ...only, matches: portMatches('destination', ports, pieces) }]
+  }
+
+  #forOthers({ rules, key, isPassing }: PolicyBlock, protocols: readonly number[], pieces: PieceCollector): readonly NftRule[] {
+    if (isPassing) return compileForOthers(rules, protocols, pieces)
+    const part = this.#once(`${key} not ${protocols.join()}`, (own) => compileForOthers(rules, protocols, own))
+    return this.#include(part, pieces, 'p_', part.rules.length > FEWEST_APART)
+  }
+
+  #describe(place: ListPlace): string {
+    return `${place.stage} ${place.direction} ${this.#denyAt(place)}`
   }
 
   #toBlock(rules: readonly MatchRule[], place: ListPlace): readonly BlockRule[] {
@@ -137,14 +168,14 @@ export class ListCompiler {
   }
 
   #block(rules: readonly BlockRule[], pieces: PieceCollector): readonly NftRule[] {
-    return compileBlock(rules, pieces, this.#settings.form)
+    return compileBlock(rules, pieces, this.#settings.form ?? 'any')
   }
 
   /** The rules of a part of a list, or a jump to them: in a chain of their own they are shared, and `return` ends only them. */
   #include(part: CompiledList, pieces: PieceCollector, prefix: string, isApart: boolean): readonly NftRule[] {
-    pieces.addAll(part)
+    pieces.include(part)
     // What falls out of a chain that was gone to returns to where this one was jumped from: to the rules behind the jump, or past them.
-    const isStraight = part.rules.every(({ verdict }) => verdict.do !== 'goto')
+    const isStraight = part.rules.every(({ verdict }) => verdict.do !== 'goto' && verdict.do !== 'map')
     if (!isApart && isStraight && part.rules.length <= MOST_INLINE) return part.rules
     return [{ matches: [], verdict: { do: 'jump', chain: pieces.chain(prefix, part.rules) } }]
   }
@@ -161,8 +192,8 @@ export class ListCompiler {
     if (known) return known
     const pieces = new PieceCollector(this.#settings.isInterval)
     const rules = make(pieces)
-    const { chains, fixed, used } = pieces
-    const made = { rules, chains, fixed, used }
+    const { chains, fixed, used, parts } = pieces
+    const made = { rules, chains, fixed, used, parts }
     this.#lists.set(key, made)
     return made
   }
@@ -174,8 +205,17 @@ export class ListCompiler {
   }
 }
 
+/** A policy of a tier, and the key under which its parts are kept. */
+interface PolicyBlock {
+  readonly rules: readonly BlockRule[]
+  readonly key: string
+  readonly isPassing: boolean
+}
+
 /** So few rules cost less than the way to a chain of their own and back. */
 const MOST_INLINE = 8
+/** Policies with more rules for a packet stand in chains of their own. */
+const FEWEST_APART = 2
 
 const DENY_ALL: MatchRule = readProfile('', undefined).rules.ingress[0] ?? {
   action: 'Deny',

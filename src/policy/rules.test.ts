@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { nets } from '../../test/support/policies.ts'
 import { showNft } from '../../test/support/show-nft.ts'
 import type { Rule } from '../model/rule.ts'
-import { type BlockRule, compileBlock } from './block.ts'
+import { type BlockRule, compileBlock, type Form } from './block.ts'
 import { PieceCollector } from './chains.ts'
 import { readRule } from './match-rule.ts'
 
@@ -17,13 +17,13 @@ function blockRule(rule: Rule): BlockRule {
 }
 
 /** The chain of a list and what it leads to; names of sets and chains by the order in which they come up. */
-function compiled(rules: readonly Rule[], form: 'any' | 'linear' = 'any', isInterval = false): readonly string[] {
+function compiled(rules: readonly Rule[], form: Form = 'any', isInterval = false): readonly string[] {
   const pieces = new PieceCollector(() => isInterval)
   const chain = { kind: 'chain', name: 'list', rules: compileBlock(rules.map(blockRule), pieces, form) } as const
   const text = showNft([chain, ...pieces.chains.values(), ...pieces.fixed.values()]).join('\n')
   const names = new Map<string, string>()
   return text
-    .replaceAll(/\b([a-z]\d?_)[0-9a-f]{20}\b/g, (name, prefix) => {
+    .replaceAll(/\b([a-z]\d?_)(?:[0-9a-f]{20}\b|[\w-]{24})/g, (name, prefix) => {
       const short = names.get(name) ?? `${prefix}${names.size + 1}`
       names.set(name, short)
       return short
@@ -143,7 +143,7 @@ const long: readonly Rule[] = [
 ]
 
 test('a long list is taken apart by protocol and port; each port has the rules that can match it, up to the first that ends all', () => {
-  assert.equal(compiled(long), [
+  assert.equal(compiled(long, 'by-port'), [
     'chain list',
     '  protocol 6 goto q_1',
     '  protocol 17 goto q_2',
@@ -196,14 +196,14 @@ test('the same list one after the other', () => {
   )
 })
 
-test('a list is not taken apart where that would take too many rules', () => {
+test('a list is not taken apart where that would take too many rules, or where it is short', () => {
   const portless = Array.from(
     { length: 40 },
     (_, i): Rule => ({ action: 'Allow', protocol: 'TCP', source: { nets: nets(`10.${i}.0.0/16`) } }),
   )
-  const ports = Array.from({ length: 20 }, (_, i) => onPort(1000 + 2 * i, { source: { nets: nets('192.0.2.0/24') } }))
-  assert.is(compiled([...portless, ...ports]).length, 61)
-  assert.ok(compiled([...portless.slice(0, 2), ...ports]).some((line) => line.includes('goto q_')))
+  const ports = Array.from({ length: 47 }, (_, i) => onPort(1000 + 2 * i, { source: { nets: nets('192.0.2.0/24') } }))
+  const hasMap = (rules: readonly Rule[]) => compiled(rules).some((line) => line.startsWith('map '))
+  assert.equal([hasMap([...portless, ...ports]), hasMap(ports), hasMap([...portless.slice(0, 1), ...ports])], [false, false, true])
 })
 
 test.run()

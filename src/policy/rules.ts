@@ -1,6 +1,7 @@
 import type { NftMatch, NftSet } from '../kernel/objects.ts'
 import type { Cidr } from '../net/cidr.ts'
 import { type Family, familyOf } from '../net/ip.ts'
+import type { PortRange } from '../net/port.ts'
 import type { AddressSet } from './address-set.ts'
 import type { MatchRule, PortMatch, SideMatch } from './match-rule.ts'
 import { ICMP_PROTOCOLS } from './packet.ts'
@@ -59,10 +60,7 @@ function expandFor(family: Family | undefined, rule: MatchRule, sets: SetUse, se
       ? always
       : [[...addressMatches('saddr', rule.source, family, sets), ...addressMatches('daddr', rule.destination, family, sets)]],
   ]
-  return parts.reduce<readonly (readonly NftMatch[])[]>(
-    (lists, alternatives) => lists.flatMap((list) => alternatives.map((more) => [...list, ...more])),
-    [[]],
-  )
+  return parts.reduce<Alternatives>(combine, always)
 }
 
 /** Lists of which one must hold; none at all means that nothing can match. */
@@ -70,17 +68,25 @@ type Alternatives = readonly (readonly NftMatch[])[]
 
 const always: Alternatives = [[]]
 
+/** Both must hold. */
+function combine(lists: Alternatives, more: Alternatives): Alternatives {
+  if (more === always) return lists
+  return lists === always ? more : lists.flatMap((list) => more.map((one) => [...list, ...one]))
+}
+
 function protocolMatches({ protocols, notProtocol }: MatchRule, icmpProtocol: number | undefined): Alternatives {
   const others: readonly NftMatch[] = notProtocol === undefined ? [] : [{ on: 'protocol', value: notProtocol, negate: true }]
   if (icmpProtocol !== undefined) {
     if (protocols?.includes(icmpProtocol) === false) return []
     return [[{ on: 'protocol', value: icmpProtocol }, ...others]]
   }
+  if (protocols === undefined && notProtocol === undefined) return always
   return protocols === undefined ? [others] : protocols.map((value) => [{ on: 'protocol', value }, ...others])
 }
 
 /** The contrary of "this type with this code" is "another type, or this type with another code". */
 function icmpMatches({ icmp, notIcmp }: MatchRule): Alternatives {
+  if (icmp === undefined && notIcmp === undefined) return always
   const given: NftMatch[] = []
   if (icmp !== undefined) {
     given.push({ on: 'icmp-type', value: icmp.type })
@@ -113,12 +119,17 @@ function sidePorts(
     notPorts === undefined
       ? []
       : [...numbered(side, notPorts, sets), ...named(side, notPorts, family, sets)].map((match): NftMatch => ({ ...match, negate: true }))
-  if (ports === undefined || port === 'matched') return [excluded]
+  if (ports === undefined || port === 'matched') return excluded.length === 0 ? always : [excluded]
   const numbers = port === 'by-name' ? [] : numbered(side, ports, sets)
   return [...numbers, ...named(side, ports, family, sets)].map((match) => [match, ...excluded])
 }
 
 function numbered(side: Side, { ranges }: PortMatch, sets: SetUse): readonly NftMatch[] {
+  return portMatches(side, ranges, sets)
+}
+
+/** That the port of one side is one of these; nothing where there are none. */
+export function portMatches(side: Side, ranges: readonly PortRange[], sets: Pick<SetUse, 'useFixed'>): readonly NftMatch[] {
   const joined = joinRanges(ranges)
   const on = side === 'source' ? 'sport' : 'dport'
   const [first, ...others] = joined

@@ -17,8 +17,12 @@ export type IsInterval = (id: string, family: Family) => boolean
 /** What the kernel calls a set whose members come and go. */
 export function addressSetName(set: AddressSet, family: Family, isInterval: boolean): string {
   const kind = hasPorts(set) ? 'p' : isInterval ? 'n' : 's'
-  return contentName(`${kind}${family}_`, set.id)
+  // The id is a hash already.
+  return `${kind}${family}_${set.id.slice(set.id.indexOf(':') + 1, set.id.indexOf(':') + 1 + ID_CHARACTERS)}`
 }
+
+/** 144 bits of a set's id. */
+const ID_CHARACTERS = 24
 
 /** Whether a member is an address with protocol and port. */
 export function hasPorts(set: AddressSet): boolean {

@@ -18,6 +18,7 @@ export class SetContent {
   /** How many members are more than one address. */
   #wide = 0
   #elements = new SharedSet<string>(new Set())
+  #object: NftSet | undefined
 
   constructor(set: AddressSet, family: Family) {
     this.set = set
@@ -30,10 +31,12 @@ export class SetContent {
 
   /** The set as it is now; the same elements give the same object. */
   get object(): NftSet {
+    if (this.#object?.elements === this.#elements) return this.#object
     const { isInterval } = this
     const name = addressSetName(this.set, this.#family, isInterval)
     const key = hasPorts(this.set) ? ({ key: 'address-port' } as const) : {}
-    return { kind: 'set', name, ...key, family: this.#family, isInterval, elements: this.#elements }
+    this.#object = { kind: 'set', name, ...key, family: this.#family, isInterval, elements: this.#elements }
+    return this.#object
   }
 
   /** Takes over what came and went; the object is right when it is done. */
