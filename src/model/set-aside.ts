@@ -1,5 +1,5 @@
 import type * as z from 'zod'
-import { fieldRows, isRequiredMember } from './field-rows.ts'
+import { isRequiredMember, leafMeta } from './field-rows.ts'
 import { isArrayType, isObjectType, unwrap } from './schema-meta.ts'
 import { isObject, type JsonObject } from './shape.ts'
 
@@ -15,6 +15,9 @@ export interface SetAside {
   readonly parts: readonly Part[]
 }
 
+/** With more it is no resource of another version, and each costs a copy of what is around it. */
+const MOST_FAULTS = 1000
+
 /**
  * Takes out of a stored resource the fields that are not as the schema wants them, if margay acts on none of them: a newer Calico may
  * know more words than this version, and a setting that is Calico's alone must not hide an endpoint or a host from us. Undefined
@@ -22,6 +25,7 @@ export interface SetAside {
  */
 export function setAside(schema: z.ZodObject, stored: JsonObject): SetAside | undefined {
   const faults = schema.safeParse(stored).error?.issues ?? []
+  if (faults.length > MOST_FAULTS) return undefined
   const parts: Part[] = []
   let rest: unknown = stored
   for (const { path } of faults) {
@@ -56,7 +60,11 @@ function unheededPart(schema: z.core.$ZodType, path: readonly PropertyKey[]): re
 }
 
 function isUnheeded(schema: z.core.$ZodType): boolean {
-  return fieldRows(schema, '').every(({ tag }) => tag === 'stored' || tag === 'later')
+  const inner = unwrap(schema)
+  if (isArrayType(inner) && isObjectType(unwrap(inner.element))) return isUnheeded(inner.element)
+  if (isObjectType(inner)) return Object.values(inner.shape).every(isUnheeded)
+  const { tag } = leafMeta(schema)
+  return tag === 'stored' || tag === 'later'
 }
 
 function valueAt(whole: unknown, path: readonly PropertyKey[]): unknown {
