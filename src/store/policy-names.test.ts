@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { listAll, put } from '../../test/support/store.ts'
 import { ConflictError } from '../errors.ts'
 import type { GlobalNetworkPolicy } from '../model/network-policy.ts'
+import type { Profile } from '../model/profile.ts'
 import { API_VERSION } from '../model/resource.ts'
 import { MemoryStore } from './memory.ts'
 import { applyResource, createResource, getResource, listResources, removeResource, updateResource } from './resource-store.ts'
@@ -156,12 +157,20 @@ test('the profile that allows all is shown, and nobody can write or delete it', 
     [ref.name],
   )
   for (const attempt of [
-    applyResource(store, { apiVersion: API_VERSION, kind: 'Profile', metadata: { name: ref.name }, spec: {} }, never),
+    applyResource(store, { ...aProfile(ref.name), metadata: { name: ref.name } }, never),
+    applyResource(store, aProfile(ref.name), never),
+    createResource(store, { ...aProfile(ref.name), metadata: { name: ref.name } }, never),
+    updateResource(store, aProfile(ref.name), never),
     removeResource(store, ref, never),
   ]) {
     assert.match(String(await attempt.catch((reason: unknown) => reason)), /is built in and can't be (written|deleted)/)
   }
 })
+
+/** As `get` shows it, with its revision. */
+function aProfile(name: string): Profile {
+  return { apiVersion: API_VERSION, kind: 'Profile', metadata: { name, resourceVersion: '1' }, spec: {} }
+}
 
 /** Somebody else changes the older form between the first reading and writing. */
 class Rival extends MemoryStore {

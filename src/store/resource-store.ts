@@ -116,6 +116,7 @@ export async function createResourceIf<R extends AnyResource>(
  * @throws {ConflictError} `not-found` or `conflict`, naming both revisions
  */
 export async function updateResource<R extends AnyResource>(store: Store, given: R, signal: AbortSignal): Promise<R> {
+  refuseBuiltIn(refOf(given), 'written')
   const { resourceVersion } = given.metadata
   if (resourceVersion === undefined) {
     throw new ValidationError(`an update of ${describe(refOf(given))} needs the resourceVersion that was read`, [
@@ -142,6 +143,7 @@ export async function applyResource<R extends AnyResource>(
   signal: AbortSignal,
 ): Promise<{ readonly resource: R; readonly outcome: Outcome }> {
   const named = withName(given)
+  refuseBuiltIn(refOf(named), 'written')
   const { resourceVersion } = named.metadata
   for (let tries = 1; ; tries++) {
     try {
@@ -169,7 +171,7 @@ export async function removeResource<K extends ResourceKind>(
   ref: ResourceRef<K> & { readonly revision?: number },
   signal: AbortSignal,
 ): Promise<ResourceTypes[K] | undefined> {
-  if (isDefaultAllow(ref.kind, ref.name)) throw new ValidationError(`${describe(ref)} is built in and can't be deleted`)
+  refuseBuiltIn(ref, 'deleted')
   for (let tries = 1; ; tries++) {
     const place = await findPlace(store, ref, signal)
     const entry = currentOf(place)
@@ -179,6 +181,11 @@ export async function removeResource<K extends ResourceKind>(
     if (result.isDone) return decodeQuietly(ref.kind, entry)
     if (tries === MOST_TRIES) throw changed(ref, String(entry.modRevision), result.current.get(entry.key)?.modRevision)
   }
+}
+
+/** @throws {ValidationError} for the profile that is in no store */
+function refuseBuiltIn(ref: ResourceRef, verb: 'written' | 'deleted'): void {
+  if (isDefaultAllow(ref.kind, ref.name)) throw new ValidationError(`${describe(ref)} is built in and can't be ${verb}`)
 }
 
 /** Replaces what an entry holds, if it still holds it; a policy under an older form of its name is moved to the newer in the same moment. */
