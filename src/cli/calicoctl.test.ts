@@ -150,7 +150,7 @@ const hasConfig = existsSync(CALICOCTL_CONFIG) || existsSync(DEFAULT_CONFIG_FILE
 test(`without any configuration calicoctl says what to give${hasConfig ? ' (not here: there is one)' : ''}`, async () => {
   if (hasConfig) return
   const done = await run(['get', 'nodes'], { program: 'calicoctl', store: new MemoryStore() })
-  const said = `calicoctl: no etcd is given: set ETCD_ENDPOINTS, or write ${CALICOCTL_CONFIG} or ${DEFAULT_CONFIG_FILE}\n`
+  const said = `no etcd is given: set ETCD_ENDPOINTS, or write ${CALICOCTL_CONFIG} or ${DEFAULT_CONFIG_FILE}\n`
   assert.equal(done, { code: 1, out: '', err: said })
 })
 
@@ -208,6 +208,62 @@ test('the datastore is locked and unlocked, and what is not there is said', asyn
   assert.equal(await margay('datastore', 'migrate', 'unlock'), { code: 0, out: 'Datastore unlocked.\n', err: '' })
   assert.match((await margay('get', 'clusterinfo')).out, /true\n$/)
   assert.match((await margay('datastore', 'migrate', 'export')).err, /there is no export to Kubernetes here; "margay get KIND -A -o yaml"/)
+})
+
+/** `calicoctl` on one etcd, its arguments and standard input. */
+function aCalicoctl() {
+  const store = new MemoryStore()
+  const env = { ETCD_ENDPOINTS: 'http://192.0.2.1:2379' }
+  return (args: string, stdin = '') => run(args.split(' '), { program: 'calicoctl', store: store.another(), env, stdin })
+}
+
+const pool = (name: string, cidr: string, metadata = '') =>
+  `apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: ${name}${metadata}}\nspec: {cidr: ${cidr}}\n`
+
+test('calicoctl makes the cluster known before it writes', async () => {
+  const calicoctl = aCalicoctl()
+  assert.is((await calicoctl('get clusterinfo -o name')).out, '')
+  assert.is((await calicoctl('create -f -', pool('p1', '10.65.0.0/24'))).out, "Successfully created 1 'IPPool' resource(s)\n")
+  assert.match((await calicoctl('get clusterinfo default -o yaml')).out, /clusterGUID: [0-9a-f]{32}\n {2}datastoreReady: true\n/)
+  assert.match((await calicoctl('get tiers -o name')).out, /tier\/default\n/)
+  const deleted = await calicoctl('delete clusterinfo default')
+  assert.equal([deleted.code, deleted.out], [1, ''])
+  assert.match(deleted.err, /delete is not supported on ClusterInformation/)
+})
+
+test('calicoctl shows what is named one by one, and then what is not there', async () => {
+  const calicoctl = aCalicoctl()
+  await calicoctl('create -f -', `${pool('p1', '10.65.0.0/24')}---\n${pool('p2', '10.66.0.0/24')}`)
+  const some = await calicoctl('get pools p1 blah p2')
+  const table = (name: string, cidr: string) => `NAME   CIDR           SELECTOR   \n${name}     ${cidr}   all()      \n\n`
+  assert.equal(some, {
+    code: 1,
+    out: `${table('p1', '10.65.0.0/24')}${table('p2', '10.66.0.0/24')}`,
+    err: 'resource does not exist: IPPool(blah) with error: <nil>\n',
+  })
+  const all = await calicoctl('get pools')
+  assert.is(all.out, 'NAME   CIDR           SELECTOR   \np1     10.65.0.0/24   all()      \np2     10.66.0.0/24   all()      \n\n')
+  assert.match((await calicoctl('get pool p1 -o yaml --export')).out, /\nmetadata:\n {2}creationTimestamp: null\n {2}name: p1\nspec:/)
+  assert.is((await calicoctl('get pools -n x')).err, 'IPPool is not namespaced\n')
+  assert.match((await calicoctl('get polls')).err, /^Failed to get resources: resource type 'polls' is not supported/)
+})
+
+test('calicoctl writes what is equal again, and takes a resourceVersion for a condition', async () => {
+  const calicoctl = aCalicoctl()
+  const version = async () => /resourceVersion: "(\d+)"/.exec((await calicoctl('get pool p1 -o yaml')).out)?.[1] ?? ''
+  await calicoctl('create -f -', pool('p1', '10.65.0.0/24'))
+  const first = await version()
+  await calicoctl('apply -f -', pool('p1', '10.65.0.0/24'))
+  const second = await version()
+  assert.ok(Number(second) > Number(first), `${first}, then ${second}`)
+  for (const verb of ['apply', 'replace', 'delete']) {
+    const done = await calicoctl(`${verb} -f -`, pool('p1', '10.65.0.0/24', `, resourceVersion: "${first}"`))
+    assert.is(done.code, 1)
+    assert.match(done.err, /update conflict: ippool\/p1|update conflict: .*IPPool "p1"/)
+  }
+  assert.is(await version(), second)
+  const deleted = await calicoctl('delete -f -', pool('p1', '10.65.0.0/24', `, resourceVersion: "${second}"`))
+  assert.equal(deleted, { code: 0, out: "Successfully deleted 1 'IPPool' resource(s)\n", err: '' })
 })
 
 test('policies of the old form of their name are stored under their names', async () => {

@@ -26,7 +26,7 @@ test('calicoctl node status begins with what scripts look for', async () => {
   assert.match(done.out, /^Calico process is running.\n\nNode +h1 /)
   const away = await run(['node', 'status', '--api-socket', '/nowhere/s'], { program: 'calicoctl' })
   assert.equal([away.code, away.out], [1, ''])
-  assert.match(away.err, /^calicoctl: Calico process is not running. margayd is not running on this host/)
+  assert.match(away.err, /^Calico process is not running. margayd is not running on this host/)
 })
 
 test('reload asks the daemon, and says why it refuses', async () => {

@@ -41,6 +41,16 @@ export class UsageError extends MargayError {
   }
 }
 
+/** A word that should be a kind is none. */
+export class UnknownKindError extends UsageError {
+  /** As it was given. */
+  readonly word: string
+  constructor(word: string, message: string) {
+    super(message)
+    this.word = word
+  }
+}
+
 /** Several things were asked for and some failed, each of which was reported: exit code 3. */
 export class PartialError extends MargayError {
   constructor(message: string) {

@@ -2,9 +2,9 @@ import { ConflictError, describeError, StoreError } from '../errors.ts'
 import type { AnyResource, ResourceKind } from '../model/kinds.ts'
 import { lookupIn, matchesSelector } from '../model/selector.ts'
 import { parseSelector } from '../model/selector-parse.ts'
-import { getResource, listResources } from '../store/resource-store.ts'
-import { type Context, UsageError } from './context.ts'
-import { nameOf } from './kind.ts'
+import { getResource, listResources, type ResourceRef } from '../store/resource-store.ts'
+import { type Context, type Program, UsageError } from './context.ts'
+import { calicoNameOf, nameOf } from './kind.ts'
 import { renderError } from './report.ts'
 import type { Session } from './session.ts'
 
@@ -27,26 +27,26 @@ export interface Found {
 /** A selector of the command line must be read in a moment. */
 const MOST_SELECTOR = 1024
 
-/** Reads what was asked for; what is not there, or can't be read, is said and makes the answer not whole. */
+/** Reads what was asked for; what is named and not there, or can't be read, is given in words. */
 export async function findAll(
   session: Session,
   context: Context,
   asked: readonly Asked[],
   selector: string | undefined,
-): Promise<{ readonly found: readonly Found[]; readonly isWhole: boolean }> {
+): Promise<{ readonly found: readonly Found[]; readonly missing: readonly string[] }> {
   const isSelected = selectorOf(selector)
   const found: Found[] = []
-  let missing = 0
+  const missing: string[] = []
   for (const { kind, names, namespace } of asked) {
     if (names === undefined) {
       found.push(await listKind(session, context, { kind, namespace, isSelected }))
       continue
     }
     const named = await findNamed(session, context, { kind, names, namespace })
-    missing += names.length - named.length
-    found.push({ kind, resources: named.filter(isSelected), revision: undefined })
+    missing.push(...named.missing)
+    found.push({ kind, resources: named.found.filter(isSelected), revision: undefined })
   }
-  return { found, isWhole: missing === 0 }
+  return { found, missing }
 }
 
 function selectorOf(text: string | undefined): (resource: AnyResource) => boolean {
@@ -75,19 +75,25 @@ async function findNamed(
   { store }: Session,
   context: Context,
   { kind, names, namespace }: { readonly kind: ResourceKind; readonly names: readonly string[]; readonly namespace: string | undefined },
-): Promise<readonly AnyResource[]> {
+): Promise<{ readonly found: readonly AnyResource[]; readonly missing: readonly string[] }> {
   const found: AnyResource[] = []
+  const missing: string[] = []
   for (const name of names) {
     try {
       const resource = await getResource(store, { kind, name, namespace }, context.signal)
       if (resource !== undefined) found.push(resource)
-      else context.err(renderError(context.program, new ConflictError('not-found', `there is no ${nameOf(kind, name, namespace)}`)))
+      else missing.push(sayMissing(context.program, { kind, name, namespace }))
     } catch (error) {
       if (error instanceof StoreError) throw error
-      context.err(renderError(context.program, error))
+      missing.push(renderError(context.program, error))
     }
   }
-  return found
+  return { found, missing }
+}
+
+function sayMissing(program: Program, { kind, name, namespace }: ResourceRef): string {
+  if (program === 'calicoctl') return `resource does not exist: ${calicoNameOf(kind, name, namespace)} with error: <nil>\n`
+  return renderError(program, new ConflictError('not-found', `there is no ${nameOf(kind, name, namespace)}`))
 }
 
 /** Tiers in the order in which they are gone through, the others as etcd has them: by name. */

@@ -118,13 +118,28 @@ test('release gives back what a report names as leaked and still is', async () =
   assert.is((await margay('ipam show --ip 10.65.0.9 -o json')).out.includes('"used"'), true)
 })
 
+test('calicoctl releases by a report while the datastore is locked, or is forced to', async () => {
+  const { margay, calicoctl } = await aCluster()
+  const file = join(folder, 'locked.json')
+  await calicoctl(`ipam check -o ${file}`)
+  const unlocked = 'data store is not locked. Either lock the data store, or re-run with --force\n'
+  assert.equal(await calicoctl(`ipam release --from-report ${file}`), { code: 1, out: '', err: unlocked })
+  await margay('datastore migrate lock')
+  const released = 'Released 2 IPs successfully\nReleased 0 handles\nYou may now unlock the data store.\n'
+  assert.equal(await calicoctl(`ipam release --from-report ${file}`), { code: 0, out: released, err: '' })
+  await margay('datastore migrate unlock')
+  const none = "Report didn't contain any leaked IPs to clean up.\nReleased 0 handles\nYou may now unlock the data store.\n"
+  assert.equal(await calicoctl(`ipam release --from-report ${file} --force`), { code: 0, out: none, err: '' })
+  assert.match((await calicoctl('ipam check')).out, /\nFound 0 handles with no matching IPs \(and 1 handles with matches\).\n/)
+})
+
 test('one address is released, but not one that a workload has', async () => {
   const { margay, calicoctl } = await aCluster()
   assert.equal(await margay('ipam release --ip 10.65.0.10'), { code: 0, out: 'Successfully released IP address 10.65.0.10\n', err: '' })
   assert.equal(await calicoctl('ipam release --ip=10.65.0.10'), {
     code: 1,
     out: '',
-    err: 'calicoctl: IP address 10.65.0.10 is not assigned\n',
+    err: 'IP address 10.65.0.10 is not assigned\n',
   })
   const used = await margay('ipam release --ip 10.65.0.9')
   assert.equal([used.code, used.err], [1, 'margay: workloadendpoint/shop/h1-margay-web-eth0 has 10.65.0.9: delete that, or give --force\n'])

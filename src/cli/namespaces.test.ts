@@ -63,7 +63,10 @@ test('a namespace that is shown can be applied elsewhere', async () => {
 test('its labels are set, changed and removed', async () => {
   const { margay } = await aShop()
   assert.is((await margay('label ns shop region=eu')).out, 'Successfully set label region on ns shop\n')
-  assert.match((await margay('label ns shop stage=live')).err, /namespace\/shop has the label "stage" with the value "test" already/)
+  assert.match(
+    (await margay('label ns shop stage=live')).err,
+    /label of namespace\/shop, key stage is already present with the value "test"/,
+  )
   assert.is((await margay('label namespace shop stage=live --overwrite')).code, 0)
   assert.is((await margay('label namespace shop team-')).out, 'Successfully removed label team from namespace shop\n')
   assert.is((await margay('get ns shop')).out, 'NAME   LABELS\nshop   region=eu,stage=live\n')

@@ -2,7 +2,7 @@ import { type AnyResource, kindInfo } from '../model/kinds.ts'
 import { API_VERSION } from '../model/resource.ts'
 import { getResource } from '../store/resource-store.ts'
 import { type ColumnFacts, tableOf } from './columns.ts'
-import { type Context, UsageError } from './context.ts'
+import { type Context, type Program, UsageError } from './context.ts'
 import { readText } from './files.ts'
 import type { Found } from './find.ts'
 import { renderJson, renderTable, renderYaml } from './format.ts'
@@ -60,8 +60,9 @@ const DEFAULT_AS_NUMBER = 64512
 /** What was found, as `-o` wants it. */
 export async function renderFound(all: readonly Found[], rendering: Rendering): Promise<string> {
   const { output, withNamespace } = rendering
-  const found = rendering.isExport ? all.map(exported) : all
-  if (output.is === 'table') return renderTables(mergeKinds(found), output.columns, rendering)
+  const found = rendering.isExport ? all.map((each) => exported(each, rendering.context.program)) : all
+  if (output.is === 'table')
+    return renderTables(rendering.context.program === 'calicoctl' ? found.flatMap(apart) : mergeKinds(found), output.columns, rendering)
   if (output.is === 'name')
     return found.flatMap(({ resources }) => resources.map((resource) => renderName(resource, withNamespace))).join('')
   const documents = found.flatMap(documentsOf)
@@ -77,6 +78,11 @@ export async function renderFound(all: readonly Found[], rendering: Rendering): 
 function documentsOf({ kind, resources, revision }: Found): readonly unknown[] {
   if (revision === undefined) return resources
   return [{ apiVersion: API_VERSION, items: resources, kind: `${kind}List`, metadata: { resourceVersion: String(revision) } }]
+}
+
+/** calicoctl shows each that was named in a table of its own. */
+function apart(found: Found): readonly Found[] {
+  return found.revision === undefined ? found.resources.map((resource) => ({ ...found, resources: [resource] })) : [found]
 }
 
 /** Names of one kind that were found one by one are one table. */
@@ -112,9 +118,14 @@ function renderName({ kind, metadata }: AnyResource, withNamespace: boolean): st
   return `${nameOf(kind, metadata.name, namespace)}\n`
 }
 
-function exported(found: Found): Found {
+/** calicoctl leaves lists as they are, and a member of what is named that says that there is no time. */
+function exported(found: Found, program: Program): Found {
   const isNamed = found.revision === undefined
-  return { ...found, resources: found.resources.map((resource) => withoutCluster(resource, isNamed)) }
+  if (program === 'calicoctl' && !isNamed) return found
+  const bare = found.resources.map((resource) => withoutCluster(resource, isNamed))
+  const timeless = (resource: AnyResource) =>
+    ({ ...resource, metadata: { ...resource.metadata, creationTimestamp: null } }) as unknown as AnyResource
+  return { ...found, resources: program === 'calicoctl' ? bare.map(timeless) : bare }
 }
 
 /** Named ones lose their namespace too, as with calicoctl: they are to be applied elsewhere. */

@@ -15,7 +15,16 @@ import { addNodeCommand, addStatusCommand } from './commands/status.ts'
 import { addVersionCommand } from './commands/version.ts'
 import { addWorkloadCommand } from './commands/workload.ts'
 import { addDeleteCommand, addValidateCommand, addWriteCommands } from './commands/write.ts'
-import { type AddCommand, type Context, type ExitCode, type Outcome, PartialError, type Program, UsageError } from './context.ts'
+import {
+  type AddCommand,
+  type Context,
+  type ExitCode,
+  type Outcome,
+  PartialError,
+  type Program,
+  UnknownKindError,
+  UsageError,
+} from './context.ts'
 import { renderError } from './report.ts'
 
 const EPILOG = `
@@ -86,7 +95,7 @@ async function runProgram(argv: readonly string[], context: Context): Promise<Ex
     await createProgram(context, outcome).parseAsync([...words], { from: 'user' })
     return outcome.code
   } catch (error) {
-    if (!context.signal.aborted) return reportFault(error, context)
+    if (!context.signal.aborted) return reportFault(error, argv, context)
     context.err(`${context.program}: interrupted\n`)
     return 1
   }
@@ -99,9 +108,10 @@ function splitShortValues(argv: readonly string[]): readonly string[] {
 }
 
 /** Says what went wrong, where commander has not done so, and gives the exit code. */
-function reportFault(error: unknown, context: Context): ExitCode {
+function reportFault(error: unknown, argv: readonly string[], context: Context): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-  context.err(renderError(context.program, error))
+  const isGet = error instanceof UnknownKindError && context.program === 'calicoctl' && argv.includes('get')
+  context.err(`${isGet ? 'Failed to get resources: ' : ''}${renderError(context.program, error)}`)
   if (error instanceof PartialError) return 3
   if (error instanceof UsageError) return 2
   return error instanceof ConfigError && error.wrong.every(({ source }) => source.startsWith('--')) ? 2 : 1

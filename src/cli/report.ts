@@ -1,5 +1,5 @@
 import { ConflictError, describeError, MargayError, StoreError, ValidationError } from '../errors.ts'
-import type { Context, ExitCode, Program } from './context.ts'
+import { type Context, type ExitCode, type Program, UnknownKindError } from './context.ts'
 
 /**
  * Does one thing after the other, reports each (a failure with its place, where there is one), and goes on after a failure.
@@ -58,8 +58,10 @@ const CALICO_WORDS: Readonly<Record<string, string>> = {
 
 /** The message of an error, with its causes, under either name of ours. */
 export function messageOf(program: Program, error: unknown): string {
-  const words = program === 'calicoctl' && error instanceof ConflictError ? (CALICO_WORDS[error.code] ?? '') : ''
-  return `${words}${describeError(error)}`
+  const said = describeError(error)
+  if (program === 'margay') return said
+  if (error instanceof UnknownKindError) return `resource type '${error.word}' is not supported: ${said}`
+  return error instanceof ConflictError ? `${CALICO_WORDS[error.code] ?? ''}${said}` : said
 }
 
 /** An error for a person: one line, then one a line for each issue that the message does not hold already. */
@@ -71,5 +73,6 @@ export function renderError(program: Program, error: unknown, place?: string): s
     .filter((text) => !message.includes(text))
     .map((text) => `  ${text}\n`)
   const stack = error instanceof Error && !(error instanceof MargayError) ? `${error.stack?.replace(/^.*\n/, '') ?? ''}\n` : ''
-  return `${program}: ${place === undefined ? '' : `${place}: `}${message}\n${details.join('')}${stack}`
+  // calicoctl says what is wrong without its name, and scripts compare that.
+  return `${program === 'margay' ? 'margay: ' : ''}${place === undefined ? '' : `${place}: `}${message}\n${details.join('')}${stack}`
 }

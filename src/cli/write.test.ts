@@ -204,16 +204,16 @@ const labelCases: readonly (readonly [
   said: RegExp,
   labels: Readonly<Record<string, string>> | undefined,
 ])[] = [
-  [['a=2'], 1, /ippool\/p1 has the label "a" with the value "1" already, --overwrite changes it/, { a: '1' }],
+  [['a=2'], 1, /label of ippool\/p1, key a is already present with the value "1", --overwrite changes it/, { a: '1' }],
   [['a=2', '--overwrite'], 0, /^Successfully updated label a on pool p1\n$/, { a: '2' }],
   [['a=1'], 0, /^Successfully updated label a on pool p1\n$/, { a: '1' }],
   [['a', '--remove'], 0, /^Successfully removed label a from pool p1\n$/, undefined],
   [['a-', 'c=3'], 0, /^Successfully removed label a from pool p1\nSuccessfully set label c on pool p1\n$/, { c: '3' }],
-  [['b', '--remove'], 1, /ippool\/p1 has no label "b" that could be removed/, { a: '1' }],
+  [['b', '--remove'], 1, /cannot remove label of ippool\/p1, key b does not exist/, { a: '1' }],
   [['b'], 2, /"b" is not a label, give KEY=VALUE, or KEY with --remove/, { a: '1' }],
   [['b=1', '--remove'], 2, /--remove takes keys, "b=1" has a value/, { a: '1' }],
   [['b=1', '--remove', '--overwrite'], 2, /give one of --overwrite and --remove/, { a: '1' }],
-  [['-x=1'], 2, /unknown option '-x'/, { a: '1' }],
+  [['-x=1'], 2, /unknown option '-x=1'/, { a: '1' }],
   [['b=not valid'], 1, /metadata.labels.b: "not valid" is not a label value/, { a: '1' }],
 ]
 for (const [args, code, said, labels] of labelCases) {

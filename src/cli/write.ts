@@ -1,4 +1,5 @@
 import { ConflictError, ValidationError } from '../errors.ts'
+import { resourceKey } from '../model/keys.ts'
 import type { AnyResource } from '../model/kinds.ts'
 import { namespaceNamed, namespaceProfile, namespaceProfileName } from '../model/namespace.ts'
 import { BUILT_IN_TIERS } from '../model/tier.ts'
@@ -33,29 +34,40 @@ export async function writeResource(
   session: Session,
   context: Context,
   { verb, skipExists }: { readonly verb: Verb; readonly skipExists: boolean },
-  given: AnyResource,
+  document: AnyResource,
 ): Promise<string> {
+  const given = asGiven(document)
   const { metadata, kind } = given
   const { name, namespace } = metadata
   const said = (done: string) => `${nameOf(kind, name, namespace)} ${done}`
   if (skipExists && (await getResource(session.store, { kind, name, namespace }, context.signal)) !== undefined)
     return said('exists already')
   await prepare(session, verb, given, context.signal)
-  if (verb === 'replace') return said(await replaceResource(session, given, context.signal))
+  if (verb === 'replace') return said(await writeAgain(session, context, given, await replaceResource(session, given, context.signal)))
   if (given.kind === 'IPAMConfiguration')
     context.err(`${context.program}: warning: IPAMConfiguration has no effect with etcd, use "${context.program} ipam configure"\n`)
   const { resource, outcome } =
     verb === 'apply'
       ? await applyResource(session.store, given, context.signal)
-      : { resource: await createResource(session.store, unborn(given), context.signal), outcome: 'created' as const }
+      : { resource: await createResource(session.store, given, context.signal), outcome: 'created' as const }
   if (resource.kind === 'IPPool' && outcome === 'created') await yieldToOlderPool(session.store, resource, context.signal)
-  return said(outcome)
+  return said(await writeAgain(session, context, given, outcome))
 }
 
-/** A resource without what its store gave it, as calicoctl creates: what another cluster wrote is made anew here. */
-function unborn<R extends AnyResource>(given: R): R {
-  const { uid: _, creationTimestamp: __, ...metadata } = given.metadata
-  return { ...given, metadata }
+/** calicoctl writes what is equal too, and its users tell by the resourceVersion that it has written. */
+async function writeAgain({ store }: Session, { program, signal }: Context, given: AnyResource, outcome: Written): Promise<Written> {
+  if (program === 'margay' || outcome !== 'unchanged') return outcome
+  const { name, namespace } = given.metadata
+  const entry = await store.get(resourceKey(given.kind, name, namespace), signal)
+  if (entry !== undefined) await store.commit([entry], [{ put: entry.key, value: entry.value }], signal)
+  return 'updated'
+}
+
+/** A resource with the metadata that a person may give, as calicoctl takes it; the rest is the store's, here or where it was read. */
+function asGiven<R extends AnyResource>(given: R): R {
+  const { name, namespace, resourceVersion, labels, annotations } = given.metadata
+  const kept = Object.entries({ name, namespace, resourceVersion, labels, annotations }).filter(([, value]) => value !== undefined)
+  return { ...given, metadata: Object.fromEntries(kept) as unknown as R['metadata'] }
 }
 
 /** What must hold, or be there, before the resource is written. */
@@ -66,7 +78,9 @@ async function prepare({ store }: Session, verb: Verb, given: AnyResource, signa
     verb === 'create' || (verb === 'apply' && (await getResource(store, { kind: given.kind, name, namespace }, signal)) === undefined)
   if (!isNew) return
   if (given.kind === 'ClusterInformation')
-    throw new ValidationError('ClusterInformation is made by the first host of an empty etcd, it can only be replaced')
+    throw new ValidationError(
+      'create or apply is not supported on ClusterInformation: the first host of an empty etcd makes it, it can only be replaced',
+    )
   if (given.kind === 'Profile' && name === 'projectcalico-default-allow')
     throw new ValidationError(`the profile name ${JSON.stringify(name)} is reserved`)
   if (given.kind === 'IPPool') await checkNewPool(store, given, signal)
@@ -108,15 +122,27 @@ async function replaceResource({ store }: Session, given: AnyResource, signal: A
 export async function deleteResource(
   session: Session,
   context: Context,
-  { ref, skipMissing }: { readonly ref: ResourceRef; readonly skipMissing: boolean },
+  { ref, skipMissing, version }: { readonly ref: ResourceRef; readonly skipMissing: boolean; readonly version?: string | undefined },
 ): Promise<string> {
   refuseBuiltIn(ref)
   const { store } = session
   const { signal } = context
+  if (version !== undefined) await checkVersion(store, ref, version, signal)
   if (skipMissing && !(await isThere(store, ref, signal))) return `${nameOf(ref.kind, ref.name, ref.namespace)} does not exist`
   const details = await unhang(session, ref, signal)
   await removeResource(store, ref, signal)
   return `${nameOf(ref.kind, ref.name, ref.namespace)} deleted${details.length > 0 ? ` (${details.join(', ')})` : ''}`
+}
+
+/** @throws {ConflictError} when a person named another version than the one that is there */
+async function checkVersion(store: Session['store'], ref: ResourceRef, version: string, signal: AbortSignal): Promise<void> {
+  const stored = (await getResource(store, ref, signal))?.metadata.resourceVersion
+  if (stored === undefined || stored === version) return
+  const what = nameOf(ref.kind, ref.name, ref.namespace)
+  throw new ConflictError(
+    'conflict',
+    `${what} was changed by somebody else: revision ${version} was relied on, it is at revision ${stored} now`,
+  )
 }
 
 /** What stands there counts although it can't be read: it can be deleted. */
@@ -130,7 +156,7 @@ async function isThere(store: Session['store'], ref: ResourceRef, signal: AbortS
 }
 
 function refuseBuiltIn({ kind, name }: ResourceRef): void {
-  if (kind === 'ClusterInformation') throw new ValidationError('ClusterInformation belongs to the cluster, it cannot be deleted')
+  if (kind === 'ClusterInformation') throw new ValidationError('delete is not supported on ClusterInformation: it belongs to the cluster')
   if (kind === 'Tier' && Object.hasOwn(BUILT_IN_TIERS, name))
     throw new ValidationError(`the tier ${JSON.stringify(name)} is built in, it cannot be deleted`)
 }

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import { kindInfo, type ResourceKind } from '../../model/kinds.ts'
-import { type AddCommand, type Context, type Outcome, UsageError } from '../context.ts'
+import { type AddCommand, type Context, type Outcome, type Program, UsageError } from '../context.ts'
 import { readDocuments } from '../documents.ts'
 import { type Asked, findAll } from '../find.ts'
 import { kindFor } from '../kind.ts'
@@ -30,6 +30,8 @@ interface GetOptions {
   readonly recursive?: true
   readonly skipEmpty?: true
 }
+
+type ScopeOptions = GetOptions & { readonly program: Program }
 
 /** `margay get KIND[,KIND…] [NAME…]` and `margay get -f …`. */
 export const addGetCommand: AddCommand = (parent, context, outcome) => {
@@ -71,14 +73,17 @@ async function show(
   const options = command.opts<GetOptions>()
   const output = parseOutput(options.output)
   if (meansNamespaces(words.kinds)) return showAsNamespaces(command, context, outcome, words.names)
-  const asked = words.kinds === undefined ? await askedInFiles(options, context) : askedInWords(words.kinds, words.names, options)
+  const { program } = context
+  const asked =
+    words.kinds === undefined ? await askedInFiles(options, context) : askedInWords(words.kinds, words.names, { ...options, program })
   if (asked.length === 0) return context.out('No resources specified\n')
   await withSession(command, context, async (session) => {
-    const { found, isWhole } = await findAll(session, context, asked, options.selector)
-    if (!isWhole) outcome.code = found.some(({ resources }) => resources.length > 0) ? 3 : 1
-    if (!isWhole && outcome.code === 1) return
+    const { found, missing } = await findAll(session, context, asked, options.selector)
+    if (missing.length > 0) outcome.code = found.some(({ resources }) => resources.length > 0) ? 3 : 1
     const withNamespace = options.allNamespaces === true || options.namespace !== undefined
-    context.out(await renderFound(found, { output, withNamespace, isExport: options.export === true, session, context }))
+    if (outcome.code !== 1)
+      context.out(await renderFound(found, { output, withNamespace, isExport: options.export === true, session, context }))
+    for (const text of missing) context.err(text)
   })
 }
 
@@ -95,7 +100,7 @@ async function showAsNamespaces(command: Command, context: Context, outcome: Out
   })
 }
 
-function askedInWords(kinds: string, names: readonly string[], options: GetOptions): readonly Asked[] {
+function askedInWords(kinds: string, names: readonly string[], options: ScopeOptions): readonly Asked[] {
   if (options.filename !== undefined) throw new UsageError('give either a kind, or -f')
   const wanted = kinds.split(',').filter((text) => text !== '')
   if (kinds.includes('/')) return [kinds, ...names].map((word) => askedAsOne(word, options))
@@ -109,7 +114,7 @@ function askedInWords(kinds: string, names: readonly string[], options: GetOptio
 }
 
 /** `node/h1`. */
-function askedAsOne(word: string, options: GetOptions): Asked {
+function askedAsOne(word: string, options: ScopeOptions): Asked {
   const [text = '', name = '', ...more] = word.split('/')
   if (name === '' || more.length > 0) throw new UsageError(`${JSON.stringify(word)} is not KIND/NAME, as the words beside it are`)
   const kind = kindFor(text)
@@ -123,10 +128,11 @@ function namespaceFor(kind: ResourceKind, { namespace, allNamespaces }: GetOptio
 }
 
 /** Of several kinds some may have namespaces and others not; of one alone a namespace that means nothing is a mistake. */
-function checkScope(kind: ResourceKind, names: readonly string[], { namespace, allNamespaces }: GetOptions, isOneOfMany: boolean): void {
+function checkScope(kind: ResourceKind, names: readonly string[], options: ScopeOptions, isOneOfMany: boolean): void {
+  const { namespace, allNamespaces, program } = options
   if (allNamespaces && namespace !== undefined) throw new UsageError('give one of -n and -A')
   if (!kindInfo(kind).isNamespaced && (allNamespaces || namespace !== undefined) && !isOneOfMany)
-    throw new UsageError(`${kind} is not namespaced, leave -n and -A away`)
+    throw new UsageError(`${kind} is not namespaced${program === 'margay' ? ', leave -n and -A away' : ''}`)
   if (allNamespaces && names.length > 0) throw new UsageError('a name is searched in one namespace, give -n instead of -A')
 }
 

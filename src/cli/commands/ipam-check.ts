@@ -61,7 +61,7 @@ function renderCheck(
   const isShown = !options.isBrief || options.showAllIps || options.showProblemIps
   if (isShown && findings.length > 0)
     parts.push(`\n${renderTable(['PROBLEM', 'SUBJECT', 'COLLECTED BY', 'REASON'], findings.map(problemRow))}`)
-  return `${parts.join('')}\n${SUMMARY.map((line) => summarize(line, findings)).join('')}Check complete; found ${findings.length} problems.\n`
+  return `${parts.join('')}\n${SUMMARY.map((line) => summarize(line, findings, counts)).join('')}Check complete; found ${findings.length} problems.\n`
 }
 
 function rowOf({ ip, node, handleId, users, isInUse }: CheckedAllocation): readonly string[] {
@@ -75,23 +75,25 @@ function problemRow({ kind, subject, reason, collector }: Finding): readonly str
 
 /** What calicoctl counts, in its words; what it does not look for is counted together. */
 const SUMMARY: readonly (readonly [kinds: readonly FindingKind[], text: string])[] = [
-  [['leaked-address'], 'IPs that are allocated in IPAM but not actually in use.'],
-  [['outside-address'], 'in-use IPs that are not in active IP pools.'],
-  [['missing-address'], 'in-use IPs that are in active IP pools but have no corresponding IPAM allocation.'],
-  [['foreign-address', 'shared-address'], 'in-use IPs that are allocated to another node, or used more than once.'],
-  [['empty-handle'], 'handles with no matching IPs.'],
-  [['missing-handle'], 'handles mentioned in blocks with no matching handle resource.'],
-  [['miscounted-handle'], 'handles that count other IPs than the blocks.'],
+  [['leaked-address'], 'IPs that are allocated in IPAM but not actually in use'],
+  [['outside-address'], 'in-use IPs that are not in active IP pools'],
+  [['missing-address'], 'in-use IPs that are in active IP pools but have no corresponding IPAM allocation'],
+  [['foreign-address', 'shared-address'], 'in-use IPs that are allocated to another node, or used more than once'],
+  [['empty-handle'], 'handles with no matching IPs'],
+  [['missing-handle'], 'handles mentioned in blocks with no matching handle resource'],
+  [['miscounted-handle'], 'handles that count other IPs than the blocks'],
   [
     ['invalid-block', 'overlapping-block', 'idle-block', 'orphan-block', 'stale-block'],
-    "blocks that contradict themselves, overlap, are nobody's, or whose pool or node is gone.",
+    "blocks that contradict themselves, overlap, are nobody's, or whose pool or node is gone",
   ],
-  [['stale-affinity', 'missing-affinity'], 'affinities that do not fit their block.'],
-  [['unreadable'], 'records that cannot be read.'],
+  [['stale-affinity', 'missing-affinity'], 'affinities that do not fit their block'],
+  [['unreadable'], 'records that cannot be read'],
 ]
 
-function summarize([kinds, text]: (typeof SUMMARY)[number], findings: readonly Finding[]): string {
-  return `Found ${findings.filter(({ kind }) => kinds.includes(kind)).length} ${text}\n`
+function summarize([kinds, text]: (typeof SUMMARY)[number], findings: readonly Finding[], { handles }: CheckResult['counts']): string {
+  const found = findings.filter(({ kind }) => kinds.includes(kind)).length
+  const rest = kinds.includes('empty-handle') ? ` (and ${handles - found} handles with matches)` : ''
+  return `Found ${found} ${text}${rest}.\n`
 }
 
 function writeReport(file: string, text: string): void {

@@ -1,10 +1,11 @@
 import type { Command } from 'commander'
-import { ConflictError, describeError, IpamError, MargayError } from '../../errors.ts'
+import { ConflictError, describeError, IpamError, MargayError, ValidationError } from '../../errors.ts'
+import type { RepairOutcome } from '../../ipam/repair.ts'
 import { parseReport, repairsByReports } from '../../ipam/report.ts'
 import { ipOf } from '../../net/cidr.ts'
 import { type Ip, isIp, parseIp } from '../../net/ip.ts'
 import { getResource, listResources } from '../../store/resource-store.ts'
-import { type Context, type Outcome, UsageError } from '../context.ts'
+import { type Context, type Outcome, type Program, UsageError } from '../context.ts'
 import { readText } from '../files.ts'
 import { nameOf } from '../kind.ts'
 import { addDryRunOption, addStoreOptions, collect } from '../options.ts'
@@ -31,14 +32,14 @@ export function defineIpamRelease(command: Command, context: Context, outcome: O
     .description('give back addresses that nothing uses')
     .option('--ip <address>', 'this address; may be repeated', collect)
     .option('--from-report <file>', 'what this report of "ipam check" names as leaked; of several reports what all name', collect)
-    .option('--force', 'also an address that a workload endpoint has')
+    .option('--force', 'also an address that a workload endpoint has; as calicoctl from reports also while the datastore is not locked')
   addStoreOptions(addDryRunOption(command))
     .addHelpText('after', EXAMPLES)
     .action(async () => {
       const options = command.opts<ReleaseOptions>()
       if ((options.ip === undefined) === (options.fromReport === undefined)) throw new UsageError('give either --ip or --from-report')
       await withSession(command, context, async (session) => {
-        if (options.fromReport !== undefined) return releaseReported(session, context, options.fromReport)
+        if (options.fromReport !== undefined) return releaseReported(session, context, options.fromReport, options.force === true)
         const addresses = (options.ip ?? []).map(checkAddress)
         outcome.code = await reportEach(context, addresses, (ip) => releaseOne(session, context, ip, options))
       })
@@ -69,18 +70,31 @@ async function refuseUsed(store: Session['store'], ip: Ip, signal: AbortSignal):
   throw new ConflictError('conflict', `${nameOf('WorkloadEndpoint', name, namespace)} has ${ip}: delete that, or give --force`)
 }
 
-async function releaseReported({ store, ipam }: Session, context: Context, files: readonly string[]): Promise<void> {
+async function releaseReported({ store, ipam }: Session, context: Context, files: readonly string[], isForced: boolean): Promise<void> {
   const reports = files.map((file) => readReport(file))
   const cluster = await getResource(store, { kind: 'ClusterInformation', name: 'default' }, context.signal)
+  if (context.program === 'calicoctl' && !isForced && cluster?.spec.datastoreReady !== false)
+    throw new ValidationError('data store is not locked. Either lock the data store, or re-run with --force')
   const repairs = repairsByReports(reports, cluster, await ipam.check(context.signal))
-  const { done, passedOver } = await ipam.repair(repairs, [], context.signal)
-  for (const repair of done) {
-    if (repair.action === 'release-address') context.out(`${repair.ip} released\n`)
-    if (repair.action === 'delete-handle') context.out(`handle ${repair.handleId} deleted\n`)
-  }
+  context.out(renderReleased(await ipam.repair(repairs, [], context.signal), context.program))
+}
+
+function renderReleased({ done, passedOver }: RepairOutcome, program: Program): string {
+  const lines = done.flatMap((repair) => {
+    if (repair.action === 'release-address') return [`${repair.ip} released`]
+    return repair.action === 'delete-handle' ? [`handle ${repair.handleId} deleted`] : []
+  })
   const count = (action: string) => done.filter((repair) => repair.action === action).length
+  const [ips, handles] = [count('release-address'), count('delete-handle')]
+  if (program === 'calicoctl') return renderAsCalicoctl({ ips, handles, skipped: passedOver.length })
   const left = passedOver.length === 0 ? '' : `, ${passedOver.length} were in use again`
-  context.out(`Released ${count('release-address')} IPs and ${count('delete-handle')} handles successfully${left}\n`)
+  return `${[...lines, `Released ${ips} IPs and ${handles} handles successfully${left}`].join('\n')}\n`
+}
+
+function renderAsCalicoctl({ ips, handles, skipped }: Readonly<Record<'ips' | 'handles' | 'skipped', number>>): string {
+  const released = ips === 0 ? "Report didn't contain any leaked IPs to clean up." : `Released ${ips} IPs successfully`
+  const left = skipped === 0 ? '' : `${skipped} were in use again, and are left\n`
+  return `${released}\nReleased ${handles} handles\n${left}You may now unlock the data store.\n`
 }
 
 function readReport(file: string): ReturnType<typeof parseReport> {

@@ -1,4 +1,4 @@
-import { ConflictError } from '../../errors.ts'
+import { ValidationError } from '../../errors.ts'
 import { type AnyResource, kindInfo, type ResourceKind } from '../../model/kinds.ts'
 import type { ResourceRef } from '../../store/resource-store.ts'
 import { changeResource } from '../change.ts'
@@ -96,13 +96,12 @@ function changedLabels(
   for (const { key, value } of changes) {
     const old = labels.get(key)
     if (value === undefined) {
-      if (old === undefined) throw new ConflictError('not-found', `${what} has no label ${JSON.stringify(key)} that could be removed`)
+      if (old === undefined) throw new ValidationError(`cannot remove label of ${what}, key ${key} does not exist`)
       labels.delete(key)
     } else {
       if (old !== undefined && old !== value && !isOverwrite)
-        throw new ConflictError(
-          'exists',
-          `${what} has the label ${JSON.stringify(key)} with the value ${JSON.stringify(old)} already, --overwrite changes it`,
+        throw new ValidationError(
+          `failed to update label of ${what}, key ${key} is already present with the value ${JSON.stringify(old)}, --overwrite changes it`,
         )
       labels.set(key, value)
     }

@@ -3,6 +3,7 @@ import { kindInfo } from '../../model/kinds.ts'
 import type { ResourceRef } from '../../store/resource-store.ts'
 import { type AddCommand, type Context, type Outcome, UsageError } from '../context.ts'
 import { type GivenResource, readDocuments } from '../documents.ts'
+import { ensureInitialized } from '../initialize.ts'
 import { kindFor, nameOf } from '../kind.ts'
 import { namespaceRef, withStoredRules } from '../namespace-steps.ts'
 import { createNamespace, deleteNamespace, meansNamespaces } from '../namespaces.ts'
@@ -67,6 +68,8 @@ async function writeGiven(command: Command, context: Context, outcome: Outcome, 
   const writing = { verb, skipExists: options.skipExists === true }
   checkWait(command)
   outcome.code = await withSession(command, context, async (session) => {
+    const isOfCluster = items.every((item) => kindOf(item) === 'ClusterInformation')
+    if (context.program === 'calicoctl' && !isOfCluster) await ensureInitialized(session.store, context.signal)
     const code = await reportWrites(context, {
       ...{ verb, items, kindOf, placeOf },
       act: async ({ resource, isNamespace }) => {
@@ -107,6 +110,8 @@ export const addDeleteCommand: AddCommand = (parent, context, outcome) => {
 /** One resource that is to be deleted, and where a person named it. */
 interface Doomed {
   readonly ref: ResourceRef
+  /** The version that a document names. */
+  readonly version?: string | undefined
   readonly place?: string
   /** Where a namespace was meant by its name. */
   readonly namespace?: string
@@ -121,11 +126,11 @@ async function deleteAll(command: Command, context: Context, outcome: Outcome, i
       ...{ verb: 'delete', items },
       kindOf: ({ ref }) => ref.kind,
       placeOf: ({ place }) => place,
-      act: async ({ ref, namespace }) =>
+      act: async ({ ref, namespace, version }) =>
         said(
           options,
           namespace === undefined
-            ? await deleteResource(session, context, { ref, skipMissing })
+            ? await deleteResource(session, context, { ref, skipMissing, version })
             : await deleteNamespace(session, context, namespace, skipMissing),
         ),
     })
@@ -134,7 +139,10 @@ async function deleteAll(command: Command, context: Context, outcome: Outcome, i
 }
 
 async function refsGiven(command: Command, context: Context): Promise<readonly Doomed[]> {
-  return (await readGiven(command, context)).map(({ resource, place }) => ({ ref: refOf(resource), place }))
+  return (await readGiven(command, context)).map(({ resource, place }) => ({
+    ...{ ref: refOf(resource), place },
+    version: resource.metadata.resourceVersion,
+  }))
 }
 
 function refsNamed(command: Command, text: string, names: readonly string[]): readonly Doomed[] {
