@@ -108,6 +108,13 @@ test('the package holds what a host needs, owned by root, and nothing else', asy
   assert.equal(found.sort(), CONTENTS.trim().split('\n').sort())
 })
 
+test('editors find the schema of each kind where the docs say', () => {
+  const folder = join(unpacked, 'usr/share/margay/schemas')
+  assert.equal(readdirSync(folder).sort(), readdirSync('schemas').sort())
+  for (const name of readdirSync('schemas'))
+    assert.is(readFileSync(join(folder, name), 'utf8'), readFileSync(join('schemas', name), 'utf8'))
+})
+
 test('the same commit gives the same bytes, whoever builds it', async () => {
   const again = await build('second', { TEST_UMASK: '077', TZ: 'Pacific/Auckland', LC_ALL: 'C', HOME: '/nonexistent' })
   const sumOf = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex')
