@@ -27,6 +27,7 @@ testOnMachines('traffic does not notice what happens to the daemon and its packa
     await unnoticed('a start of systemd-networkd', pair, () => h2.run(['systemctl', 'restart', 'systemd-networkd']))
     await unnoticed('an upgrade of both hosts', pair, () => Promise.all(machines.map(isUpgraded)))
     await unnoticed('a removal from both hosts', pair, () => Promise.all(machines.map(isRemoved)))
+    await unnoticed('installing it again on one host', pair, () => isInstalledAgain(h1))
     for (const [index, host] of machines.entries()) {
       await isPurged(host)
       assert.equal(differences(before[index] ?? {}, await stateOf(host)), REMAINS[index])
@@ -89,6 +90,13 @@ async function isUpgraded(host: Machine): Promise<void> {
 async function isRemoved(host: Machine): Promise<void> {
   await host.run(['apt-get', 'remove', '--yes', 'margay'])
   assert.is((await host.try(['pgrep', '-f', 'margay'])).stdout, '', 'nothing of it runs')
+}
+
+/** What was enabled when it was removed goes on by itself; a purge then has both to do. */
+async function isInstalledAgain(host: Machine): Promise<void> {
+  await install(host, (await makePackages()).next.file)
+  await host.run(['margay', 'status', '--wait', '30'], { timeoutMs: 40_000 })
+  for (const unit of ['margayd', 'margay-etcd']) assert.is((await unitOf(host, unit, ['ActiveState'])).ActiveState, 'active', unit)
 }
 
 /** The workload goes first, and with it what the test made on the host. */
