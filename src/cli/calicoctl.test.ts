@@ -231,6 +231,12 @@ test('calicoctl makes the cluster known before it writes', async () => {
   assert.match(deleted.err, /delete is not supported on ClusterInformation/)
 })
 
+test('a dry run makes nothing known', async () => {
+  const calicoctl = aCalicoctl()
+  assert.is((await calicoctl('create -f - --dry-run', pool('p1', '10.65.0.0/24'))).code, 0)
+  assert.is((await calicoctl('get clusterinfo,tiers,pools -o name')).out, '')
+})
+
 test('calicoctl shows what is named one by one, and then what is not there', async () => {
   const calicoctl = aCalicoctl()
   await calicoctl('create -f -', `${pool('p1', '10.65.0.0/24')}---\n${pool('p2', '10.66.0.0/24')}`)
