@@ -180,6 +180,18 @@ test('a namespace that is applied again keeps the rules of its profile', async (
   }
 })
 
+test('rules that do nothing are warned of', async () => {
+  const { margay } = shell()
+  const rules = 'types: [Ingress], ingress: [{action: Deny}, {action: Allow}], egress: [{action: Allow}]'
+  const { code, err } = await margay(['validate', '-f', '-'], `${CALICO}kind: NetworkPolicy\nmetadata: {name: p}\nspec: {${rules}}\n`)
+  assert.is(code, 0)
+  assert.match(
+    err,
+    'warning: standard input: NetworkPolicy p: spec.ingress[1] (line 4, column 52): is never reached: spec.ingress[0] decides about everything',
+  )
+  assert.match(err, 'warning: standard input: NetworkPolicy p: spec.egress (line 4, column 70): has no effect: types does not name Egress')
+})
+
 test('all faults of all documents are told at once, and nothing is written', async () => {
   const { store, margay } = shell()
   const policy = `${CALICO}kind: GlobalNetworkPolicy\nmetadata:\n  name: Bad_Name\nspec:\n  selector: role = 'db'\n  ingress:\n  - action: allow\n    protocol: ICMP\n    destination:\n      ports: [70000]\n`

@@ -8,6 +8,7 @@ import { type AnyResource, kindInfo, type ResourceKind } from './kinds.ts'
 import { kubernetesPolicyFields } from './kubernetes/network-policy.ts'
 import { type KUBERNETES_KINDS, readNamespace, readNetworkPolicy, withoutClusterMembers } from './kubernetes/read.ts'
 import { checkMetadata, metadataSchema } from './metadata.ts'
+import { policyHints } from './policy-hints.ts'
 import { findUnknown, isObject, type JsonObject, type UnknownMember, withoutAbsent } from './shape.ts'
 import { soundParts } from './sound-parts.ts'
 import { workloadEndpointName } from './workload-endpoint-name.ts'
@@ -27,7 +28,7 @@ export interface ParsedDocument {
   readonly resource?: AnyResource
   readonly issues: readonly DocumentIssue[]
   readonly warnings: readonly DocumentIssue[]
-  /** The fields that it sets and margay does not act on, for those who write it. */
+  /** What it sets without effect: fields that margay does not act on, rules that are never reached. For those who write it. */
   readonly unheeded: readonly (FieldWarning & Place)[]
   /** Where a document of Kubernetes became something else: what is stored, in words. */
   readonly note?: string
@@ -68,11 +69,12 @@ export function parseDocument(source: SourceDocument, namespace: string): Parsed
     ...read.issues.map(withPlace(source)),
   ]
   if (issues.length > 0 || read.resource === undefined) return { ...base, issues }
+  const unheeded = [...fieldWarnings(read.resource), ...policyHints(read.resource)]
   return {
     ...base,
     resource: read.resource,
     issues,
-    unheeded: fieldWarnings(read.resource).map((warning) => ({ ...warning, ...source.placeOf(parsePath(warning.path)) })),
+    unheeded: unheeded.map((warning) => ({ ...warning, ...source.placeOf(parsePath(warning.path)) })),
   }
 }
 
@@ -108,13 +110,19 @@ function judgeParts(kind: ResourceKind, raw: JsonObject, told: readonly Issue[])
   const schema = resourceSchema(kind)
   const parts = soundParts(schema, { spec: {}, ...(withoutAbsent(schema, raw) as JsonObject) })
   if (!judgesParts || !isObject(parts['metadata']) || typeof parts['metadata']['name'] !== 'string' || !isObject(parts['spec'])) return []
+  const known = toldPlaces(told)
   // Kinds that say so take holes where their types promise members.
-  return validate(parts as unknown as AnyResource).filter(({ path }) => !told.some((issue) => isToldBy(issue.path, path)))
+  return validate(parts as unknown as AnyResource).filter(({ path }) => !known.has(path))
 }
 
-/** Whether a fault that is told is this one, or is within what this one is about: what lacks a wrong member may look empty. */
-function isToldBy(told: string, path: string): boolean {
-  return told === path || (path !== 'spec' && told.startsWith(`${path}.`))
+/** The places of faults that are told, and what each is within: what lacks a wrong member may look empty. The spec itself is no such place. */
+function toldPlaces(told: readonly Issue[]): ReadonlySet<string> {
+  const places = new Set<string>()
+  for (const { path } of told) {
+    places.add(path)
+    for (let dot = path.indexOf('.', 'spec.'.length); dot >= 0; dot = path.indexOf('.', dot + 1)) places.add(path.slice(0, dot))
+  }
+  return places
 }
 
 /** The document with the namespace and, for a workload endpoint, the name that it gets where it says none. */
