@@ -42,7 +42,10 @@ export async function installRuntime(target) {
 /** The text of the licence of the running Node; ends where it is not beside it, because it must go with the copy. */
 export function runtimeLicence() {
   const prefix = dirname(dirname(realpathSync(process.execPath)))
-  const places = [join(prefix, 'LICENSE'), join(prefix, 'share/doc/nodejs/LICENSE'), join(prefix, 'share/doc/node/LICENSE')]
+  // Where nodejs.org's archives and packages have it; the last one is left where an image has no documents.
+  const places = ['LICENSE', 'share/doc/nodejs/LICENSE', 'share/doc/node/LICENSE', 'share/doc/nodejs/copyright'].map((path) =>
+    join(prefix, path),
+  )
   const found = places.find((path) => existsSync(path))
   if (found === undefined) fail(`the licence of ${process.execPath} is at none of ${places.join(', ')}: it must go with the package`)
   return readFileSync(found, 'utf8')

@@ -213,7 +213,6 @@ test('the pages of the manual and the texts are there whole, compressed without 
     ['man/man8/margayd.8.gz', '.TH MARGAYD 8'],
     ['man/man5/margay.conf.5.gz', '.TH MARGAY.CONF 5'],
     ['doc/margay/changelog.gz', 'margay (9.8.7~rc.1) unstable; urgency=medium\n\n  * '],
-    ['doc/margay/LICENSE.node.gz', 'Node.js is licensed'],
   ] as const) {
     const bytes = readFileSync(join(share, file))
     assert.is(bytes.readUInt32LE(4), 0, `${file} carries the time at which it was compressed`)
@@ -227,8 +226,9 @@ test('whose software is in it stands in its copyright file', () => {
   for (const [name, version] of Object.entries(dependencies)) {
     assert.match(text, `${name} ${version} (npm)`)
   }
-  assert.match(text, 'Node.js')
   assert.match(text, 'etcd-server')
+  assert.match(text, 'Node.js')
+  assert.match(gunzipSync(readFileSync(join(unpacked, 'usr/share/doc/margay/LICENSE.node.gz'))).toString(), /Node\.js/)
 })
 
 // Takes longer than all the rest, and is not on every machine.
