@@ -12,6 +12,8 @@ export interface UsedSet {
 
 /** What a piece of the rule set consists of: chains and sets that are named by what is in them, so that equal pieces are one. */
 export interface Pieces {
+  /** What they were made of; empty for those that are nobody's part. */
+  readonly key: string
   readonly chains: ReadonlyMap<string, NftChain>
   /** Sets and maps that never change. */
   readonly fixed: ReadonlyMap<string, NftSet>
@@ -21,15 +23,22 @@ export interface Pieces {
   readonly parts: ReadonlySet<Pieces>
 }
 
+/** The chains that were made of lists of rules: the same list gives the same object, so that nobody has to compare it. */
+export type ChainPool = WeakMap<readonly NftRule[], NftChain>
+
 /** Collects pieces of the rule set. */
 export class PieceCollector implements SetUse, Pieces {
+  readonly key: string
   readonly chains = new Map<string, NftChain>()
   readonly fixed = new Map<string, NftSet>()
   readonly used = new Map<string, UsedSet>()
   readonly parts = new Set<Pieces>()
   readonly isInterval: IsInterval
+  readonly #pool: ChainPool
 
-  constructor(isInterval: IsInterval) {
+  constructor(isInterval: IsInterval, pool: ChainPool = new WeakMap(), key = '') {
+    this.key = key
+    this.#pool = pool
     this.isInterval = isInterval
   }
 
@@ -43,9 +52,13 @@ export class PieceCollector implements SetUse, Pieces {
 
   /** The name of the chain with these rules; it is made if there is none. */
   chain(prefix: string, rules: readonly NftRule[]): string {
-    const name = contentName(prefix, JSON.stringify(rules))
-    if (!this.chains.has(name)) this.chains.set(name, { kind: 'chain', name, rules })
-    return name
+    const known = this.#pool.get(rules)
+    const chain: NftChain = known?.name.startsWith(prefix)
+      ? known
+      : { kind: 'chain', name: contentName(prefix, JSON.stringify(rules)), rules }
+    this.#pool.set(rules, chain)
+    if (!this.chains.has(chain.name)) this.chains.set(chain.name, chain)
+    return chain.name
   }
 
   /** Takes note of others that these refer to. */
@@ -55,7 +68,7 @@ export class PieceCollector implements SetUse, Pieces {
 }
 
 /** The pieces with all that they refer to, each once; of chains and sets of one name the first is taken. */
-export function gatherPieces(root: Pieces): Omit<Pieces, 'parts'> {
+export function gatherPieces(root: Pieces): Omit<Pieces, 'parts' | 'key'> {
   const gathered = { chains: new Map<string, NftChain>(), fixed: new Map<string, NftSet>(), used: new Map<string, UsedSet>() }
   const seen = new Set<Pieces>()
   const visit = (pieces: Pieces): void => {

@@ -10,7 +10,7 @@ import {
   portsOf,
   toProtocol,
 } from './block.ts'
-import { PieceCollector, type Pieces } from './chains.ts'
+import { type ChainPool, PieceCollector, type Pieces } from './chains.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import type { MatchRule } from './match-rule.ts'
 import type { Direction, Policy } from './policies.ts'
@@ -49,6 +49,7 @@ export interface CompiledList extends Pieces {
  * denied by nobody. The same policies give the same objects.
  */
 export class ListCompiler {
+  readonly pool: ChainPool = new WeakMap()
   readonly #settings: ListSettings
   readonly #lists = new Map<string, CompiledList>()
   readonly #asked = new Set<string>()
@@ -187,15 +188,25 @@ export class ListCompiler {
   }
 
   #once(key: string, make: (pieces: PieceCollector) => readonly NftRule[]): CompiledList {
-    this.#asked.add(key)
     const known = this.#lists.get(key)
-    if (known) return known
-    const pieces = new PieceCollector(this.#settings.isInterval)
+    if (known) {
+      this.#keep(known)
+      return known
+    }
+    this.#asked.add(key)
+    const pieces = new PieceCollector(this.#settings.isInterval, this.pool, key)
     const rules = make(pieces)
     const { chains, fixed, used, parts } = pieces
-    const made = { rules, chains, fixed, used, parts }
+    const made = { key, rules, chains, fixed, used, parts }
     this.#lists.set(key, made)
     return made
+  }
+
+  /** Parts are asked for with what they are part of: the next change must not make all of them anew. */
+  #keep({ key, parts }: Pieces): void {
+    if (this.#asked.has(key)) return
+    this.#asked.add(key)
+    for (const part of parts) this.#keep(part)
   }
 
   #idOf(one: object): number {

@@ -1,0 +1,158 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { anEndpoint } from '../../test/support/planning.ts'
+import { aGlobalNetworkSet, aGlobalPolicy, aHostEndpoint, aProfile, aTier } from '../../test/support/policies.ts'
+import { LINKS, OWN } from '../../test/support/policy-lab.ts'
+import { idOf, randomOf, randomWorld, type World } from '../../test/support/random-policies.ts'
+import { keyOf, type NftChain, type NftObject, type NftSet } from '../kernel/objects.ts'
+import { parseIp } from '../net/ip.ts'
+import { PolicyEngine, type PolicyHost } from './engine.ts'
+import { DEFAULT_FAILSAFES } from './failsafes.ts'
+
+const test = suite('policy/engine')
+
+const host: PolicyHost = {
+  node: 'h1',
+  interfaces: LINKS.map((name) => ({ name, addresses: OWN[name].map(parseIp) })),
+  settings: {
+    workloadInterfaces: ['mgy*'],
+    endpointToHost: 'Drop',
+    failsafes: DEFAULT_FAILSAFES,
+    dropsInvalid: true,
+    implicit: [],
+    markBit: 0x1000_0000,
+    deny: 'drop',
+  },
+}
+
+function flush(engine: PolicyEngine): ReadonlyMap<string, NftObject> {
+  const steps = engine.flush()
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return new Map(value.map((object) => [keyOf.policy(object), object]))
+  }
+}
+
+/** Objects as they would be compared with the kernel: elements in order. */
+function comparable(objects: ReadonlyMap<string, NftObject>): readonly unknown[] {
+  const sorted = [...objects].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object)
+  return sorted.map((object) => (object.kind === 'set' ? { ...object, elements: [...object.elements].sort() } : object))
+}
+
+function workload(name: string, node: string, ip: string, labels: Readonly<Record<string, string>>) {
+  const made = anEndpoint(name, node, [ip], { profiles: ['kns.default'], interfaceName: `mgy${name}` })
+  return { ...made, metadata: { ...made.metadata, labels } }
+}
+
+/** A workload of this host that others of the role `web` may reach. */
+function scene(): PolicyEngine {
+  const engine = new PolicyEngine(host)
+  engine.set('Tier', 'default', aTier('default', { order: 1 }))
+  engine.set('Profile', 'kns.default', aProfile('kns.default', { egress: [{ action: 'Allow' }] }))
+  engine.set(
+    'GlobalNetworkPolicy',
+    'p',
+    aGlobalPolicy('p', { types: ['Ingress'], ingress: [{ action: 'Allow', source: { selector: 'role == "web"' } }] }),
+  )
+  engine.set('WorkloadEndpoint', 'default/here', workload('here', 'h1', '10.65.0.2', { role: 'db' }))
+  engine.set('WorkloadEndpoint', 'default/there', workload('there', 'h2', '10.65.1.2', { role: 'web' }))
+  return engine
+}
+
+const sets = (objects: ReadonlyMap<string, NftObject>) =>
+  [...objects.values()].filter((object): object is NftSet => object.kind === 'set' && /^[sn]4_/.test(object.name))
+const chains = (objects: ReadonlyMap<string, NftObject>) =>
+  [...objects.values()].filter((object): object is NftChain => object.kind === 'chain')
+
+test('a member that comes changes its set, and no chain', () => {
+  const engine = scene()
+  const before = flush(engine)
+  engine.set('WorkloadEndpoint', 'default/more', workload('more', 'h3', '10.65.2.2', { role: 'web' }))
+  const after = flush(engine)
+  assert.equal(
+    sets(before).map(({ elements }) => [...elements]),
+    [['10.65.1.2']],
+  )
+  assert.equal(
+    sets(after).map(({ elements }) => [...elements]),
+    [['10.65.1.2', '10.65.2.2']],
+  )
+  assert.ok(chains(after).every((chain) => before.get(keyOf.policy(chain)) === chain))
+  assert.is(flush(engine).get(keyOf.policy(sets(after)[0] as NftSet)), sets(after)[0])
+})
+
+test('a set that gets its first prefix has another name, which the rules name at the same time', () => {
+  const engine = scene()
+  const [before] = sets(flush(engine))
+  engine.set('GlobalNetworkSet', 'office', aGlobalNetworkSet('office', { role: 'web' }, '198.51.100.0/24'))
+  const objects = flush(engine)
+  const [after] = sets(objects)
+  assert.equal([before?.isInterval, after?.isInterval, [...(after?.elements ?? [])]], [false, true, ['10.65.1.2/32', '198.51.100.0/24']])
+  const named = new Set(
+    chains(objects).flatMap(({ rules }) => rules.flatMap(({ matches }) => matches.flatMap((match) => ('set' in match ? [match.set] : [])))),
+  )
+  assert.ok(named.has(after?.name ?? '') && !named.has(before?.name ?? ''))
+})
+
+test('a policy of which no endpoint here is one keeps no set', () => {
+  const engine = scene()
+  const before = flush(engine)
+  engine.set(
+    'GlobalNetworkPolicy',
+    'q',
+    aGlobalPolicy('q', { selector: 'role == "web"', ingress: [{ action: 'Allow', source: { selector: 'role == "x"' } }] }),
+  )
+  assert.equal(comparable(flush(engine)), comparable(before))
+})
+
+test('an endpoint that moves to another host takes its rules with it', () => {
+  const engine = scene()
+  flush(engine)
+  engine.set('WorkloadEndpoint', 'default/here', workload('here', 'h2', '10.65.0.2', { role: 'db' }))
+  const objects = flush(engine)
+  assert.equal(sets(objects), [])
+  assert.is((objects.get('set to-workloads') as NftSet).elements.size, 0)
+})
+
+test('a resource that does not read keeps its last good version, and is named until it reads', () => {
+  const engine = scene()
+  const before = flush(engine)
+  engine.set('GlobalNetworkPolicy', 'p', aGlobalPolicy('p', { ingress: [{ action: 'Allow', source: { selector: 'role ==' } }] }))
+  assert.equal(comparable(flush(engine)), comparable(before))
+  assert.equal(
+    [...engine.problems.values()],
+    ['GlobalNetworkPolicy p: not a selector: "role ==": at column 8 expected a string in quotes, found the end'],
+  )
+  engine.set('GlobalNetworkPolicy', 'p', undefined)
+  assert.is(engine.problems.size, 0)
+  assert.equal(sets(flush(engine)), [])
+})
+
+test('an interface that gets the address of a host endpoint is governed from then on', () => {
+  const engine = new PolicyEngine({ ...host, interfaces: [] })
+  engine.set('HostEndpoint', 'h', aHostEndpoint('h', { expectedIPs: OWN.eth0.map(parseIp) }))
+  const governed = () =>
+    chains(flush(engine)).some(
+      ({ name, rules }) =>
+        name === 'to-host' && rules.some(({ matches }) => matches.some((match) => match.on === 'iifname' && match.value === 'eth0')),
+    )
+  assert.is(governed(), false)
+  engine.setHost(host)
+  assert.is(governed(), true)
+})
+
+test('from any world to any other the rule set comes to what it is from nothing', () => {
+  const engine = new PolicyEngine(host)
+  let world: World = new Map()
+  for (let seed = 1; seed <= 25; seed++) {
+    const next = randomWorld(randomOf(seed), { hasUntracked: seed % 3 === 0 })
+    for (const [key, resource] of world) if (!next.has(key)) engine.set(resource.kind, idOf(resource), undefined)
+    for (const resource of next.values()) engine.set(resource.kind, idOf(resource), resource)
+    world = next
+    const fresh = new PolicyEngine(host)
+    for (const resource of next.values()) fresh.set(resource.kind, idOf(resource), resource)
+    assert.equal(comparable(flush(engine)), comparable(flush(fresh)), `seed ${seed}`)
+  }
+})
+
+test.run()
