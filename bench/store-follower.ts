@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { constants, PerformanceObserver } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { NODE_FLAGS } from '../scripts/node-flags.mjs'
 import { silentLogger } from '../src/log.ts'
@@ -29,8 +30,10 @@ interface Task {
   readonly changes: number
 }
 
-/** So long after its first view V8 has collected what listing left behind, and the process is looked at. Milliseconds. */
-const REST_MS = 20_000
+/** V8 collects what listing left behind some ten seconds after it; so long it is waited for. Milliseconds. */
+const MOST_REST_MS = 60_000
+/** An empty process has nothing to collect, and after a collection the pages are given back. Milliseconds. */
+const REST_MS = 3000
 
 /** Follows an etcd in a process of its own, with the daemon's flags; `entry` is a file that calls `follow` when it is started. */
 export async function followInProcess(entry: string, task: Task): Promise<Followed> {
@@ -58,6 +61,7 @@ export async function follow(argument: string): Promise<void> {
   const { view } = await follower.take()
   const listMs = performance.now() - startedMs
   const stretchMs = stretch()
+  if (view.get('WorkloadEndpoint').size > 0) await collection()
   await delay(REST_MS)
   const [rssMb, peakMb] = [readMemoryMb('VmRSS'), readMemoryMb('VmHWM')]
   const changesMs: number[] = []
@@ -66,6 +70,28 @@ export async function follow(argument: string): Promise<void> {
   stop.abort()
   await running
   store.close()
+}
+
+/** Resolves when V8 has collected the old space, or when that does not come. */
+async function collection(): Promise<void> {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  const observer = new PerformanceObserver((list) => {
+    const isMajor = list.getEntries().some((entry) => kindOf(entry) === constants.NODE_PERFORMANCE_GC_MAJOR)
+    if (isMajor) resolve()
+  })
+  observer.observe({ entryTypes: ['gc'] })
+  await Promise.race([promise, delay(MOST_REST_MS)])
+  observer.disconnect()
+}
+
+/** Which collection an entry of `gc` tells of. */
+function kindOf(entry: object): unknown {
+  return 'detail' in entry && typeof entry.detail === 'object' && entry.detail !== null && 'kind' in entry.detail
+    ? entry.detail.kind
+    : undefined
 }
 
 /** Writes one endpoint and waits until the view has it. */

@@ -69,21 +69,21 @@ export class EtcdStore implements Store {
   ): AsyncGenerator<Page> {
     const rangeEnd = prefixEnd(prefix)
     let revision = options.revision ?? 0
-    const read = (key: Uint8Array, limit: number): Promise<RangeResponse> => {
-      const reply = this.#range({ key, rangeEnd, limit: BigInt(limit), revision: BigInt(revision) }, signal)
+    const read = (key: Uint8Array, limit: number): Promise<Read> => {
+      // Made into entries when it arrives: replies that wait for the reader take several times the memory, and V8 keeps it for long.
+      const page = this.#range({ key, rangeEnd, limit: BigInt(limit), revision: BigInt(revision) }, signal).then(toRead)
       // Whoever leaves before the last page never looks at the next one.
-      reply.catch(() => {})
-      return reply
+      page.catch(() => {})
+      return page
     }
-    let next: Promise<RangeResponse> | undefined = read(toBytes(prefix), options.pageSize ?? FIRST_PAGE)
+    let next: Promise<Read> | undefined = read(toBytes(prefix), options.pageSize ?? FIRST_PAGE)
     while (next !== undefined) {
-      const reply: RangeResponse = await next
-      if (revision === 0) revision = revisionOf(reply)
-      const entries = reply.kvs.map(toEntry)
-      const last = entries.at(-1)
+      const page: Read = await next
+      if (revision === 0) revision = page.revision
+      const last = page.entries.at(-1)
       // Asked for before this page is given out: etcd looks while the reader works.
-      next = reply.more && last ? read(nextKey(last.key), options.pageSize ?? fittingPage(entries)) : undefined
-      yield { revision, entries }
+      next = page.more && last ? read(nextKey(last.key), options.pageSize ?? fittingPage(page.entries)) : undefined
+      yield { revision, entries: page.entries }
     }
   }
 
@@ -177,6 +177,15 @@ export class EtcdStore implements Store {
     const revision = ownRevision(found, compares, writes)
     return revision === undefined ? result : { ...result, isDone: true, revision: revision || result.revision }
   }
+}
+
+/** A part of a listing, and whether more comes after it. */
+interface Read extends Page {
+  readonly more: boolean
+}
+
+function toRead(reply: RangeResponse): Read {
+  return { revision: revisionOf(reply), entries: reply.kvs.map(toEntry), more: reply.more }
 }
 
 /** For each page etcd counts all that comes after it, so few large pages are faster; but a page is parsed at one stretch. */
