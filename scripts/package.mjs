@@ -1,7 +1,7 @@
 // npm run package [-- --version V] [--output FOLDER] [--fast]: writes dist/margay_<version>_<architecture>.deb, the same bytes for the
 // same commit; --fast leaves out compression, which takes most of the time.
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ARCHITECTURE, debianVersion, installControl, installDocuments } from './package-control.mjs'
@@ -18,6 +18,7 @@ export async function buildPackage({ version, output = join(ROOT, 'dist'), isFas
   const epochS = await sourceDate()
   mkdirSync(join(CACHE, 'package'), { recursive: true })
   mkdirSync(output, { recursive: true })
+  sweepDrafts()
   const folder = mkdtempSync(join(CACHE, 'package', `${process.pid}-`))
   const root = join(folder, 'root')
   // Beside its place: a rename does not cross file systems.
@@ -39,6 +40,13 @@ export async function buildPackage({ version, output = join(ROOT, 'dist'), isFas
     rmSync(folder, { recursive: true, force: true })
     rmSync(draft, { force: true })
     rmSync(join(CACHE, 'package', String(process.pid)), { recursive: true, force: true })
+  }
+}
+
+/** Takes away what builds that were killed have left: 110 MB each. */
+function sweepDrafts() {
+  for (const name of readdirSync(join(CACHE, 'package'))) {
+    if (!existsSync(`/proc/${name.split('-')[0]}`)) rmSync(join(CACHE, 'package', name), { recursive: true, force: true })
   }
 }
 

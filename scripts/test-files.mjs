@@ -27,7 +27,7 @@ export function findTests() {
 /** Keeps dist/ as it is now for the labs of this run: a build in another shell must not change what is tested half-way. */
 export function freezeDist(folder) {
   const frozen = join(folder, 'dist')
-  cpSync(join(ROOT, 'dist'), frozen, { recursive: true })
+  cpSync(join(ROOT, 'dist'), frozen, { recursive: true, filter: (path) => !path.endsWith('.deb') })
   process.env.LAB_DIST = frozen
   ENV.LAB_DIST = frozen
 }
