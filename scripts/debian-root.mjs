@@ -56,7 +56,7 @@ async function makeRoot(root) {
   const draft = join(tmpdir(), `mgt-${process.pid}-root`)
   mkdirSync(draft)
   try {
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=2G', 'tmpfs', draft])
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=2G,mode=755', 'tmpfs', draft])
     const options = ['--variant=minbase', `--include=${PACKAGES.join(',')}`]
     await run('debootstrap', [...options, SUITE, draft, MIRROR], { env: { ...ENV, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' } })
     // Debian leaves it off, and a machine without it has no network; the lab gives each machine a file for it.

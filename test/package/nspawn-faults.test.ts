@@ -42,6 +42,8 @@ testOnMachines('a full disk and an upgrade that is interrupted hurt nothing that
     await free(h2)
     await untilTalking(pair[0], await addWorkload(h2, 'w3'))
     await unnoticed('an interrupted upgrade', pair, () => upgradesInPieces(h2))
+    await losesPowerInUpgrade(h1)
+    await untilTalking(...pair)
   })
 })
 
@@ -60,6 +62,9 @@ testOnMachines('a host without /dev/net/tun and without nft is a host like other
 })
 
 test.run()
+
+/** So that who waits for dpkg to be in the middle sees it there, also where both share a processor. */
+const SLOWLY = ['nice', '-n', '19']
 
 /** Waits until `systemctl status` of the unit shows these words, which is where a person looks first. */
 async function untilSaid(host: Machine, unit: string, words: RegExp): Promise<void> {
@@ -106,21 +111,48 @@ async function worksOnWithoutSpace(host: Machine): Promise<void> {
 async function upgradesInPieces(host: Machine): Promise<void> {
   const { file, version } = (await makePackages()).next
   give(host, file, '/root/next.deb')
-  await killDpkg(host, ['dpkg', '--install', '/root/next.deb'], () => existsSync(host.pathOf('/usr/lib/margay/node.dpkg-new')))
+  await killDpkg(host, ['dpkg', '--install', '/root/next.deb'], () => isUnpacking(host))
   assert.is((await unitOf(host, 'margayd', ['ActiveState'])).ActiveState, 'active')
   await host.run(['systemctl', 'restart', 'margayd'])
   await host.run(['dpkg', '--unpack', '/root/next.deb'])
-  await killDpkg(host, ['dpkg', '--configure', '-a'], async () => (await host.try(['pgrep', '-f', 'margay.postinst'])).code === 0)
+  await killDpkg(
+    host,
+    ['dpkg', '--configure', '-a'],
+    async () => (await host.try(['pgrep', '-f', 'margay.postinst'])).code === 0 || undefined,
+  )
   await host.run(['dpkg', '--configure', '-a'], { timeoutMs: 60_000 })
   await host.run(['margay', 'status', '--wait', '30'], { timeoutMs: 40_000 })
   assert.equal(JSON.parse(await host.run(['margay', 'version', '-o', 'json'])), { client: version, daemon: version })
 }
 
+/** The old version boots with what dpkg had not unpacked yet, and the upgrade can be done again. */
+async function losesPowerInUpgrade(host: Machine): Promise<void> {
+  const { current, next } = await makePackages()
+  give(host, next.file, '/root/next.deb')
+  start(host, [...SLOWLY, 'dpkg', '--install', '/root/next.deb'])
+  await until({ what: 'dpkg to be in the middle', everyMs: 0 }, () => isUnpacking(host))
+  await host.cutPower()
+  await host.boot()
+  assert.equal(JSON.parse(await host.run(['margay', 'version', '-o', 'json'])), { client: current.version, daemon: current.version })
+  await host.run(['dpkg', '--install', '/root/next.deb'], { timeoutMs: 60_000 })
+  await host.run(['margay', 'status', '--wait', '30'], { timeoutMs: 40_000 })
+  assert.equal(JSON.parse(await host.run(['margay', 'version', '-o', 'json'])), { client: next.version, daemon: next.version })
+}
+
+/** New files stand beside the old ones until all are there; this is one of the first, and large ones come after it. */
+function isUnpacking(host: Machine): true | undefined {
+  return existsSync(host.pathOf('/usr/lib/margay/etcd.dpkg-new')) || undefined
+}
+
 /** Starts dpkg and kills it, and what it started, as soon as it is where it is wanted. */
-async function killDpkg(host: Machine, argv: readonly string[], isThere: () => boolean | Promise<boolean>): Promise<void> {
-  const child = start(host, argv)
+async function killDpkg(
+  host: Machine,
+  argv: readonly string[],
+  isThere: () => true | undefined | Promise<true | undefined>,
+): Promise<void> {
+  const child = start(host, [...SLOWLY, ...argv])
   const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
-  await until({ what: `${argv.join(' ')} to be in the middle`, everyMs: 0 }, async () => ((await isThere()) ? true : undefined))
+  await until({ what: `${argv.join(' ')} to be in the middle`, everyMs: 0 }, isThere)
   await host.run(['pkill', '--signal', 'KILL', '--full', 'dpkg'])
   assert.is.not(await ended, 0, 'dpkg was killed')
 }

@@ -102,7 +102,7 @@ async function startsAtOnce(host: Machine): Promise<void> {
 
 /** Each line is JSON with the journal's own priority, and nothing has been said twice by the shell of the unit. */
 async function speaksToTheJournal(host: Machine): Promise<void> {
-  const text = await host.run(['journalctl', '--no-pager', '-o', 'json', '-u', 'margayd', '_COMM=node'])
+  const text = await host.run(['journalctl', '--no-pager', '-o', 'json', '_SYSTEMD_UNIT=margayd.service'])
   const entries = text
     .trim()
     .split('\n')
