@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { never, until } from '../../test/support/daemon.ts'
 import { type TestHost, withHost } from '../../test/support/host.ts'
 import { aBlock, aLive, aNode } from '../../test/support/planning.ts'
+import { longestStretch } from '../../test/support/stretch.ts'
 import { putPool } from '../ipam/fixtures.ts'
 import { encodeResource } from '../model/codec.ts'
 import { encodeBlock } from '../model/ipam-block-codec.ts'
@@ -35,25 +36,6 @@ async function aLargeNetwork(): Promise<MemoryStore> {
     await store.commit([], writes, never)
   }
   return store
-}
-
-/**
- * The longest time in which nothing else could run, in milliseconds: of the clock, or of this process's CPU time where that is less,
- * because the machine had other work.
- */
-async function longestStretch(work: () => Promise<unknown>): Promise<number> {
-  let [longest, clockMs, cpu] = [0, performance.now(), process.cpuUsage()]
-  const look = () => {
-    const { user, system } = process.cpuUsage(cpu)
-    longest = Math.max(longest, Math.min(performance.now() - clockMs, (user + system) / 1000))
-    clockMs = performance.now()
-    cpu = process.cpuUsage()
-  }
-  const ticks = setInterval(look, 1)
-  await work()
-  await new Promise((resolve) => setTimeout(resolve, 20))
-  clearInterval(ticks)
-  return longest
 }
 
 test('a stretch is measured', async () => {

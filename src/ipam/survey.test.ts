@@ -1,6 +1,7 @@
 // runs alone
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { longestStretch } from '../../test/support/stretch.ts'
 import { encodeBlock } from '../model/ipam-block-codec.ts'
 import { blockKey } from '../model/keys.ts'
 import { parseCidr } from '../net/cidr.ts'
@@ -42,22 +43,6 @@ function manyBlocks(family: 4 | 6): Store {
   }
   // Nothing else is asked of it.
   return { list } as unknown as Store
-}
-
-/** The longest time in which nothing else could run: of the clock, or of CPU time where that is less. Milliseconds. */
-async function longestStretch(work: () => Promise<unknown>): Promise<number> {
-  let [longest, clockMs, cpu] = [0, performance.now(), process.cpuUsage()]
-  const look = () => {
-    const { user, system } = process.cpuUsage(cpu)
-    longest = Math.max(longest, Math.min(performance.now() - clockMs, (user + system) / 1000))
-    clockMs = performance.now()
-    cpu = process.cpuUsage()
-  }
-  const ticks = setInterval(look, 1)
-  await work()
-  await new Promise((resolve) => setTimeout(resolve, 20))
-  clearInterval(ticks)
-  return longest
 }
 
 for (const family of FAMILIES) {
