@@ -60,10 +60,7 @@ export async function layMachine(spec: MachineSpec): Promise<Machine> {
   const ipv4 = `192.0.2.${10 + spec.number}`
   const ipv6 = `2001:db8:0::${(16 + spec.number).toString(16)}`
   await mountRoot(folder, spec.root)
-  const write = (path: string, text: string, mode = 0o644) => {
-    mkdirSync(dirname(join(folder, 'root', path)), { recursive: true })
-    writeFileSync(join(folder, 'root', path), text, { mode })
-  }
+  const write = writerIn(join(folder, 'root'))
   for (const [path, text] of Object.entries(settings(name, ipv4, ipv6))) write(path, text)
   for (const unit of MASKED) await run(MACHINE, ['ln', '-sf', '/dev/null', join(folder, 'root/etc/systemd/system', unit)])
   const running: { nspawn?: ChildProcess; leader: number } = { leader: 0 }
@@ -95,6 +92,13 @@ export async function layMachine(spec: MachineSpec): Promise<Machine> {
     inside: (namespace) => ({ enter: ['nsenter', `--net=/proc/${running.leader}/root/run/netns/${namespace}`, '--'] }),
   }
   return machine
+}
+
+function writerIn(root: string): Machine['write'] {
+  return (path, text, mode = 0o644) => {
+    mkdirSync(dirname(join(root, path)), { recursive: true })
+    writeFileSync(join(root, path), text, { mode })
+  }
 }
 
 /** The layer is in memory: it may not lie on a file system that is a layer itself, as /tmp is in a container. */
