@@ -2,7 +2,7 @@ import type { NftChain, NftRule, NftSet } from '../kernel/objects.ts'
 import type { Family } from '../net/ip.ts'
 import type { AddressSet } from './address-set.ts'
 import type { SetUse } from './rules.ts'
-import { contentName, type IsInterval } from './set-names.ts'
+import { contentName, type ShapeOf } from './set-names.ts'
 
 /** A set that rules name and whose members come and go, in one family. */
 export interface UsedSet {
@@ -33,13 +33,13 @@ export class PieceCollector implements SetUse, Pieces {
   readonly fixed = new Map<string, NftSet>()
   readonly used = new Map<string, UsedSet>()
   readonly parts = new Set<Pieces>()
-  readonly isInterval: IsInterval
+  readonly shapeOf: ShapeOf
   readonly #pool: ChainPool
 
-  constructor(isInterval: IsInterval, pool: ChainPool = new WeakMap(), key = '') {
+  constructor(shapeOf: ShapeOf, pool: ChainPool = new WeakMap(), key = '') {
     this.key = key
     this.#pool = pool
-    this.isInterval = isInterval
+    this.shapeOf = shapeOf
   }
 
   useFixed(set: NftSet): void {

@@ -20,7 +20,7 @@ const settings: DispatchSettings = {
   implicit: [{ protocol: 17, port: 4789, peers: { 4: 'hosts4' } }],
   markBit: 0x1000_0000,
   deny: 'drop',
-  isInterval: () => false,
+  shapeOf: () => 'hash',
 }
 const tiers = byId([aTier('default', { order: 10 }), aTier('first', { order: 1, defaultAction: 'Pass' })])
 const open = readProfile('open', aProfile('open', { ingress: [{ action: 'Allow' }], egress: [{ action: 'Allow' }] }))

@@ -76,7 +76,7 @@ class DispatchPlan {
   constructor(input: DispatchInput, lists: ListCompiler) {
     this.#input = input
     this.#lists = lists
-    this.pieces = new PieceCollector(input.settings.isInterval, lists.pool)
+    this.pieces = new PieceCollector(input.settings.shapeOf, lists.pool)
     this.#hasEarly = this.#all().some(
       (endpoint) => hasPolicies(endpoint, 'untracked', 'ingress', 'egress') || hasPolicies(endpoint, 'pre-dnat', 'ingress'),
     )

@@ -16,6 +16,7 @@ import type { ServicePort } from './members.ts'
 import { type PolicyResource, readPolicy } from './policies.ts'
 import { type ProfileRules, readProfile } from './profiles.ts'
 import { PolicySelection } from './select.ts'
+import type { Shape } from './set-names.ts'
 import { SetContent } from './sets.ts'
 
 /** A resource that decides about packets. */
@@ -25,7 +26,7 @@ export type PolicyInput = LabelledTypes[keyof LabelledTypes] | PolicyResource | 
 export interface PolicyHost {
   readonly node: string
   readonly interfaces: readonly HostInterface[]
-  readonly settings: Omit<DispatchSettings, 'isInterval'>
+  readonly settings: Omit<DispatchSettings, 'shapeOf'>
 }
 
 /**
@@ -82,18 +83,21 @@ export class PolicyEngine {
   /** Works in all that was told, and gives the whole rule set; resumes where the caller left it at a `yield`. */
   *flush(): Generator<undefined, readonly NftObject[]> {
     yield* this.#selection.flush()
-    if (this.#selection.takeChanges().endpoints.size > 0) this.#isOutdated = true
+    if (this.#selection.takeChanges().size > 0) this.#isOutdated = true
     if (this.#isOutdated) yield* this.#compile()
-    // A set that becomes one of intervals, or a hash again, has another name: rules that name it are made anew.
+    // What rules say of a set depends on its shape: where that changed they are made anew.
     for (;;) {
       yield* this.#members.flush()
-      const hasOtherNames = yield* this.#fillSets()
-      if (!hasOtherNames) break
-      this.#lists = this.#newLists()
+      const changed = yield* this.#fillSets()
+      if (changed.size === 0) break
+      this.#lists.forgetUsers(changed)
       yield* this.#compile()
     }
     this.#isOutdated = false
-    const sets = [...this.#ruleset.used.values()].flatMap(({ set, family }) => this.#contents.get(set.id)?.[family].object ?? [])
+    const sets = [...this.#ruleset.used.values()].flatMap(({ set, family }) => {
+      const content = this.#contents.get(set.id)?.[family]
+      return content === undefined || content.shape === 'empty' ? [] : [content.object]
+    })
     return [...sets, ...this.#ruleset.objects]
   }
 
@@ -146,7 +150,7 @@ export class PolicyEngine {
     const { byInterface, wildcard } = planHostEndpoints(this.#hostEndpoints.values(), interfaces, isWorkload)
     const toLocal = (endpoint: HostEndpoint) => this.#local(`HostEndpoint/${endpoint.metadata.name}`, endpoint)
     const input = {
-      settings: { ...settings, isInterval: this.#isInterval },
+      settings: { ...settings, shapeOf: this.#shapeOf },
       workloads: new Map([...this.#workloads].map(([key, endpoint]) => [endpoint.spec.interfaceName ?? '', this.#local(key, endpoint)])),
       hostEndpoints: new Map([...byInterface].map(([name, endpoint]) => [name, toLocal(endpoint)])),
       wildcard: wildcard && toLocal(wildcard),
@@ -181,24 +185,25 @@ export class PolicyEngine {
     }
   }
 
-  *#fillSets(): Generator<undefined, boolean> {
-    let hasOtherNames = false
+  /** Gives the ids of the sets whose shape changed. */
+  *#fillSets(): Generator<undefined, ReadonlySet<string>> {
+    const changed = new Set<string>()
     for (const [id, change] of this.#members.takeChanges()) {
       for (const family of FAMILIES) {
         const content = this.#contents.get(id)?.[family]
         if (content === undefined) continue
-        const wasInterval = content.isInterval
+        const before = content.shape
         yield* content.apply(change)
-        if (content.isInterval !== wasInterval) hasOtherNames = true
+        if (content.shape !== before) changed.add(id)
       }
     }
-    return hasOtherNames
+    return changed
   }
 
-  readonly #isInterval = (id: string, family: Family): boolean => this.#contents.get(id)?.[family].isInterval === true
+  readonly #shapeOf = (id: string, family: Family): Shape => this.#contents.get(id)?.[family].shape ?? 'empty'
 
   #newLists(): ListCompiler {
-    return new ListCompiler({ ...this.#host.settings, isInterval: this.#isInterval })
+    return new ListCompiler({ ...this.#host.settings, shapeOf: this.#shapeOf })
   }
 }
 

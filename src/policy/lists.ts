@@ -12,11 +12,10 @@ import {
 } from './block.ts'
 import { type ChainPool, PieceCollector, type Pieces } from './chains.ts'
 import type { LocalEndpoint } from './evaluate.ts'
-import type { MatchRule } from './match-rule.ts'
+import { type MatchRule, readRule } from './match-rule.ts'
 import type { Direction, Policy } from './policies.ts'
-import { readProfile } from './profiles.ts'
 import { portMatches } from './rules.ts'
-import type { IsInterval } from './set-names.ts'
+import type { ShapeOf } from './set-names.ts'
 import { type ListStage, policiesAt, type TierPolicies } from './tiers.ts'
 
 /** What is the same for all lists of a host. */
@@ -25,7 +24,7 @@ export interface ListSettings {
   readonly markBit: number
   /** How what is delivered, sent and forwarded is denied. */
   readonly deny: 'drop' | 'reject'
-  readonly isInterval: IsInterval
+  readonly shapeOf: ShapeOf
   /** For tests of each; absent is the one that is best. */
   readonly form?: Form
 }
@@ -194,12 +193,23 @@ export class ListCompiler {
       return known
     }
     this.#asked.add(key)
-    const pieces = new PieceCollector(this.#settings.isInterval, this.pool, key)
+    const pieces = new PieceCollector(this.#settings.shapeOf, this.pool, key)
     const rules = make(pieces)
     const { chains, fixed, used, parts } = pieces
     const made = { key, rules, chains, fixed, used, parts }
     this.#lists.set(key, made)
     return made
+  }
+
+  /** Forgets the lists that name one of these sets, by their ids: the sets have another shape now. */
+  forgetUsers(sets: ReadonlySet<string>): void {
+    const known = new Map<Pieces, boolean>()
+    const isUser = (pieces: Pieces): boolean => {
+      const found = known.get(pieces) ?? ([...pieces.used.values()].some(({ set }) => sets.has(set.id)) || [...pieces.parts].some(isUser))
+      known.set(pieces, found)
+      return found
+    }
+    for (const [key, list] of this.#lists) if (isUser(list)) this.#lists.delete(key)
   }
 
   /** Parts are asked for with what they are part of: the next change must not make all of them anew. */
@@ -228,13 +238,7 @@ const MOST_INLINE = 8
 /** Policies with more rules for a packet stand in chains of their own. */
 const FEWEST_APART = 2
 
-const DENY_ALL: MatchRule = readProfile('', undefined).rules.ingress[0] ?? {
-  action: 'Deny',
-  families: [4, 6],
-  source: {},
-  destination: {},
-  unenforced: [],
-}
+const DENY_ALL = readRule({ action: 'Deny' }, undefined)
 
 function hasPass(policies: readonly Policy[], direction: Direction): boolean {
   return policies.some(({ rules }) => rules[direction]?.some(({ action }) => action === 'Pass'))

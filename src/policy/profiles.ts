@@ -6,20 +6,18 @@ import type { Direction } from './policies.ts'
 export interface ProfileRules {
   readonly name: string
   readonly rules: Readonly<Record<Direction, readonly MatchRule[]>>
-  /** There is no such profile: it denies everything, and no profile after it is asked. */
-  readonly isMissing: boolean
 }
 
 /**
- * Reads the profile of this name; undefined stands for one that does not exist.
+ * Reads the profile of this name; undefined stands for one that does not exist: it denies everything, and no profile after it is asked.
  *
  * @throws {ValidationError} if a selector, a protocol or a port in it does not parse
  */
 export function readProfile(name: string, profile: Profile | undefined): ProfileRules {
-  if (name === DEFAULT_ALLOW_PROFILE) return { name, rules: { ingress: [ALLOW_ALL], egress: [ALLOW_ALL] }, isMissing: false }
-  if (profile === undefined) return { name, rules: { ingress: [DENY_ALL], egress: [DENY_ALL] }, isMissing: true }
+  if (name === DEFAULT_ALLOW_PROFILE) return { name, rules: { ingress: [ALLOW_ALL], egress: [ALLOW_ALL] } }
+  if (profile === undefined) return { name, rules: { ingress: [DENY_ALL], egress: [DENY_ALL] } }
   const read = (rules: Profile['spec']['ingress']) => (rules ?? []).map((rule) => readRule(rule, undefined))
-  return { name, rules: { ingress: read(profile.spec.ingress), egress: read(profile.spec.egress) }, isMissing: false }
+  return { name, rules: { ingress: read(profile.spec.ingress), egress: read(profile.spec.egress) } }
 }
 
 const ALLOW_ALL = readRule({ action: 'Allow' }, undefined)

@@ -6,6 +6,7 @@ import type { Rule } from '../model/rule.ts'
 import { type BlockRule, compileBlock, type Form } from './block.ts'
 import { PieceCollector } from './chains.ts'
 import { readRule } from './match-rule.ts'
+import type { Shape } from './set-names.ts'
 
 const test = suite('policy/rules')
 
@@ -17,8 +18,8 @@ function blockRule(rule: Rule): BlockRule {
 }
 
 /** The chain of a list and what it leads to; names of sets and chains by the order in which they come up. */
-function compiled(rules: readonly Rule[], form: Form = 'any', isInterval = false): readonly string[] {
-  const pieces = new PieceCollector(() => isInterval)
+function compiled(rules: readonly Rule[], form: Form = 'any', shape: Shape = 'hash'): readonly string[] {
+  const pieces = new PieceCollector(() => shape)
   const chain = { kind: 'chain', name: 'list', rules: compileBlock(rules.map(blockRule), pieces, form) } as const
   const text = showNft([chain, ...pieces.chains.values(), ...pieces.fixed.values()]).join('\n')
   const names = new Map<string, string>()
@@ -31,7 +32,7 @@ function compiled(rules: readonly Rule[], form: Form = 'any', isInterval = false
     .split('\n')
 }
 
-const cases: readonly { name: string; rule: Omit<Rule, 'action'>; want: readonly string[]; isInterval?: boolean }[] = [
+const cases: readonly { name: string; rule: Omit<Rule, 'action'>; want: readonly string[]; shape?: Shape }[] = [
   { name: 'everything, once for both families', rule: {}, want: ['accept'] },
   { name: 'one family', rule: { ipVersion: 6 }, want: ['family 6 accept'] },
   { name: 'a protocol', rule: { protocol: 'TCP', notProtocol: 'UDP' }, want: ['protocol 6 protocol != 17 accept'] },
@@ -53,7 +54,7 @@ const cases: readonly { name: string; rule: Omit<Rule, 'action'>; want: readonly
   },
   {
     name: 'a selector of prefixes has sets of intervals',
-    isInterval: true,
+    shape: 'intervals',
     rule: { ipVersion: 4, source: { selector: 'role == "web"' }, destination: { notSelector: 'role == "web"' } },
     want: ['family 4 saddr @n4_1 daddr != @n4_1 accept'],
   },
@@ -112,12 +113,29 @@ const cases: readonly { name: string; rule: Omit<Rule, 'action'>; want: readonly
     },
     want: ['family 4 saddr @s4_1 destination @p4_2 accept'],
   },
+  {
+    name: 'from a set in which nobody is, or a named port that nobody has, nothing comes',
+    shape: 'empty',
+    rule: { ipVersion: 4, protocol: 'TCP', source: { selector: 'role == "web"' }, destination: { ports: [80, 'http'] } },
+    want: [],
+  },
+  {
+    name: 'a port by number stays where nobody has the one by name, and nobody is excluded by an empty set',
+    shape: 'empty',
+    rule: {
+      ipVersion: 4,
+      protocol: 'TCP',
+      source: { notSelector: 'role == "web"' },
+      destination: { ports: [80, 'http'], notPorts: ['dns'] },
+    },
+    want: ['family 4 protocol 6 dport 80 accept'],
+  },
   { name: 'what nobody can enforce', rule: { http: { methods: ['GET'] } }, want: [] },
 ]
 
-for (const { name, rule, want, isInterval = false } of cases) {
+for (const { name, rule, want, shape } of cases) {
   test(name, () => {
-    const [, ...lines] = compiled([{ action: 'Allow', ...rule }], 'any', isInterval)
+    const [, ...lines] = compiled([{ action: 'Allow', ...rule }], 'any', shape)
     assert.equal(
       lines.map((line) => line.trim()),
       want,

@@ -5,11 +5,11 @@ import type { PortRange } from '../net/port.ts'
 import type { AddressSet } from './address-set.ts'
 import type { MatchRule, PortMatch, SideMatch } from './match-rule.ts'
 import { ICMP_PROTOCOLS } from './packet.ts'
-import { addressSetName, hasPorts, type IsInterval, joinRanges, netSet, portSet } from './set-names.ts'
+import { addressSetName, hasPorts, joinRanges, netSet, portSet, type ShapeOf } from './set-names.ts'
 
 /** Takes note of the sets that matches name. */
 export interface SetUse {
-  readonly isInterval: IsInterval
+  readonly shapeOf: ShapeOf
   /** A set that never changes. */
   useFixed(set: NftSet): void
   /** A set whose members come and go. */
@@ -56,9 +56,8 @@ function expandFor(family: Family | undefined, rule: MatchRule, sets: SetUse, se
     icmpMatches(rule),
     sidePorts('source', rule.source, family, sets, 'open'),
     sidePorts('destination', rule.destination, family, sets, settled.port),
-    family === undefined
-      ? always
-      : [[...addressMatches('saddr', rule.source, family, sets), ...addressMatches('daddr', rule.destination, family, sets)]],
+    addressesOf('saddr', rule.source, family, sets),
+    addressesOf('daddr', rule.destination, family, sets),
   ]
   return parts.reduce<Alternatives>(combine, always)
 }
@@ -142,24 +141,41 @@ export function portMatches(side: Side, ranges: readonly PortRange[], sets: Pick
 
 function named(on: Side, { named: list }: PortMatch, family: Family | undefined, sets: SetUse): readonly NftMatch[] {
   if (family === undefined) return []
-  return list.map((set) => ({ on, set: nameOf(set, family, sets), family }))
+  return list.flatMap((set) => memberMatch(on, set, family, sets) ?? [])
 }
 
-function addressMatches(on: 'saddr' | 'daddr', side: SideMatch, family: Family, sets: SetUse): readonly NftMatch[] {
+function addressesOf(on: 'saddr' | 'daddr', side: SideMatch, family: Family | undefined, sets: SetUse): Alternatives {
+  const matches = family === undefined ? [] : addressMatches(on, side, family, sets)
+  if (matches === undefined) return []
+  return matches.length === 0 ? always : [matches]
+}
+
+/** What must hold of an address; undefined where nothing can: nobody is in a set. */
+function addressMatches(on: 'saddr' | 'daddr', side: SideMatch, family: Family, sets: SetUse): readonly NftMatch[] | undefined {
   const { nets, notNets, set, notSet, service } = side
+  const among = [set, service].flatMap((one) => (one === undefined ? [] : [addressMatch(on, one, family, sets)]))
+  const isPossible = (matches: readonly (NftMatch | undefined)[]): matches is readonly NftMatch[] => !matches.includes(undefined)
+  if (!isPossible(among)) return undefined
+  const notAmong = notSet === undefined ? undefined : addressMatch(on, notSet, family, sets)
   return [
     ...(nets === undefined ? [] : [netMatch(on, nets, family, sets)]),
     ...(notNets === undefined ? [] : [{ ...netMatch(on, notNets, family, sets), negate: true }]),
-    ...(set === undefined ? [] : [{ on, set: nameOf(set, family, sets), family }]),
-    ...(notSet === undefined ? [] : [{ on, set: nameOf(notSet, family, sets), family, negate: true }]),
-    ...(service === undefined ? [] : [serviceMatch(on, service, family, sets)]),
+    ...among,
+    ...(notAmong === undefined ? [] : [{ ...notAmong, negate: true }]),
   ]
 }
 
-function serviceMatch(on: 'saddr' | 'daddr', set: AddressSet, family: Family, sets: SetUse): NftMatch {
-  const name = nameOf(set, family, sets)
-  if (!hasPorts(set)) return { on, set: name, family }
-  return { on: on === 'saddr' ? 'source' : 'destination', set: name, family }
+function addressMatch(on: 'saddr' | 'daddr', set: AddressSet, family: Family, sets: SetUse): NftMatch | undefined {
+  return memberMatch(hasPorts(set) ? (on === 'saddr' ? 'source' : 'destination') : on, set, family, sets)
+}
+
+/** That the packet is in a set; undefined where nobody is. */
+function memberMatch(on: 'saddr' | 'daddr' | Side, set: AddressSet, family: Family, sets: SetUse): NftMatch | undefined {
+  sets.use(set, family)
+  const shape = sets.shapeOf(set.id, family)
+  if (shape === 'empty') return undefined
+  const name = addressSetName(set, family, shape)
+  return on === 'saddr' || on === 'daddr' ? { on, set: name, family } : { on, set: name, family }
 }
 
 function netMatch(on: 'saddr' | 'daddr', nets: readonly Cidr[], family: Family, sets: SetUse): NftMatch {
@@ -168,9 +184,4 @@ function netMatch(on: 'saddr' | 'daddr', nets: readonly Cidr[], family: Family, 
   const set = netSet(nets, family)
   sets.useFixed(set)
   return { on, set: set.name, family }
-}
-
-function nameOf(set: AddressSet, family: Family, sets: SetUse): string {
-  sets.use(set, family)
-  return addressSetName(set, family, sets.isInterval(set.id, family))
 }

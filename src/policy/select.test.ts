@@ -13,7 +13,7 @@ function flush(selection: PolicySelection): ReadonlySet<string> {
   for (const _ of selection.flush()) {
     // Tests have all the time there is.
   }
-  return selection.takeChanges().endpoints
+  return selection.takeChanges()
 }
 
 function read(resource: PolicyResource): Policy {
@@ -126,18 +126,6 @@ for (const { name, change, touched, w } of changes) {
     assert.equal(show(selection.policiesOf('w')), w)
   })
 }
-
-test('a policy is in use while an endpoint of this host has it', () => {
-  const selection = scene()
-  put(selection, aGlobalPolicy('other', { selector: 'role == "x"' }))
-  flush(selection)
-  const inUse = () => ['web', 'other'].map((name) => selection.policyInUse(`${name}//GlobalNetworkPolicy`)?.name)
-  assert.equal(inUse(), ['web', undefined])
-  selection.setEndpoint('x', endpoint({ role: 'x' }))
-  selection.setEndpoint('w', undefined)
-  flush(selection)
-  assert.equal(inUse(), [undefined, 'other'])
-})
 
 test('after any changes each endpoint has what a search gives', () => {
   const roles = ['a', 'b', 'c']

@@ -26,7 +26,6 @@ export class PolicySelection {
   readonly #matched = new Map<string, Set<string>>()
   readonly #ordered = new Map<string, readonly TierPolicies[]>()
   readonly #changed = new Set<string>()
-  readonly #changedPolicies = new Set<string>()
 
   /** Takes note of an endpoint of this host; undefined: it is gone. */
   setEndpoint(id: string, given: Labelled | undefined): void {
@@ -46,7 +45,6 @@ export class PolicySelection {
   setPolicy(key: string, policy: Policy | undefined): void {
     const before = this.#policies.get(key)
     const known = policy && { policy, set: selectorSet(policy.selector) }
-    this.#changedPolicies.add(key)
     // The new one is first: a selector that both have stays in use.
     if (known) this.#remember(key, known)
     else this.#policies.delete(key)
@@ -67,18 +65,15 @@ export class PolicySelection {
       for (const endpoint of added) this.#matchedBy(endpoint).add(id)
       for (const endpoint of removed) this.#matchedBy(endpoint).delete(id)
       for (const endpoint of [...added, ...removed]) this.#outdate(endpoint)
-      // Whether a policy is in use at all may hang on it.
-      for (const { policy } of this.#bySelector.get(id) ?? []) this.#changedPolicies.add(policy.key)
     }
   }
 
   /** The endpoints of which policies, or their order, may have changed since the last time, those that are gone too. */
-  takeChanges(): { readonly endpoints: ReadonlySet<string>; readonly policies: ReadonlySet<string> } {
-    const changes = { endpoints: new Set(this.#changed), policies: new Set(this.#changedPolicies) }
+  takeChanges(): ReadonlySet<string> {
+    const changed = new Set(this.#changed)
     this.#changed.clear()
-    this.#changedPolicies.clear()
-    for (const id of changes.endpoints) if (!this.#endpoints.has(id)) this.#matched.delete(id)
-    return changes
+    for (const id of changed) if (!this.#endpoints.has(id)) this.#matched.delete(id)
+    return changed
   }
 
   /** The policies that apply to an endpoint, as of the last `flush`, tier by tier; the same object until they change. */
@@ -92,12 +87,6 @@ export class PolicySelection {
     )
     this.#ordered.set(endpoint, ordered)
     return ordered
-  }
-
-  /** A policy that applies to an endpoint of this host. */
-  policyInUse(key: string): Policy | undefined {
-    const known = this.#policies.get(key)
-    return known !== undefined && this.#index.members(known.set.id).size > 0 ? known.policy : undefined
   }
 
   #remember(key: string, known: Known): void {

@@ -11,12 +11,18 @@ export function contentName(prefix: string, content: string): string {
   return `${prefix}${createHash('sha1').update(content).digest('hex').slice(0, 20)}`
 }
 
-/** Whether a set has members that are prefixes, so that it must be a set of intervals: it is another set then, of another name. */
-export type IsInterval = (id: string, family: Family) => boolean
+/**
+ * What a set has in a family: nothing, single addresses, or prefixes too, for which it must be a set of intervals and of another name. Of
+ * an empty set no rule says anything: most have nobody in one of the families, and each rule less is one that no packet walks through.
+ */
+export type Shape = 'empty' | 'hash' | 'intervals'
+
+/** Tells the shape of a set by its id. */
+export type ShapeOf = (id: string, family: Family) => Shape
 
 /** What the kernel calls a set whose members come and go. */
-export function addressSetName(set: AddressSet, family: Family, isInterval: boolean): string {
-  const kind = hasPorts(set) ? 'p' : isInterval ? 'n' : 's'
+export function addressSetName(set: AddressSet, family: Family, shape: Shape): string {
+  const kind = hasPorts(set) ? 'p' : shape === 'intervals' ? 'n' : 's'
   // The id is a hash already.
   return `${kind}${family}_${set.id.slice(set.id.indexOf(':') + 1, set.id.indexOf(':') + 1 + ID_CHARACTERS)}`
 }

@@ -5,7 +5,7 @@ import { PrefixMap } from '../net/prefix-map.ts'
 import { SharedSet } from '../net/shared-set.ts'
 import type { AddressSet } from './address-set.ts'
 import type { MemberChange } from './member-set.ts'
-import { addressSetName, hasPorts } from './set-names.ts'
+import { addressSetName, hasPorts, type Shape } from './set-names.ts'
 
 /**
  * A set of the kernel with the members that a set of rules has in one family. Addresses alone are a hash, in which one more costs
@@ -25,17 +25,17 @@ export class SetContent {
     this.#family = family
   }
 
-  get isInterval(): boolean {
-    return this.#wide > 0
+  get shape(): Shape {
+    if (this.#elements.size === 0) return 'empty'
+    return this.#isInterval ? 'intervals' : 'hash'
   }
 
   /** The set as it is now; the same elements give the same object. */
   get object(): NftSet {
     if (this.#object?.elements === this.#elements) return this.#object
-    const { isInterval } = this
-    const name = addressSetName(this.set, this.#family, isInterval)
+    const name = addressSetName(this.set, this.#family, this.shape)
     const key = hasPorts(this.set) ? ({ key: 'address-port' } as const) : {}
-    this.#object = { kind: 'set', name, ...key, family: this.#family, isInterval, elements: this.#elements }
+    this.#object = { kind: 'set', name, ...key, family: this.#family, isInterval: this.#isInterval, elements: this.#elements }
     return this.#object
   }
 
@@ -52,7 +52,7 @@ export class SetContent {
   }
 
   *#applyPrefixes(added: readonly Cidr[], removed: readonly Cidr[]): Generator<undefined, void> {
-    const wasInterval = this.isInterval
+    const wasInterval = this.#isInterval
     for (const cidr of removed) {
       this.#prefixes.delete(cidr)
       if (!isHostCidr(cidr)) this.#wide--
@@ -61,8 +61,8 @@ export class SetContent {
       this.#prefixes.set(cidr, true)
       if (!isHostCidr(cidr)) this.#wide++
     }
-    if (wasInterval !== this.isInterval) return yield* this.#rebuild()
-    if (!this.isInterval) return this.#replace(removed.map(ipOf), added.map(ipOf))
+    if (wasInterval !== this.#isInterval) return yield* this.#rebuild()
+    if (!this.#isInterval) return this.#replace(removed.map(ipOf), added.map(ipOf))
     const wide = [...added, ...removed].filter((cidr) => !isHostCidr(cidr))
     if (wide.length > MOST_SEARCHES) return yield* this.#rebuild()
     const touched = new Set<string>([...added, ...removed])
@@ -76,11 +76,15 @@ export class SetContent {
     this.#elements = this.#elements.change(touched, (member) => this.#isVisible(member as Cidr))
   }
 
+  get #isInterval(): boolean {
+    return this.#wide > 0
+  }
+
   *#rebuild(): Generator<undefined, void> {
     const elements = new Set<string>()
     let count = 0
     for (const { cidr } of this.#prefixes) {
-      if (!this.isInterval) elements.add(ipOf(cidr))
+      if (!this.#isInterval) elements.add(ipOf(cidr))
       else if (this.#isVisible(cidr)) elements.add(cidr)
       if (++count % SEARCH_STEP === 0) yield
     }
