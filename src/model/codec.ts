@@ -99,7 +99,7 @@ interface Read<K extends ResourceKind> {
 /** A resource of which every field has its shape, or every issue. Unknown members are kept; defaults and cross-field rules are not looked at. */
 export function readResource<K extends ResourceKind>(kind: K, raw: JsonObject): Read<K> {
   const schema = resourceSchema(kind)
-  const cleaned = withoutAbsent(schema, { ...raw, spec: raw['spec'] ?? {} })
+  const cleaned = withoutAbsent(schema, isObject(raw['spec']) ? raw : { ...raw, spec: raw['spec'] ?? {} })
   const result = schema.safeParse(cleaned)
   if (!result.success) return { issues: faultsOf(schema, cleaned) }
   const value = withUnknown(schema, cleaned, result.data, true) as JsonObject
