@@ -8,6 +8,7 @@ import { FELIX_RUNNING } from './felix/running.ts'
 import type { DeepReadonly } from './fields.ts'
 import { isDnsLabel } from './metadata.ts'
 import type { Resource } from './resource.ts'
+import { isObject } from './shape.ts'
 import { soundEntries } from './sound-parts.ts'
 
 const fields = { ...FELIX_NETWORK, ...FELIX_FILTERING, ...FELIX_RUNNING, ...FELIX_FOREIGN }
@@ -30,21 +31,33 @@ export function checkFelixConfiguration({ metadata, spec }: FelixConfiguration):
       message: `can't be in ${JSON.stringify(metadata.name)}, whose name already says for which hosts it is`,
     })
   }
-  const ranges = soundEntries([...(spec.routeTableRanges ?? []), spec.routeTableRange]).flatMap(([, range]) => range ?? [])
-  if (spec.routeTableRanges !== undefined && spec.routeTableRange !== undefined) {
+  return [...issues, ...checkTables(spec), ...checkFailsafes(spec), ...checkForCalico(spec)]
+}
+
+/** Of the tables 253 to 255, which are the kernel's own, Calico's agent takes none, also where a range holds them. */
+function checkTables({ routeTableRange, routeTableRanges }: FelixConfigurationSpec): readonly Issue[] {
+  const issues: Issue[] = []
+  if (routeTableRanges !== undefined && routeTableRange !== undefined) {
     issues.push({ path: 'spec.routeTableRange', message: 'is the old form of routeTableRanges: give one of the two' })
   }
-  for (const { min, max } of ranges) {
-    if (min >= 1 && max <= 0xffff_ffff && min <= max && (max < 253 || min > 255)) continue
-    issues.push({
-      path: 'spec.routeTableRanges',
-      message: `${min} to ${max} is no range of routing tables (1 or more, without 253 to 255)`,
-    })
+  const add = (path: string, { min, max }: { readonly min: number; readonly max: number }, last: number) => {
+    if (min >= 1 && max <= last && min <= max) return
+    issues.push({ path: `spec.${path}`, message: `${min} to ${max} is no range of routing tables (from 1 to ${last})` })
   }
-  if (ranges.reduce((sum, { min, max }) => sum + max - min + 1, 0) > 65_535) {
+  if (isRange(routeTableRange)) add('routeTableRange', routeTableRange, 250)
+  const ranges = soundEntries(routeTableRanges).filter(([, range]) => isRange(range))
+  for (const [index, range] of ranges) add(`routeTableRanges[${index}]`, range, 0xffff_ffff)
+  if (ranges.reduce((sum, [, { min, max }]) => sum + max - min + 1, 0) > 65_535) {
     issues.push({ path: 'spec.routeTableRanges', message: 'names more than 65535 tables' })
   }
-  return [...issues, ...checkFailsafes(spec), ...checkForCalico(spec)]
+  return issues
+}
+
+/** Whether both ends could be read. */
+function isRange(
+  range: { readonly min: number; readonly max: number } | undefined,
+): range is { readonly min: number; readonly max: number } {
+  return isObject(range) && range.min !== undefined && range.max !== undefined
 }
 
 function checkFailsafes(spec: FelixConfigurationSpec): readonly Issue[] {

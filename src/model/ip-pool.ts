@@ -73,16 +73,17 @@ export function allowsUse(pool: IPPool, use: 'Workload' | 'Tunnel' | 'LoadBalanc
   return (uses.length === 0 ? ['Workload', 'Tunnel'] : uses).includes(use)
 }
 
-/** The spec with Calico's defaults. */
+/** The spec with Calico's defaults. Tunnels are in no namespace: a pool for namespaces is for workloads, unless it says another use. */
 export function defaultIPPoolSpec(spec: IPPoolSpec): IPPoolSpec {
   const allowedUses = spec.allowedUses ?? []
+  const uses = spec.namespaceSelector === undefined ? (['Workload', 'Tunnel'] as const) : (['Workload'] as const)
   return {
     ...spec,
     vxlanMode: spec.vxlanMode ?? 'Never',
     ipipMode: spec.ipipMode ?? 'Never',
     blockSize: spec.blockSize ?? defaultBlockSize(familyOf(spec.cidr)),
     nodeSelector: spec.nodeSelector ?? 'all()',
-    allowedUses: allowedUses.length === 0 ? ['Workload', 'Tunnel'] : allowedUses,
+    allowedUses: allowedUses.length === 0 ? uses : allowedUses,
     assignmentMode: spec.assignmentMode ?? 'Automatic',
   }
 }
@@ -134,6 +135,10 @@ function checkUses(spec: IPPoolSpec): readonly Issue[] {
   const uses = spec.allowedUses ?? []
   const path = 'spec.allowedUses'
   if (new Set(uses).size !== uses.length) return [{ path, message: 'names a use twice' }]
+  // A pool of an older Calico may have both, and is disabled before it is deleted.
+  if (uses.includes('Tunnel') && spec.namespaceSelector !== undefined && spec.disabled !== true) {
+    return [{ path, message: 'Tunnel can\'t be beside namespaceSelector, for tunnels are in no namespace: write ["Workload"]' }]
+  }
   if (!uses.includes('LoadBalancer')) return []
   const isPlain = (spec.ipipMode ?? 'Never') === 'Never' && (spec.vxlanMode ?? 'Never') === 'Never'
   const issues: Issue[] = []

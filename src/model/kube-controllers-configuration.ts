@@ -38,32 +38,34 @@ export const kubeControllersConfigurationSpecSchema = z.object({
   healthChecks: stored("Whether Calico's controllers tell of their health.", yes).optional(),
   etcdV3CompactionPeriod: stored('How often etcd is compacted; 0 for never.', defaultsTo('10m0s', durationField)).optional(),
   prometheusMetricsPort: stored("Port of the controllers' metrics; 0 for none.", defaultsTo(9094, portField)).optional(),
-  controllers: z.object({
-    node: z
-      .object({
-        reconcilerPeriod: stored('How often Nodes are compared with those of Kubernetes.', defaultsTo('5m0s', durationField)).optional(),
-        syncLabels: stored('Whether Nodes get the labels that Kubernetes has.', yes).optional(),
-        hostEndpoint: hostEndpoint.optional(),
-        leakGracePeriod: stored(
-          'So long an address without a workload is left alone; margay has a setting of its own.',
-          defaultsTo('15m0s', durationField),
-        ).optional(),
-      })
-      .optional(),
-    policy: controller('policies').optional(),
-    workloadEndpoint: controller('workload endpoints').optional(),
-    serviceAccount: controller('service accounts').optional(),
-    namespace: controller('namespaces').optional(),
-    loadBalancer: z
-      .object({
-        assignIPs: stored(
-          'Which Services get an address of a load balancer.',
-          defaultsTo('AllServices', z.enum(['AllServices', 'RequestedServicesOnly'])),
-        ).optional(),
-      })
-      .optional(),
-    policyMigration: z.object({ enabled: stored('Whether policies with names of the old form are renamed.', yes).optional() }).optional(),
-  }),
+  controllers: z
+    .object({
+      node: z
+        .object({
+          reconcilerPeriod: stored('How often Nodes are compared with those of Kubernetes.', defaultsTo('5m0s', durationField)).optional(),
+          syncLabels: stored('Whether Nodes get the labels that Kubernetes has.', yes).optional(),
+          hostEndpoint: hostEndpoint.optional(),
+          leakGracePeriod: stored(
+            'So long an address without a workload is left alone; margay has a setting of its own.',
+            defaultsTo('15m0s', durationField),
+          ).optional(),
+        })
+        .optional(),
+      policy: controller('policies').optional(),
+      workloadEndpoint: controller('workload endpoints').optional(),
+      serviceAccount: controller('service accounts').optional(),
+      namespace: controller('namespaces').optional(),
+      loadBalancer: z
+        .object({
+          assignIPs: stored(
+            'Which Services get an address of a load balancer.',
+            defaultsTo('AllServices', z.enum(['AllServices', 'RequestedServicesOnly'])),
+          ).optional(),
+        })
+        .optional(),
+      policyMigration: z.object({ enabled: stored('Whether policies with names of the old form are renamed.', yes).optional() }).optional(),
+    })
+    .optional(),
   debugProfilePort: stored('Port at which the controllers can be profiled.', portField).optional(),
 })
 
@@ -78,9 +80,9 @@ export type KubeControllersConfigurationSpec = DeepReadonly<z.infer<typeof kubeC
 /** Says whether each host makes a host endpoint for itself. */
 export type KubeControllersConfiguration = Resource<'KubeControllersConfiguration', KubeControllersConfigurationSpec>
 
-/** The spec with Calico's defaults, which stand inside of what is given only. */
+/** The spec with Calico's defaults, which stand inside of what is given only; `controllers` itself is always written. */
 export function defaultKubeControllersSpec(spec: KubeControllersConfigurationSpec): KubeControllersConfigurationSpec {
-  const { loadBalancer, policyMigration } = spec.controllers
+  const { loadBalancer, policyMigration } = spec.controllers ?? {}
   const controllers = {
     ...spec.controllers,
     ...(loadBalancer === undefined ? {} : { loadBalancer: { assignIPs: 'AllServices', ...loadBalancer } as const }),
@@ -96,7 +98,8 @@ export function checkKubeControllersConfiguration(configuration: KubeControllers
   return [...checkOnlyDefault(configuration), ...faults]
 }
 
-type Template = NonNullable<NonNullable<KubeControllersConfigurationSpec['controllers']['node']>['hostEndpoint']>['templates']
+type Controllers = NonNullable<KubeControllersConfigurationSpec['controllers']>
+type Template = NonNullable<NonNullable<Controllers['node']>['hostEndpoint']>['templates']
 
 function checkTemplate(template: NonNullable<Template>[number], path: string): readonly Issue[] {
   const { labels, annotations, generateName, interfaceCIDRs = [], interfacePattern } = template

@@ -97,6 +97,14 @@ const cases: readonly (readonly [ResourceKind, unknown, readonly string[], Given
     ['spec.nodeSelector: "global()" can\'t be used here: global() selects no resource by its labels'],
   ],
   ['IPPool', { ...POOL, allowedUses: ['Tunnel', 'Tunnel'] }, ['spec.allowedUses: names a use twice']],
+  ['IPPool', { ...POOL, namespaceSelector: 'has(x)' }, []],
+  ['IPPool', { ...POOL, namespaceSelector: 'has(x)', allowedUses: ['Tunnel'], disabled: true }, []],
+  ['IPPool', { ...POOL, namespaceSelector: 'has(x)', allowedUses: ['Workload'] }, []],
+  [
+    'IPPool',
+    { ...POOL, namespaceSelector: 'has(x)', allowedUses: ['Workload', 'Tunnel'] },
+    ['spec.allowedUses: Tunnel can\'t be beside namespaceSelector, for tunnels are in no namespace: write ["Workload"]'],
+  ],
   ['IPPool', { ...POOL, allowedUses: ['Pod'] }, ['spec.allowedUses[0]: "Pod" is not one of Workload, Tunnel, LoadBalancer']],
   [
     'IPPool',
@@ -150,6 +158,11 @@ const cases: readonly (readonly [ResourceKind, unknown, readonly string[], Given
       `spec.profiles[0]: "A" is not a name ${NAME}`,
       'spec.ipNetworks[0]: 10.65.0.0/31 is more than one address: write 10.65.0.0/32',
     ],
+  ],
+  [
+    'WorkloadEndpoint',
+    { ...ENDPOINT, containerID: 'a_b.c' },
+    ['spec.containerID: "a_b.c" is not the id of a container (letters, digits and inner "-")'],
   ],
   ['WorkloadEndpoint', { ...ENDPOINT, orchestrator: 'cni' }, ['spec: a workload endpoint needs containerID']],
   ['WorkloadEndpoint', { ...ENDPOINT, orchestrator: 'k8s' }, ['spec: a workload endpoint needs pod']],

@@ -40,6 +40,10 @@ export function checkImmutable(stored: IPPool, given: IPPool): readonly Issue[] 
       message: `can't change from ${blockSizeOf(stored)} to ${blockSizeOf(given)}: create another pool`,
     })
   }
+  const isForServices = stored.spec.allowedUses?.includes('LoadBalancer') === true
+  if (isForServices && given.spec.allowedUses?.includes('LoadBalancer') !== true) {
+    issues.push({ path: 'spec.allowedUses', message: `can't change from LoadBalancer to ${(given.spec.allowedUses ?? []).join(', ')}` })
+  }
   return issues
 }
 

@@ -95,6 +95,19 @@ test('what blocks were made by can’t change', () => {
       ) ?? true,
   )
   assert.is(prepareUpdate(stored, a('IPPool', { cidr: '10.65.0.0/16', disabled: true }, 'p')).spec.disabled, true)
+  const forServices = decodeResource('IPPool', '{"metadata":{"name":"p"},"spec":{"cidr":"10.65.0.0/16","allowedUses":["LoadBalancer"]}}', 9)
+  assert.throws(
+    () => prepareUpdate(forServices, a('IPPool', { cidr: '10.65.0.0/16' }, 'p')),
+    (error: Error) =>
+      error.message === 'IPPool "p" can\'t be changed so: spec.allowedUses: can\'t change from LoadBalancer to Workload, Tunnel',
+  )
+})
+
+test('a pool for namespaces is not for tunnels, and settings of controllers always have the controllers', () => {
+  const pool = prepareCreate(a('IPPool', { cidr: '10.65.0.0/16', namespaceSelector: 'has(x)' }, 'p'), NOW, 'u')
+  assert.equal(pool.spec.allowedUses, ['Workload'])
+  const controllers = prepareCreate(a('KubeControllersConfiguration', { logSeverityScreen: 'Error' }, 'default'), NOW, 'u')
+  assert.equal(controllers.spec, { logSeverityScreen: 'Error', healthChecks: 'Enabled', controllers: {} })
 })
 
 const names = [

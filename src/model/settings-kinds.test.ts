@@ -10,7 +10,7 @@ const ONLY = 'the only one of this kind is "default"'
 const LABEL = 'up to 63 letters, digits, "-", "_" and ".", beginning and ending with a letter or digit'
 const TEMPLATE = 'spec.controllers.node.hostEndpoint.templates[0]'
 const SETTINGS = '`NAME=true` or `NAME=false`, with commas between'
-const TABLES = 'is no range of routing tables (1 or more, without 253 to 255)'
+const TABLES = 'is no range of routing tables (from 1 to'
 const templates = (template: object) => ({ controllers: { node: { hostEndpoint: { templates: [template] } } } })
 
 /** Specs with all that is said of them; nothing of what is permitted. */
@@ -22,7 +22,8 @@ const cases: readonly (readonly [ResourceKind, unknown, readonly string[], Given
   ['KubeControllersConfiguration', templates({ interfaceCIDRs: ['192.0.2.1/24'], labels: { a: '' }, nodeSelector: 'all()' }), []],
   ['KubeControllersConfiguration', { controllers: {}, prometheusMetricsPort: 0, logSeverityScreen: 'info' }, []],
   ['KubeControllersConfiguration', { controllers: {} }, [`metadata.name: "x": ${ONLY}`], { metadata: { name: 'x' } }],
-  ['KubeControllersConfiguration', {}, ['spec.controllers: is required (an object)']],
+  ['KubeControllersConfiguration', { healthChecks: 'Disabled' }, []],
+  ['KubeControllersConfiguration', {}, []],
   [
     'KubeControllersConfiguration',
     templates({ generateName: 'A', labels: { '-': '' }, annotations: { 'a b': 'c' }, interfacePattern: 'eth.*' }),
@@ -73,13 +74,20 @@ const cases: readonly (readonly [ResourceKind, unknown, readonly string[], Given
     {
       routeTableRanges: [
         { min: 1, max: 250 },
-        { min: 250, max: 260 },
+        { min: 260, max: 250 },
+        { min: 0, max: 4_294_967_296 },
       ],
     },
-    [`spec.routeTableRanges: 250 to 260 ${TABLES}`],
+    [
+      `spec.routeTableRanges[1]: 260 to 250 ${TABLES} 4294967295)`,
+      `spec.routeTableRanges[2]: 0 to 4294967296 ${TABLES} 4294967295)`,
+      'spec.routeTableRanges: names more than 65535 tables',
+    ],
   ],
-  ['FelixConfiguration', { routeTableRange: { min: 9, max: 1 } }, [`spec.routeTableRanges: 9 to 1 ${TABLES}`]],
-  ['FelixConfiguration', { routeTableRange: { min: 1000, max: 66_535 } }, ['spec.routeTableRanges: names more than 65535 tables']],
+  ['FelixConfiguration', { routeTableRange: { min: 9, max: 1 } }, [`spec.routeTableRange: 9 to 1 ${TABLES} 250)`]],
+  ['FelixConfiguration', { routeTableRange: { min: 1, max: 253 } }, [`spec.routeTableRange: 1 to 253 ${TABLES} 250)`]],
+  ['FelixConfiguration', { routeTableRanges: [{ min: 1, max: 10_000 }] }, []],
+  ['FelixConfiguration', { routeTableRanges: [{ min: 1000, max: 66_535 }] }, ['spec.routeTableRanges: names more than 65535 tables']],
   [
     'FelixConfiguration',
     { routeTableRanges: [], routeTableRange: { min: 1, max: 2 } },

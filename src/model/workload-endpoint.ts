@@ -99,6 +99,7 @@ export function checkWorkloadEndpoint(endpoint: WorkloadEndpoint): readonly Issu
     ...checkIdentity(endpoint),
     ...checkInterface(spec.interfaceName),
     ...checkNames(spec),
+    ...checkContainer(spec.containerID),
     ...checkNetworks(spec),
     ...checkNats(spec),
     ...checkEndpointPorts(spec.ports),
@@ -121,6 +122,13 @@ function checkInterface(name: string | undefined): readonly Issue[] {
   if (name === undefined) return [{ path, message: 'is required (the name of the interface on the host)' }]
   const message = checkInterfaceName(name)
   return message === undefined ? [] : [{ path, message }]
+}
+
+const CONTAINER_ID = /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/
+
+function checkContainer(id: string | undefined): readonly Issue[] {
+  if (id === undefined || CONTAINER_ID.test(id)) return []
+  return [{ path: 'spec.containerID', message: `${JSON.stringify(id)} is not the id of a container (letters, digits and inner "-")` }]
 }
 
 /** The names that it refers to; those of which its own is made are judged with it. */
