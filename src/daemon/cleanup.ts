@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { describeError } from '../errors.ts'
@@ -8,9 +8,11 @@ import { emptyTables } from '../kernel/objects.ts'
 import type { Kernel } from '../kernel/table.ts'
 import type { Logger } from '../log.ts'
 import { Reconciler } from '../reconcile/reconciler.ts'
+import { bootRulesPath } from './boot-rules.ts'
 
 /**
- * Takes everything of ours out of the kernel of this host, and the pins of network namespaces: `margayd --cleanup`.
+ * Takes everything of ours out of the kernel of this host, the pins of network namespaces, and the rules that the next boot would put
+ * there again: `margayd --cleanup`.
  * Kernel parameters stay as they are, records in etcd too, and where workloads came from: a daemon that is started again attaches
  * them. Gives what could not be removed.
  */
@@ -27,6 +29,7 @@ export async function cleanUp(
   const pins = join(config.paths.run, 'netns')
   for (const name of existsSync(pins) ? readdirSync(pins) : []) unpinNetns(join(pins, name))
   removePinFolder(pins)
+  rmSync(bootRulesPath(config.paths.state), { force: true })
   log.info({ count: removed }, 'kernel cleaned up')
   return reconciler.failures().map(({ table, key, error }) => `${table} ${key}: ${describeError(error)}`)
 }

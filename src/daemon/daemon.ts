@@ -4,6 +4,7 @@ import { MargayError } from '../errors.ts'
 import { createIpam, type Ipam } from '../ipam/ipam.ts'
 import { createKernel, type RealKernel } from '../kernel/kernel.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
+import type { NftObject } from '../kernel/objects.ts'
 import { startUnit } from '../kernel/units.ts'
 import type { Logger } from '../log.ts'
 import type { LiveRecord } from '../model/own/live.ts'
@@ -20,6 +21,7 @@ import { Answers } from './answers.ts'
 import { type ApiHandlers, serveApi } from './api.ts'
 import { Applied } from './applied.ts'
 import { Attachments } from './attachments.ts'
+import { BootRules } from './boot-rules.ts'
 import { Collector } from './collector.ts'
 import { Host } from './host.ts'
 import { forwardedBefore } from './host-facts.ts'
@@ -75,6 +77,7 @@ export class Daemon {
   readonly #live: LiveKeeper
   readonly #registrar: Registrar
   readonly #saver: ViewSaver
+  readonly #bootRules: BootRules
   readonly #host: Host
   readonly #loop: PassLoop
   readonly #workloads: Workloads
@@ -105,6 +108,7 @@ export class Daemon {
     this.#live = new LiveKeeper(this.#store, liveRecord(config), log)
     this.#registrar = new Registrar({ store: this.#store, ipam: this.#ipam, config: () => this.#config, log })
     this.#saver = new ViewSaver(state, log)
+    this.#bootRules = new BootRules(state, config.node.name, log)
     this.#host = this.#createHost()
     const parts = { merger: this.#merger, reconciler: this.#reconciler, log }
     this.#loop = new PassLoop({ ...parts, kernel: this.#kernel, planning: this.#host })
@@ -153,7 +157,7 @@ export class Daemon {
     } finally {
       failed.abort()
       for (const timer of timers) clearTimeout(timer)
-      await this.#close(servers, source)
+      await this.#close(servers)
     }
   }
 
@@ -201,6 +205,7 @@ export class Daemon {
       this.#appliedRevision = view.revision
       this.#answers.note(view.revision)
       this.#saver.note(source.view, timing.changes)
+      this.#bootRules.note(view, timing.changes, this.#appliedPolicy(source))
       this.#passes.note(view, timing)
       this.#recorder.note(source.view, timing, this.#host)
       if (!this.#isReady) this.#sayReady(source)
@@ -212,10 +217,17 @@ export class Daemon {
     return { source, admission }
   }
 
+  /** What the table of the policy holds after a pass; undefined where it may be otherwise than it is wanted by the store. */
+  #appliedPolicy(source: FollowSource): ReadonlyMap<string, NftObject> | undefined {
+    const isBehind = source.isSaved || this.#planner.context === undefined
+    return isBehind || this.#reconciler.failures().some(({ table }) => table === 'policy') ? undefined : this.#merger.tables.policy
+  }
+
   #statusParts(source: FollowSource): StatusParts {
     return {
       ...{ config: this.#config, host: this.#host, loop: this.#loop, planner: this.#planner, merger: this.#merger },
       ...{ reconciler: this.#reconciler, registrar: this.#registrar, live: this.#live, saver: this.#saver, source },
+      bootRules: this.#bootRules,
       collector: this.#collector,
       connection: this.#connection,
       admission: this.#waitsFor,
@@ -278,14 +290,14 @@ export class Daemon {
     for await (const event of this.#policy.events(signal)) this.#kernel.emit(event)
   }
 
-  async #close(servers: readonly Server[], source: FollowSource): Promise<void> {
+  async #close(servers: readonly Server[]): Promise<void> {
     this.#options.notifier.stopping()
     this.#passes.stop()
     for (const server of servers) {
       server.close()
       server.closeAllConnections()
     }
-    await this.#saver.flush(source.view)
+    await Promise.all([this.#saver.flush(), this.#bootRules.flush()])
     await Promise.all([this.#live.stop(), this.#collector.stop()])
     this.#store.close()
     this.#kernel.close()

@@ -27,7 +27,7 @@ test('a view that changed is on disk when the daemon stops', async () => {
   try {
     const [saver, view] = [new ViewSaver(folder.path, silentLogger), await aView()]
     saver.note(view, changes)
-    await saver.flush(view)
+    await saver.flush()
     assert.is((await readSavedView(savedViewPath(folder.path), silentLogger))?.view.get('IPPool').size, 1)
   } finally {
     folder.close()
@@ -40,7 +40,7 @@ test('who is alive is not worth a writing, and neither is nothing', async () => 
     const [saver, view] = [new ViewSaver(folder.path, silentLogger), await aView()]
     saver.note(view, [{ kind: 'Live', id: 'h2' }])
     saver.note(view, [])
-    await saver.flush(view)
+    await saver.flush()
     assert.is(await readSavedView(savedViewPath(folder.path), silentLogger), undefined)
   } finally {
     folder.close()
@@ -56,7 +56,7 @@ test('a folder that can not be written to is said once, shown while it is so, an
     const saver = new ViewSaver(join(folder.path, 'state'), log)
     for (const _ of [1, 2]) {
       saver.note(view, changes)
-      await saver.flush(view)
+      await saver.flush()
     }
     assert.match(saver.problem ?? '', /^cannot save the view to .*\/state\/view\.jsonl: ENOTDIR/)
     assert.is(log.lines.length, 1)

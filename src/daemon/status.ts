@@ -12,6 +12,7 @@ import type { Reconciler } from '../reconcile/reconciler.ts'
 import { clientEndpoints } from '../store/embedded.ts'
 import type { Connection } from '../store/store.ts'
 import type { MutableView } from '../store/view.ts'
+import type { BootRules } from './boot-rules.ts'
 import type { Collector } from './collector.ts'
 import { describeEachPeer } from './describe-peers.ts'
 import type { Host } from './host.ts'
@@ -44,6 +45,7 @@ export interface StatusParts {
   readonly live: LiveKeeper
   readonly source: FollowSource
   readonly saver: ViewSaver
+  readonly bootRules: Pick<BootRules, 'problem'>
   readonly collector: Pick<Collector, 'report'>
   readonly connection: Connection
   /** Why this host is not let into the network yet. */
@@ -190,13 +192,13 @@ function failureReports({ reconciler, merger }: StatusParts): readonly FailureRe
   return [...refused, ...clashes]
 }
 
-function warnings({ planner, source, registrar, host, saver }: StatusParts): readonly string[] {
+function warnings({ planner, source, registrar, host, saver, bootRules }: StatusParts): readonly string[] {
   const view: MutableView = source.view
   const broken = [...view.broken.values()].map(
     ({ kind, id, reason, hasGoodVersion }) =>
       `${kind} ${id} does not parse (${reason}); ${hasGoodVersion ? 'its last good version holds' : 'it is left out'}`,
   )
-  const ofHost = [registrar.problem, host.factsProblem, saver.problem].filter((text) => text !== undefined)
+  const ofHost = [registrar.problem, host.factsProblem, saver.problem, bootRules.problem].filter((text) => text !== undefined)
   const all = [...ofHost, ...planner.problems(), ...broken]
   return all.length <= MOST_WARNINGS ? all : [...all.slice(0, MOST_WARNINGS), `and ${all.length - MOST_WARNINGS} more`]
 }

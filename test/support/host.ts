@@ -1,5 +1,6 @@
 import { Applied } from '../../src/daemon/applied.ts'
 import { Attachments } from '../../src/daemon/attachments.ts'
+import { BootRules } from '../../src/daemon/boot-rules.ts'
 import { Collector } from '../../src/daemon/collector.ts'
 import { Host } from '../../src/daemon/host.ts'
 import { LiveKeeper } from '../../src/daemon/live.ts'
@@ -40,6 +41,7 @@ export class TestHost {
   readonly workloads: Workloads
   readonly source: FollowSource
   readonly saver: ViewSaver
+  readonly bootRules: BootRules
   readonly collector: Collector
   /** The clock of the collector, in milliseconds. */
   collectorMs = 0
@@ -57,6 +59,7 @@ export class TestHost {
     this.live = new LiveKeeper(connection, aLiveRecord(), log)
     this.registrar = new Registrar({ store: connection, ipam, config, log })
     this.saver = new ViewSaver(this.folder.path, log)
+    this.bootRules = new BootRules(this.folder.path, 'h1', log)
     const parts = { merger: this.merger, reconciler: this.reconciler, log, kernel, planner: this.planner, applied: this.applied }
     this.host = new Host({
       ...{ ...parts, config, attachments: this.attachments, registrar: this.registrar, live: this.live, hostForwardedBefore: false },
@@ -93,7 +96,7 @@ export class TestHost {
   }
 
   get statusParts(): StatusParts {
-    const { config, host, loop, planner, merger, reconciler, registrar, live, saver, source, collector } = this
+    const { config, host, loop, planner, merger, reconciler, registrar, live, saver, bootRules, source, collector } = this
     const [connection, admission, loopDelayP999Ms] = [{ isConnected: true }, undefined, 0]
     const appliedRevision = this.planner.context?.view.revision ?? 0
     return {
@@ -106,6 +109,7 @@ export class TestHost {
       registrar,
       live,
       saver,
+      bootRules,
       source,
       collector,
       connection,

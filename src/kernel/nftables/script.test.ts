@@ -22,6 +22,10 @@ function aRule(matches: readonly NftMatch[], verdict: NftVerdict, more: Partial<
   return { matches, verdict, ...more }
 }
 
+function addresses(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, i) => `10.66.${i >> 8}.${i & 255}`)
+}
+
 const accept: NftVerdict = { do: 'accept' }
 const tcp: NftMatch = { on: 'protocol', value: 6 }
 const icmp: NftMatch = { on: 'protocol', value: 1 }
@@ -32,6 +36,9 @@ const sets: readonly NftSet[] = [
   aSet('nets4', ['10.0.0.0/8', '255.0.0.0/8'], { isInterval: true }),
   aSet('nets6', ['2001:db8::/64', 'ff00::/8'], { isInterval: true, family: 6 }),
   aSet('nothing', []),
+  // Written in pieces: one that is full, and some.
+  aSet('one-piece', addresses(500)),
+  aSet('three-pieces', addresses(1001)),
   aSet('ports', ['80', '443'], { key: 'port' }),
   aSet('ranges', ['22', '8000-8100', '65000-65535'], { key: 'port', isInterval: true }),
   aSet('named4', ['10.65.0.2,6,8080', '10.65.0.3,17,53'], { key: 'address-port' }),

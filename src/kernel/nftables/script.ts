@@ -1,40 +1,50 @@
 import { familyOf } from '../../net/ip.ts'
-import type { NftChain, NftHook, NftKey, NftMatch, NftObject, NftRule, NftSet, NftVerdict } from '../objects.ts'
+import type { NftHook, NftKey, NftMatch, NftObject, NftRule, NftSet, NftVerdict } from '../objects.ts'
 
 /**
  * The table `inet margay` with these objects and nothing else, as a script for `nft -f` (nft(8)) which replaces the table in one
  * transaction. For when no daemon runs: it loads the same rules that the daemon writes over netlink.
  */
 export function nftScript(objects: readonly NftObject[]): string {
+  return [...nftScriptParts(objects)].join('')
+}
+
+/** The same script in pieces, each of which is made in well under a millisecond: a set may have 100,000 elements. */
+export function* nftScriptParts(objects: readonly NftObject[]): Generator<string> {
   const chains = objects.filter((object) => object.kind === 'chain')
-  const sets = objects.filter((object) => object.kind === 'set')
-  return [
-    // Deleting what is not there is refused, making what is there is not.
-    'table inet margay { }',
-    'delete table inet margay',
-    'table inet margay {',
-    // A map may lead to a chain that is written later, but not to one that is never declared.
-    ...chains.map(({ name, hook }) => `chain ${name} { ${hook ? writeHook(hook) : ''} }`),
-    ...sets.map(writeSet),
-    '}',
-    'table inet margay {',
-    ...chains.map(writeChain),
-    '}',
-    '',
-  ].join('\n')
+  // Deleting what is not there is refused, making what is there is not.
+  yield 'table inet margay { }\ndelete table inet margay\ntable inet margay {\n'
+  // A map may lead to a chain that is written later, but not to one that is never declared.
+  for (const { name, hook } of chains) yield `chain ${name} { ${hook ? writeHook(hook) : ''} }\n`
+  for (const object of objects) if (object.kind === 'set') yield* writeSet(object)
+  yield '}\ntable inet margay {\n'
+  for (const { name, rules } of chains) {
+    yield `chain ${name} {\n`
+    for (const rule of rules) yield `${writeRule(rule)}\n`
+    yield '}\n'
+  }
+  yield '}\n'
 }
 
 const KEY_TYPES: Readonly<Record<Exclude<NftKey, 'address' | 'address-port'>, string>> = { port: 'inet_service', interface: 'ifname' }
 
-function writeSet(set: NftSet): string {
-  const elements = [...set.elements].map((element) => writeElement(set, element))
-  return [
-    `${set.isMap ? 'map' : 'set'} ${set.name} {`,
-    `type ${keyType(set)}${set.isMap ? ' : verdict' : ''}`,
-    ...(set.isInterval ? ['flags interval'] : []),
-    ...(elements.length === 0 ? [] : [`elements = { ${elements.join(', ')} }`]),
-    '}',
-  ].join('\n')
+/** So many elements are in one piece. */
+const ELEMENTS_PER_PART = 500
+
+function* writeSet(set: NftSet): Generator<string> {
+  const type = `type ${keyType(set)}${set.isMap ? ' : verdict' : ''}`
+  yield `${set.isMap ? 'map' : 'set'} ${set.name} {\n${type}\n${set.isInterval ? 'flags interval\n' : ''}`
+  let part: string[] = []
+  let begin = 'elements = { '
+  for (const element of set.elements) {
+    part.push(writeElement(set, element))
+    if (part.length < ELEMENTS_PER_PART) continue
+    yield begin + part.join(', ')
+    begin = ', '
+    part = []
+  }
+  if (part.length > 0) yield begin + part.join(', ')
+  yield set.elements.size > 0 ? ' }\n}\n' : '}\n'
 }
 
 function keyType({ key = 'address', family }: NftSet): string {
@@ -51,10 +61,6 @@ function writeElement({ key, isMap }: NftSet, element: string): string {
 
 function writeHook({ type, hook, priority }: NftHook): string {
   return `type ${type} hook ${hook} priority ${priority}; policy accept;`
-}
-
-function writeChain({ name, rules }: NftChain): string {
-  return [`chain ${name} {`, ...rules.map(writeRule), '}'].join('\n')
 }
 
 function writeRule({ matches, isCounted, setMark, log, verdict }: NftRule): string {
