@@ -86,8 +86,7 @@ class DispatchPlan {
   *prepare(): Generator<undefined, void> {
     for (const endpoint of this.#input.workloads.values()) {
       for (const direction of ['ingress', 'egress'] as const) {
-        this.#lists.compile(endpoint, at('normal', direction))
-        yield
+        yield* this.#lists.prepare(endpoint, at('normal', direction))
       }
     }
   }

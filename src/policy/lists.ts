@@ -59,29 +59,39 @@ export class ListCompiler {
     this.#settings = settings
   }
 
+  /** Makes what takes long, in pieces: `compile` finds it made. */
+  *prepare(endpoint: LocalEndpoint, place: ListPlace): Generator<undefined, void> {
+    if (this.#lists.has(this.#keyOf(endpoint, place))) return
+    const scratch = new PieceCollector(this.#settings.shapeOf, this.pool)
+    for (const tier of enforcedAt(endpoint, place)) {
+      const blocks = this.#blocksOf(tier, place)
+      const protocols = portProtocolsOf(blocks.flatMap(({ rules }) => rules))
+      for (const block of blocks) {
+        for (const protocol of protocols) this.#forProtocol(block, protocol, scratch)
+        this.#forOthers(block, protocols, scratch)
+        yield
+      }
+    }
+    this.compile(endpoint, place)
+    yield
+  }
+
   /** The rules that decide about packets of an endpoint. */
   compile(endpoint: LocalEndpoint, place: ListPlace): CompiledList {
     const { stage, direction } = place
-    const at = this.#describe(place)
-    const tiers = policiesAt(endpoint.tiers, stage, direction)
-      .map((tier) => ({ ...tier, policies: tier.policies.filter(({ isStaged }) => !isStaged) }))
-      .filter(({ policies }) => policies.length > 0)
-    const profiles = stage === 'normal' ? endpoint.profiles : []
-    const parts = [
-      ...tiers.map(({ policies, defaultAction }) => [defaultAction, ...policies.map((one) => this.#idOf(one))]),
-      profiles.map((one) => this.#idOf(one)),
-    ]
-    return this.#once(`${at} ${JSON.stringify(parts)}`, (pieces) => {
+    return this.#once(this.#keyOf(endpoint, place), (pieces) => {
       const rules: NftRule[] = []
-      for (const tier of tiers) {
+      for (const tier of enforcedAt(endpoint, place)) {
         rules.push(...this.#include(this.#tier(tier, place), pieces, 't_', hasPass(tier.policies, direction)))
         // Nothing gets past a tier that denies what its policies do not pass.
         if (tier.defaultAction === 'Deny' && !hasPass(tier.policies, direction)) return rules
       }
       if (stage !== 'normal') return rules
-      for (const profile of profiles) {
+      for (const profile of endpoint.profiles) {
         const match = profile.rules[direction]
-        const compiled = this.#once(`profile ${at} ${this.#idOf(profile)}`, (own) => this.#block(this.#toBlock(match, place), own))
+        const compiled = this.#once(`profile ${this.#describe(place)} ${this.#idOf(profile)}`, (own) =>
+          this.#block(this.#toBlock(match, place), own),
+        )
         rules.push(
           ...this.#include(
             compiled,
@@ -99,13 +109,11 @@ export class ListCompiler {
    * The policies of a tier. Long ones are taken apart by protocol; there each policy is a chain that all endpoints share, and is asked only
    * about the ports that it names.
    */
-  #tier({ policies, defaultAction }: TierPolicies, place: ListPlace): CompiledList {
+  #tier(tier: TierPolicies, place: ListPlace): CompiledList {
+    const { policies, defaultAction } = tier
     const at = this.#describe(place)
     return this.#once(`tier ${at} ${defaultAction} ${policies.map((one) => this.#idOf(one)).join()}`, (pieces) => {
-      const blocks = policies.map((policy): PolicyBlock => {
-        const rules = this.#toBlock(policy.rules[place.direction] ?? [], place)
-        return { rules, key: `policy ${at} ${this.#idOf(policy)}`, isPassing: hasPass([policy], place.direction) }
-      })
+      const blocks = this.#blocksOf(tier, place)
       const end = defaultAction === 'Deny' ? this.#toBlock([DENY_ALL], place) : []
       const all = [...blocks.flatMap(({ rules }) => rules), ...end]
       if (this.#settings.form === 'linear' || all.length <= MOST_INLINE) return compileBlock(all, pieces, 'linear')
@@ -119,6 +127,14 @@ export class ListCompiler {
         ...toEnd,
       ]
     })
+  }
+
+  #blocksOf({ policies }: TierPolicies, place: ListPlace): readonly PolicyBlock[] {
+    return policies.map((policy) => ({
+      rules: this.#toBlock(policy.rules[place.direction] ?? [], place),
+      key: `policy ${this.#describe(place)} ${this.#idOf(policy)}`,
+      isPassing: hasPass([policy], place.direction),
+    }))
   }
 
   #forProtocol({ rules, key, isPassing }: PolicyBlock, protocol: number, pieces: PieceCollector): readonly NftRule[] {
@@ -136,6 +152,15 @@ export class ListCompiler {
     if (isPassing) return compileForOthers(rules, protocols, pieces)
     const part = this.#once(`${key} not ${protocols.join()}`, (own) => compileForOthers(rules, protocols, own))
     return this.#include(part, pieces, 'p_', part.rules.length > FEWEST_APART)
+  }
+
+  /** Names all that a list is made of. */
+  #keyOf(endpoint: LocalEndpoint, place: ListPlace): string {
+    const tiers = enforcedAt(endpoint, place).map(
+      ({ defaultAction, policies }) => `${defaultAction} ${policies.map((one) => this.#idOf(one)).join()}`,
+    )
+    const profiles = place.stage === 'normal' ? endpoint.profiles.map((one) => this.#idOf(one)) : []
+    return `${this.#describe(place)}: ${tiers.join('; ')}; ${profiles.join()}`
   }
 
   #describe(place: ListPlace): string {
@@ -239,6 +264,13 @@ const MOST_INLINE = 8
 const FEWEST_APART = 2
 
 const DENY_ALL = readRule({ action: 'Deny' }, undefined)
+
+/** The tiers with policies that are enforced there, each with those. */
+function enforcedAt({ tiers }: LocalEndpoint, { stage, direction }: ListPlace): readonly TierPolicies[] {
+  return policiesAt(tiers, stage, direction)
+    .map((tier) => ({ ...tier, policies: tier.policies.filter(({ isStaged }) => !isStaged) }))
+    .filter(({ policies }) => policies.length > 0)
+}
 
 function hasPass(policies: readonly Policy[], direction: Direction): boolean {
   return policies.some(({ rules }) => rules[direction]?.some(({ action }) => action === 'Pass'))
