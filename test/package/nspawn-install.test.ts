@@ -1,4 +1,3 @@
-// runs alone
 // at most 300 s
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
