@@ -1,7 +1,7 @@
 #!/bin/sh
 # Takes all of margay out of the kernel of this host, after the program itself is gone: needs only sh, ip and nft.
 # `apt-get remove` leaves it at /var/lib/margay/cleanup.sh with the folders of this host, `apt-get purge` runs it with --purge, which
-# also removes the files in those folders. Kernel parameters (forwarding) stay as they are.
+# also removes the files in those folders. Kernel parameters (forwarding) stay as they are; the rules for the next boot go with those here.
 # Ends with 1, having done the rest, where something could not be removed.
 set -u
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -72,6 +72,11 @@ remove_files() {
 	done
 }
 
+# With the rules that the next boot would put there again.
+remove_boot_rules() {
+	rm -f "$state/boot.nft" || fail "$state/boot.nft could not be removed: the next boot would load its rules again"
+}
+
 # Last: no packet may pass a route or an interface of ours without its rules.
 remove_rules_of_packets() {
 	if ! command -v nft >/dev/null; then
@@ -96,6 +101,7 @@ else
 	fail 'ip is not here (apt-get install iproute2): interfaces, routes and rules of margay are left until the next boot'
 fi
 remove_pins
+remove_boot_rules
 remove_rules_of_packets
 if [ "${1:-}" = --purge ]; then remove_files; fi
 exit "$failed"

@@ -18,6 +18,7 @@ const COPIES = {
   [`${LIB}/cleanup.sh`]: 'packaging/cleanup.sh',
   'usr/lib/systemd/system/margayd.service': 'systemd/margayd.service',
   'usr/lib/systemd/system/margay-etcd.service': 'systemd/margay-etcd.service',
+  'usr/lib/systemd/system/margay-boot.service': 'systemd/margay-boot.service',
   'usr/lib/systemd/network/10-margay.link': 'packaging/systemd/network/10-margay.link',
   'usr/lib/systemd/networkd.conf.d/margay.conf': 'packaging/systemd/networkd.conf.d/margay.conf',
   'usr/lib/NetworkManager/conf.d/margay.conf': 'packaging/NetworkManager/conf.d/margay.conf',

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -110,8 +110,10 @@ test('takes all of margay out of the kernel, and nothing of anybody else', async
     await putAll(world, pin)
     assert.not.equal(await kernelOf(inside(world)), before)
 
+    writeFileSync(join(stateFolder, 'boot.nft'), '')
     const { code, stdout, stderr } = await tryRun(inside(world), ['sh', program])
     assert.is(`${code}${stdout}${stderr}`, '0')
+    assert.not.ok(existsSync(join(stateFolder, 'boot.nft')), 'the next boot puts nothing there again')
     assert.equal(await kernelOf(inside(world)), before)
     assert.not.ok(isNetns(pin))
     const kernel = world.restart()
@@ -127,7 +129,8 @@ test('takes all of margay out of the kernel, and nothing of anybody else', async
 test('with --purge it takes our files away too, and leaves what others have put beside them', async () => {
   const world = openRealWorld()
   try {
-    for (const path of ['instance', 'view.jsonl', 'view.jsonl.new', 'netns/default_web.json']) writeFileSync(join(stateFolder, path), '')
+    for (const path of ['instance', 'boot.nft', 'boot.nft.new', 'view.jsonl', 'view.jsonl.new', 'netns/default_web.json'])
+      writeFileSync(join(stateFolder, path), '')
     mkdirSync(runFolder)
     for (const path of ['etcd.env', 'margay.sock', 'forwarding.json']) writeFileSync(join(runFolder, path), '')
     writeFileSync(join(stateFolder, 'notes.txt'), '')

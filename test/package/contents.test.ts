@@ -1,6 +1,6 @@
 // at most 300 s
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -71,6 +71,7 @@ drwxr-xr-x root/root ./usr/lib/systemd/network/
 drwxr-xr-x root/root ./usr/lib/systemd/networkd.conf.d/
 -rw-r--r-- root/root ./usr/lib/systemd/networkd.conf.d/margay.conf
 drwxr-xr-x root/root ./usr/lib/systemd/system/
+-rw-r--r-- root/root ./usr/lib/systemd/system/margay-boot.service
 -rw-r--r-- root/root ./usr/lib/systemd/system/margay-etcd.service
 -rw-r--r-- root/root ./usr/lib/systemd/system/margayd.service
 drwxr-xr-x root/root ./usr/lib/sysusers.d/
@@ -189,6 +190,7 @@ test('the daemon shares the mounts of the host, on which the pins of network nam
   for (const [name, exposure] of [
     ['margayd', 5.0],
     ['margay-etcd', 3.0],
+    ['margay-boot', 3.0],
   ] as const) {
     const file = join(unpacked, `usr/lib/systemd/system/${name}.service`)
     const args = ['--no-pager', '--offline=true', `--threshold=${exposure * 10}`]
@@ -204,6 +206,21 @@ test('what the units start is in the package', () => {
     assert.ok(ours.length > 0, name)
     for (const path of ours) assert.ok(existsSync(join(unpacked, path)), `${name}.service starts ${path}`)
   }
+})
+
+test('systemd finds nothing to complain about in the units', async () => {
+  if ((await tryRun(MACHINE, ['which', 'systemd-analyze'])).code !== 0) return console.log('skipped: systemd-analyze is not here')
+  const units = join(folder, 'units')
+  mkdirSync(units)
+  const files = ['margayd', 'margay-etcd', 'margay-boot'].map((name) => {
+    const text = readFileSync(join(unpacked, `usr/lib/systemd/system/${name}.service`), 'utf8')
+    const file = join(units, `${name}.service`)
+    // The programs are where the package was unpacked.
+    writeFileSync(file, text.replaceAll('/usr/lib/margay/', join(unpacked, 'usr/lib/margay/')))
+    return file
+  })
+  const { code, stdout, stderr } = await tryRun(MACHINE, ['systemd-analyze', 'verify', '--man=no', '--recursive-errors=no', ...files])
+  assert.is(`${code}${stdout}${stderr}`, '0')
 })
 
 test('the pages of the manual and the texts are there whole, compressed without a time', () => {

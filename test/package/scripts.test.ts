@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -98,36 +98,39 @@ async function enable(): Promise<void> {
   await run(MACHINE, ['systemctl', '--quiet', `--root=${root}`, 'enable', 'margayd.service'])
 }
 
-const LINKS = ['margayd.service', 'margay-etcd.service'].map((unit) => `etc/systemd/system/multi-user.target.wants/${unit}`)
+const LINKS = [
+  'multi-user.target.wants/margayd.service',
+  'multi-user.target.wants/margay-etcd.service',
+  'sysinit.target.wants/margay-boot.service',
+]
 
+/** Of each unit. A link leads out of the root to where nothing is. */
 function hasLinks(): readonly boolean[] {
-  const wants = inRoot('etc/systemd/system/multi-user.target.wants')
-  const names = existsSync(wants) ? readdirSync(wants) : []
-  return LINKS.map((path) => names.includes(path.split('/').at(-1) ?? ''))
+  return LINKS.map((path) => lstatSync(inRoot(join('etc/systemd/system', path)), { throwIfNoEntry: false })?.isSymbolicLink() === true)
 }
 
 test('installing makes the group, starts and enables nothing and writes no configuration', async () => {
   await install('1.0.0')
   assert.match(readFileSync(inRoot('etc/group'), 'utf8'), /^margay:x:\d+:$/m)
   assert.equal(readdirSync(inRoot('etc/margay')), [])
-  assert.equal(hasLinks(), [false, false])
+  assert.equal(hasLinks(), [false, false, false])
   assert.not.ok(existsSync(inRoot('var/lib/margay')))
 })
 
 test('what an administrator enabled and configured is kept over an upgrade', async () => {
   await install('1.0.0')
   await enable()
-  assert.equal(hasLinks(), [true, true], 'etcd comes with it: at boot it must not depend on the daemon')
+  assert.equal(hasLinks(), [true, true, true], 'etcd and the rules for the boot come with it: they must not depend on the daemon')
   writeFileSync(inRoot('etc/margay/config.json'), '{}')
   writeFileSync(inRoot('etc/iproute2/rt_protos.d/margay.conf'), '77 mine\n')
   await install('1.0.1')
   assert.is(await state(), 'installed 1.0.1')
-  assert.equal(hasLinks(), [true, true])
+  assert.equal(hasLinks(), [true, true, true])
   assert.is(readFileSync(inRoot('etc/margay/config.json'), 'utf8'), '{}')
   assert.is(readFileSync(inRoot('etc/iproute2/rt_protos.d/margay.conf'), 'utf8'), '77 mine\n')
   await run(MACHINE, ['systemctl', '--quiet', `--root=${root}`, 'disable', 'margayd.service'])
   await install('1.0.0')
-  assert.equal(hasLinks(), [false, false], 'nor does one turn on what was turned off')
+  assert.equal(hasLinks(), [false, false, false], 'nor does one turn on what was turned off')
 })
 
 test('removal leaves configuration and state, and a program that cleans up when margay is gone', async () => {
@@ -147,7 +150,7 @@ test('removal leaves configuration and state, and a program that cleans up when 
 
   await install('1.0.1')
   assert.not.ok(existsSync(program), 'here again, it is the daemon that cleans up')
-  assert.equal(hasLinks(), [true, true])
+  assert.equal(hasLinks(), [true, true, true])
 })
 
 for (const isRemovedFirst of [true, false]) {
@@ -174,7 +177,7 @@ test('an upgrade that was interrupted after unpacking is finished by dpkg --conf
   assert.is(await state(), 'unpacked 1.0.1')
   await mustDpkg('--configure', '--pending')
   assert.is(await state(), 'installed 1.0.1')
-  assert.equal(hasLinks(), [true, true])
+  assert.equal(hasLinks(), [true, true, true])
 })
 
 test('where nothing can be written a removal is refused and margay stays as it was', async () => {
@@ -186,7 +189,7 @@ test('where nothing can be written a removal is refused and margay stays as it w
   assert.is(code, 1)
   assert.match(stderr, 'cleanup.sh could not be written to /var/lib/margay nor to /run: is the disk full?')
   assert.is(await state(), 'installed 1.0.0')
-  assert.equal(hasLinks(), [true, true])
+  assert.equal(hasLinks(), [true, true, true])
 })
 
 test('where the disk is full the clean-up goes to /run, and a purge finds it there', async () => {
@@ -226,7 +229,7 @@ for (const [script, calls] of Object.entries(CALLS)) {
       contents().filter((path) => !isNote(path)),
       before,
     )
-    assert.equal(hasLinks(), [true, true])
+    assert.equal(hasLinks(), [true, true, true])
     const unknown = await call('frobnicate')
     assert.equal([unknown.code, unknown.stderr], [1, `${script} called with unknown argument 'frobnicate'\n`])
   })
