@@ -18,6 +18,7 @@ import { type LiveRecord, liveRecordSchema } from './own/live.ts'
 import { asRead, asStored, newerStorageName } from './policy-storage.ts'
 import { putBack, setAside } from './set-aside.ts'
 import { asGoWrites, isObject, type JsonObject, withoutAbsent, withUnknown } from './shape.ts'
+import { isGoverning } from './unreadable.ts'
 
 export { decodeBlock, encodeBlock } from './ipam-block-codec.ts'
 export {
@@ -84,7 +85,9 @@ function readStored<K extends ResourceKind>(kind: K, raw: JsonObject): Read<K> {
   const read = readResource(kind, raw)
   if (read.resource !== undefined) return read
   const schema = resourceSchema(kind)
-  const aside = setAside(schema, withoutAbsent(schema, raw) as JsonObject)
+  // A policy of which a part is not understood must not be taken for one without that part.
+  const tags = isGoverning(kind) ? (['stored'] as const) : (['stored', 'later'] as const)
+  const aside = setAside(schema, withoutAbsent(schema, raw) as JsonObject, tags)
   const rest = aside && readResource(kind, aside.rest)
   if (aside === undefined || rest?.resource === undefined) return read
   return { resource: putBack(rest.resource as unknown as JsonObject, aside) as unknown as ResourceTypes[K], issues: [] }

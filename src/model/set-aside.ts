@@ -2,6 +2,7 @@ import type * as z from 'zod'
 import { isRequiredMember, leafMeta } from './field-rows.ts'
 import { isArrayType, isObjectType, unwrap } from './schema-meta.ts'
 import { isObject, type JsonObject } from './shape.ts'
+import type { FieldTag } from './tags.ts'
 
 /** A value that was taken out of a stored resource, and where it stood. */
 interface Part {
@@ -21,15 +22,15 @@ const MOST_FAULTS = 1000
 /**
  * Takes out of a stored resource the fields that are not as the schema wants them, if margay acts on none of them: a newer Calico may
  * know more words than this version, and a setting that is Calico's alone must not hide an endpoint or a host from us. Undefined
- * if there is another fault.
+ * if there is another fault, or one in a field with another tag than these.
  */
-export function setAside(schema: z.ZodObject, stored: JsonObject): SetAside | undefined {
+export function setAside(schema: z.ZodObject, stored: JsonObject, tags: readonly FieldTag[]): SetAside | undefined {
   const faults = schema.safeParse(stored).error?.issues ?? []
   if (faults.length > MOST_FAULTS) return undefined
   const parts: Part[] = []
   let rest: unknown = stored
   for (const { path } of faults) {
-    const at = unheededPart(schema, path)
+    const at = unheededPart(schema, path, tags)
     if (at === undefined) return undefined
     const value = valueAt(rest, at)
     // Two faults of one part: it is out already.
@@ -46,11 +47,15 @@ export function putBack(read: JsonObject, { parts }: SetAside): JsonObject {
 }
 
 /** The least part around a fault that may be absent, if margay acts on no field of it. */
-function unheededPart(schema: z.core.$ZodType, path: readonly PropertyKey[]): readonly PropertyKey[] | undefined {
+function unheededPart(
+  schema: z.core.$ZodType,
+  path: readonly PropertyKey[],
+  tags: readonly FieldTag[],
+): readonly PropertyKey[] | undefined {
   let least: readonly PropertyKey[] | undefined
   let at: z.core.$ZodType | undefined = schema
   for (let depth = 0; at !== undefined; depth++) {
-    if (!isRequiredMember(at) && isUnheeded(at)) least = path.slice(0, depth)
+    if (!isRequiredMember(at) && isUnheeded(at, tags)) least = path.slice(0, depth)
     const inner = unwrap(at)
     const part = path[depth]
     if (part === undefined) break
@@ -59,12 +64,12 @@ function unheededPart(schema: z.core.$ZodType, path: readonly PropertyKey[]): re
   return least
 }
 
-function isUnheeded(schema: z.core.$ZodType): boolean {
+function isUnheeded(schema: z.core.$ZodType, tags: readonly FieldTag[]): boolean {
   const inner = unwrap(schema)
-  if (isArrayType(inner) && isObjectType(unwrap(inner.element))) return isUnheeded(inner.element)
-  if (isObjectType(inner)) return Object.values(inner.shape).every(isUnheeded)
+  if (isArrayType(inner) && isObjectType(unwrap(inner.element))) return isUnheeded(inner.element, tags)
+  if (isObjectType(inner)) return Object.values(inner.shape).every((member) => isUnheeded(member, tags))
   const { tag } = leafMeta(schema)
-  return tag === 'stored' || tag === 'later'
+  return tag !== undefined && tags.includes(tag)
 }
 
 function valueAt(whole: unknown, path: readonly PropertyKey[]): unknown {
