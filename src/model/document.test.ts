@@ -49,6 +49,11 @@ const refused: readonly (readonly [string, string, readonly string[]])[] = [
     ],
   ],
   [
+    'an empty text in the place of a number or of a yes or no',
+    `${POOL}spec:\n  cidr: 10.0.0.0/8\n  vxlanMode: ""\n  blockSize: ""\n  natOutgoing: ""\n`,
+    ['spec.natOutgoing (line 8, column 3): must be true or false, not ""', 'spec.blockSize (line 7, column 3): must be a number, not ""'],
+  ],
+  [
     'a selector',
     `${POOL}spec:\n  cidr: 10.0.0.0/8\n  nodeSelector: role = 'db'\n`,
     [

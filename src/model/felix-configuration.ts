@@ -69,7 +69,7 @@ function checkFailsafes(spec: FelixConfigurationSpec): readonly Issue[] {
   )
 }
 
-/** Rules for what only Calico reads: without them its agent would take the whole resource for missing. */
+/** Rules of what Calico reads: without them its agent would take the whole resource for missing. */
 function checkForCalico(spec: FelixConfigurationSpec): readonly Issue[] {
   const issues: Issue[] = []
   const add = (field: string, message: string) => issues.push({ path: `spec.${field}`, message })
@@ -77,6 +77,9 @@ function checkForCalico(spec: FelixConfigurationSpec): readonly Issue[] {
   if (kubeNodePortRanges.length > 7) add('kubeNodePortRanges', `has ${kubeNodePortRanges.length} items, 7 are allowed`)
   if (openstackRegion !== undefined && !(isDnsLabel(openstackRegion) && openstackRegion.length <= 46)) {
     add('openstackRegion', `${JSON.stringify(openstackRegion)} is not a region (lower-case letters, digits and inner "-", up to 46)`)
+  }
+  for (const [index, address] of soundEntries(spec.externalNodesList)) {
+    if (address.includes(':')) add(`externalNodesList[${index}]`, `${address} is not an IPv4 address or prefix`)
   }
   for (const [index, { timeout }] of soundEntries(healthTimeoutOverrides)) {
     if (timeout?.startsWith('-')) add(`healthTimeoutOverrides[${index}].timeout`, `${JSON.stringify(timeout)} is less than 0`)

@@ -29,7 +29,6 @@ const permitted: readonly (readonly [string, Given])[] = [
   ['ports with TCP', { ...TCP, destination: { ports: [80, '8000:8100', 'http'] } }],
   ['ports with SCTP by its number', { protocol: 132, source: { notPorts: [1] } }],
   ['ports with a number in a text', { protocol: '17', source: { ports: ['53'] } }],
-  ['a range from 0', { ...TCP, destination: { ports: ['0:1023'] } }],
   ['names of ports without a protocol', { destination: { ports: ['http', 'https'] } }],
   ['an ICMP type and code', { protocol: 'ICMP', icmp: { type: 3, code: 0 }, ipVersion: 4 }],
   ['an ICMPv6 type by number', { protocol: 58, icmp: { type: 128 }, ipVersion: 6 }],
@@ -56,6 +55,11 @@ const refused: readonly (readonly [string, Given, readonly string[], RuleOwner?]
     'a number among names without a protocol',
     { destination: { ports: ['http', '80:81'] } },
     [`r[0].destination.ports: ${PORTS}; only names of ports can go without`],
+  ],
+  [
+    'a range from 0',
+    { ...TCP, destination: { notPorts: ['0:1023'] } },
+    ['r[0].destination.notPorts[0]: the range begins with 0, which is not a port: write "1:1023"'],
   ],
   ['port 0', { ...TCP, destination: { ports: [22, 0] } }, ['r[0].destination.ports[1]: 0 is not a port (1 to 65535)']],
   [

@@ -120,9 +120,14 @@ function checkPorts(protocol: Rule['protocol'], ports: EntityRule['ports'], path
 function checkPort(given: number | string): string | undefined {
   const port = portOf(given)
   if (port === undefined) return undefined
-  if (!('name' in port)) return port.low === 0 && port.high === 0 ? '0 is not a port (1 to 65535)' : undefined
+  if (!('name' in port)) return port.low === 0 ? checkZero(port.high) : undefined
   const range = /^(\d+)-(\d+)$/.exec(port.name)
   return range === null ? undefined : `${JSON.stringify(given)} would be the name of a port: write the range as "${range[1]}:${range[2]}"`
+}
+
+/** Calico's agent takes a policy with port 0 for missing. */
+function checkZero(high: number): string {
+  return high === 0 ? '0 is not a port (1 to 65535)' : `the range begins with 0, which is not a port: write "1:${high}"`
 }
 
 function checkServices(rule: Rule, rulePath: string, owner: RuleOwner): readonly Issue[] {

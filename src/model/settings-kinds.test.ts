@@ -169,6 +169,17 @@ const cases: readonly (readonly [ResourceKind, unknown, readonly string[], Given
     { iptablesMarkMask: 4_294_967_296 },
     ['spec.iptablesMarkMask: must be an integer from 0 to 4294967295, not 4294967296'],
   ],
+  ['FelixConfiguration', { externalNodesList: ['192.0.2.1', '198.51.100.0/24'], bpfForceTrackPacketsFromIfaces: ['docker+'] }, []],
+  [
+    'FelixConfiguration',
+    { externalNodesList: ['192.0.2.1', '2001:db8::1'] },
+    ['spec.externalNodesList[1]: 2001:db8::1/128 is not an IPv4 address or prefix'],
+  ],
+  [
+    'FelixConfiguration',
+    { bpfForceTrackPacketsFromIfaces: ['eth0', 'eth@0'] },
+    ['spec.bpfForceTrackPacketsFromIfaces[1]: "eth@0" is not an interface, or the beginning of one and "+" (1 to 15 characters)'],
+  ],
   ['FelixConfiguration', { externalNodesList: ['here'] }, ['spec.externalNodesList[0]: not an IP address: "here"']],
   ['FelixConfiguration', { kubeNodePortRanges: Array(8).fill(80) }, ['spec.kubeNodePortRanges: has 8 items, 7 are allowed']],
   [

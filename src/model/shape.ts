@@ -29,7 +29,7 @@ export function withoutAbsent(schema: z.core.$ZodType, value: unknown): unknown 
   for (const name of Object.keys(value)) {
     const member = value[name]
     const known = memberOf(inner, name)
-    const isAbsent = known !== undefined && (member === null || (member === '' && typeOf(known) === 'optional'))
+    const isAbsent = known !== undefined && (member === null || (member === '' && mayBeEmptyText(known)))
     const left = known === undefined || typeof member !== 'object' || isAbsent ? member : withoutAbsent(known, member)
     if (!isAbsent && left === member) continue
     result ??= { ...value }
@@ -37,6 +37,13 @@ export function withoutAbsent(schema: z.core.$ZodType, value: unknown): unknown 
     else define(result, name, left)
   }
   return result ?? value
+}
+
+const NO_TEXTS: ReadonlySet<string> = new Set(['boolean', 'number', 'literal', 'array', 'object', 'record'])
+
+/** Whether an empty text in the place of the member says nothing; in that of a number it is a fault, to Go as well. */
+function mayBeEmptyText(schema: z.core.$ZodType): boolean {
+  return typeOf(schema) === 'optional' && !NO_TEXTS.has(typeOf(unwrap(schema)))
 }
 
 /** Every member that the schema does not have, however deep. */

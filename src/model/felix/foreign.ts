@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { durationField, emptyIsKept, integerField, netField, patternField, portRangeField, shownAs, wordField } from '../fields.ts'
 import { stored } from '../tags.ts'
+import { interfaceFilterField } from './interface-field.ts'
 
 const flag = (description: string) => stored(description, z.boolean()).optional()
 const text = (description: string) => stored(description, z.string()).optional()
@@ -62,7 +63,10 @@ const bpf = {
   bpfHostConntrackBypass: flag("Whether the kernel's tracking of connections is left out."),
   bpfEnforceRPF: words('How strictly the source of packets is checked.', ['Disabled', 'Strict', 'Loose']),
   bpfPolicyDebugEnabled: flag('Whether programs of policies can be looked at.'),
-  bpfForceTrackPacketsFromIfaces: stored('Interfaces whose packets the kernel tracks.', emptyIsKept(z.array(z.string()))).optional(),
+  bpfForceTrackPacketsFromIfaces: stored(
+    'Interfaces whose packets the kernel tracks.',
+    emptyIsKept(z.array(interfaceFilterField)),
+  ).optional(),
   bpfDisableGROForIfaces: pattern('Interfaces that do not join packets on arrival.'),
   bpfExcludeCIDRsFromNAT: prefixes('Services that are left to the host.'),
   bpfExportBufferSizeMB: size('Size of the buffer of events.'),

@@ -80,7 +80,7 @@ const tunnels = {
   allowVXLANPacketsFromWorkloads: enforced('Whether workloads may send VXLAN packets.', off).optional(),
   allowIPIPPacketsFromWorkloads: later('Whether workloads may send IP-in-IP packets.', off).optional(),
   externalNodesList: enforced(
-    'Addresses and prefixes besides the hosts of the network from which tunnelled packets are accepted.',
+    'IPv4 addresses and prefixes besides the hosts of the network from which tunnelled packets are accepted.',
     emptyIsKept(z.array(interfaceAddressField)),
   ).optional(),
   wireguardEnabled: later('Encrypt traffic between hosts over IPv4.', off).optional(),
