@@ -44,24 +44,12 @@ export async function bootMachines({ count, ...options }: MachinesSpec): Promise
 /** Why no machines can be booted here, undefined where they can. Makes the lab's Debian where it is not there. */
 export async function whyNoMachines(): Promise<string | undefined> {
   if (process.arch !== 'x64') return `the machines are of amd64, this is ${process.arch}`
-  return (await whyNoRoot()) ?? whyNoCgroups() ?? (await whyNoNspawn())
+  return whyNoCgroups() ?? (await whyNoRoot()) ?? (await whyNoNspawn())
 }
 
 /** The folder of the Debian 12 that all machines share. */
 async function debianRoot(): Promise<string> {
   return (await run(MACHINE, [process.execPath, 'scripts/debian-root.mjs'], { timeoutMs: 600_000 })).trim()
-}
-
-/** Only that nobody answers is a reason: everything else that hinders making it is a fault. */
-async function whyNoRoot(): Promise<string | undefined> {
-  try {
-    await debianRoot()
-    return undefined
-  } catch (error) {
-    const words = error instanceof Error ? error.message : String(error)
-    if (!/Failed getting release file|Could not resolve|Temporary failure/.test(words)) throw error
-    return `Debian's mirror can't be reached, and the root of the machines was not made before: ${words.trim().split('\n').at(-1)}`
-  }
 }
 
 /** systemd in there makes groups for its units. */
@@ -75,6 +63,18 @@ function whyNoCgroups(): string | undefined {
     return undefined
   } catch (error) {
     return `control groups can't be made: ${error instanceof Error ? error.message : error}`
+  }
+}
+
+/** Only that nobody answers is a reason: everything else that hinders making it is a fault. */
+async function whyNoRoot(): Promise<string | undefined> {
+  try {
+    await debianRoot()
+    return undefined
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error)
+    if (!/Failed getting release file|Could not resolve|Temporary failure/.test(words)) throw error
+    return `Debian's mirror can't be reached, and the root of the machines was not made before: ${words.trim().split('\n').at(-1)}`
   }
 }
 

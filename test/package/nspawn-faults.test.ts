@@ -5,15 +5,15 @@ import * as assert from 'uvu/assert'
 import { start, until } from '../../scripts/lab/command.ts'
 import type { Machine } from '../../scripts/lab/machine.ts'
 import { addWorkload, configure, configureAll, give, install, unitOf, unnoticed, untilTalking, withMachines } from '../support/installed.ts'
-import { makePackages, onMachines } from '../support/packages.ts'
+import { onMachines } from '../support/packages.ts'
 
 const test = suite('package/nspawn-faults')
-const testOnMachines = await onMachines(test)
+const { testOnMachines, packages } = await onMachines(test)
 
 testOnMachines('a port of etcd that is taken is said, and used as soon as it is free', async () => {
   await withMachines({ count: 1 }, async ({ machine }) => {
     const host = machine('h1')
-    await install(host, (await makePackages()).current.file)
+    await install(host, (await packages()).current.file)
     configure(host, { etcd: { embedded: true } })
     const listen = ['systemd-socket-activate', '--listen=127.0.0.1:23790', 'sleep', 'infinity']
     await host.run(['systemd-run', '--quiet', '--unit=stranger', ...listen])
@@ -31,7 +31,7 @@ testOnMachines('a port of etcd that is taken is said, and used as soon as it is 
 testOnMachines('a full disk and an upgrade that is interrupted hurt nothing that runs', async () => {
   await withMachines({ count: 2 }, async ({ machines, machine }) => {
     const [h1, h2] = [machine('h1'), machine('h2')]
-    await Promise.all(machines.map(async (host) => install(host, (await makePackages()).current.file)))
+    await Promise.all(machines.map(async (host) => install(host, (await packages()).current.file)))
     await configureAll(machines)
     await h1.run(['systemctl', 'enable', '--quiet', '--now', 'margayd'], { timeoutMs: 60_000 })
     await startsWhenThereIsSpace(h2)
@@ -50,7 +50,7 @@ testOnMachines('a host without /dev/net/tun and without nft is a host like other
   await withMachines({ count: 1, hasTun: false }, async ({ machine }) => {
     const host = machine('h1')
     await host.run(['rm', '/usr/sbin/nft'])
-    await install(host, (await makePackages()).current.file)
+    await install(host, (await packages()).current.file)
     configure(host, { etcd: { embedded: true } })
     await host.run(['systemctl', 'enable', '--quiet', '--now', 'margayd'], { timeoutMs: 60_000 })
     await host.run(['margay', 'status', '--wait', '30'], { timeoutMs: 40_000 })
@@ -108,7 +108,7 @@ async function worksOnWithoutSpace(host: Machine): Promise<void> {
 
 /** Killed while files are unpacked, and again while the new ones are configured; each time the daemon goes on. */
 async function upgradesInPieces(host: Machine): Promise<void> {
-  const { file, version } = (await makePackages()).next
+  const { file, version } = (await packages()).next
   give(host, file, '/root/next.deb')
   await killDpkg(host, ['dpkg', '--install', '/root/next.deb'], () => isUnpacking(host))
   assert.is((await unitOf(host, 'margayd', ['ActiveState'])).ActiveState, 'active')
@@ -126,7 +126,7 @@ async function upgradesInPieces(host: Machine): Promise<void> {
 
 /** The old version boots with what dpkg had not unpacked yet, and the upgrade can be done again. */
 async function losesPowerInUpgrade(host: Machine): Promise<void> {
-  const { current, next } = await makePackages()
+  const { current, next } = await packages()
   give(host, next.file, '/root/next.deb')
   start(host, [...SLOWLY, 'dpkg', '--install', '/root/next.deb'])
   await until({ what: 'dpkg to be in the middle', everyMs: 0 }, () => isUnpacking(host))

@@ -6,10 +6,10 @@ import { until } from '../../scripts/lab/command.ts'
 import type { Machine } from '../../scripts/lab/machine.ts'
 import { IS_LONG } from '../support/fault.ts'
 import { addWorkload, configure, install, unitOf, withMachines } from '../support/installed.ts'
-import { makePackages, onMachines } from '../support/packages.ts'
+import { onMachines } from '../support/packages.ts'
 
 const test = suite('package/nspawn-figures')
-const testOnMachines = await onMachines(test)
+const { testOnMachines, packages } = await onMachines(test)
 const STARTS = IS_LONG ? 10 : 3
 /** A machine that runs other tests too is slower. */
 const MOST_START_MS = IS_LONG ? 2000 : 10_000
@@ -20,7 +20,7 @@ const REST_MS = IS_LONG ? 60_000 : 0
 testOnMachines('a host with its own etcd is ready soon after a start, and takes little memory at rest', async () => {
   await withMachines({ count: 1 }, async ({ machine }) => {
     const host = machine('h1')
-    await install(host, (await makePackages()).current.file)
+    await install(host, (await packages()).current.file)
     configure(host, { etcd: { embedded: true } })
     await host.run(['systemctl', 'enable', '--quiet', '--now', 'margayd'], { timeoutMs: 60_000 })
     await addWorkload(host, 'w1')

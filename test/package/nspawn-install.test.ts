@@ -6,10 +6,10 @@ import { until } from '../../scripts/lab/command.ts'
 import type { Machine } from '../../scripts/lab/machine.ts'
 import { addWorkload, configure, install, unitOf, untilTalking, untilUnit, withMachines } from '../support/installed.ts'
 import { differences, networkOf, parametersOf } from '../support/machine-state.ts'
-import { makePackages, onMachines } from '../support/packages.ts'
+import { onMachines } from '../support/packages.ts'
 
 const test = suite('package/nspawn-install')
-const testOnMachines = await onMachines(test)
+const { testOnMachines, packages } = await onMachines(test)
 
 testOnMachines('two bare hosts become one network, and stay one over a reboot of each', async () => {
   await withMachines({ count: 2 }, async ({ machines, machine }) => {
@@ -47,7 +47,7 @@ test.run()
 /** Nothing on the network changes before a configuration says how, and nothing of ours runs. */
 async function installsQuietly(host: Machine): Promise<void> {
   const before = { network: await networkOf(host), parameters: await parametersOf(host) }
-  await install(host, (await makePackages()).current.file)
+  await install(host, (await packages()).current.file)
   assert.equal(differences(before.network, await networkOf(host)), [])
   assert.equal(await parametersOf(host), before.parameters)
   assert.is((await unitOf(host, 'margayd', ['ActiveState'])).ActiveState, 'inactive')

@@ -7,16 +7,16 @@ import type { Machine } from '../../scripts/lab/machine.ts'
 import { IS_LONG } from '../support/fault.ts'
 import { addWorkload, configureAll, install, unitOf, unnoticed, untilTalking, withMachines } from '../support/installed.ts'
 import { differences, filesOf, type HostState, networkOf } from '../support/machine-state.ts'
-import { makePackages, onMachines } from '../support/packages.ts'
+import { onMachines } from '../support/packages.ts'
 
 const test = suite('package/nspawn-service')
-const testOnMachines = await onMachines(test)
+const { testOnMachines, packages } = await onMachines(test)
 
 testOnMachines('traffic does not notice what happens to the daemon and its package, and a purge leaves nothing', async () => {
   await withMachines({ count: 2 }, async ({ machines, machine }) => {
     const [h1, h2] = [machine('h1'), machine('h2')]
     const before = await Promise.all(machines.map(stateOf))
-    await Promise.all(machines.map(async (host) => install(host, (await makePackages()).current.file)))
+    await Promise.all(machines.map(async (host) => install(host, (await packages()).current.file)))
     await configureAll(machines)
     for (const host of machines) await host.run(['systemctl', 'enable', '--quiet', '--now', 'margayd'], { timeoutMs: 60_000 })
     const pair = [await addWorkload(h1, 'w1'), await addWorkload(h2, 'w2')] as const
@@ -45,7 +45,7 @@ const REMAINS = [
 
 async function stopsAndStarts(host: Machine): Promise<void> {
   await host.run(['systemctl', 'stop', 'margayd'])
-  assert.is((await host.try(['pgrep', '-x', 'node'])).stdout, '', 'nothing of it runs')
+  assert.is((await host.try(['pgrep', '-f', '/usr/lib/margay/'])).stdout, '', 'nothing of it runs')
   await host.run(['systemctl', 'start', 'margayd'])
   await host.run(['margay', 'status', '--wait', '30'], { timeoutMs: 40_000 })
 }
@@ -79,7 +79,7 @@ async function comesBack(host: Machine, result: string, act: () => Promise<unkno
 
 async function isUpgraded(host: Machine): Promise<void> {
   const before = await unitOf(host, 'margayd', ['MainPID'])
-  const { file, version } = (await makePackages()).next
+  const { file, version } = (await packages()).next
   await install(host, file)
   await host.run(['margay', 'status', '--wait', '30'], { timeoutMs: 40_000 })
   const { MainPID, ActiveState } = await unitOf(host, 'margayd', ['MainPID', 'ActiveState'])
@@ -94,7 +94,7 @@ async function isRemoved(host: Machine): Promise<void> {
 
 /** What was enabled when it was removed goes on by itself; a purge then has both to do. */
 async function isInstalledAgain(host: Machine): Promise<void> {
-  await install(host, (await makePackages()).next.file)
+  await install(host, (await packages()).next.file)
   await host.run(['margay', 'status', '--wait', '30'], { timeoutMs: 40_000 })
   for (const unit of ['margayd', 'margay-etcd']) assert.is((await unitOf(host, unit, ['ActiveState'])).ActiveState, 'active', unit)
 }

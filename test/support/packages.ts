@@ -8,21 +8,38 @@ export interface PackageFile {
 }
 
 /** This tree's package, as `npm run package` makes it but not compressed, and the same as a later version. */
-export async function makePackages(): Promise<{ readonly current: PackageFile; readonly next: PackageFile }> {
-  return JSON.parse(await run(MACHINE, [process.execPath, 'scripts/lab-packages.mjs'], { timeoutMs: 120_000 }))
+export interface Packages {
+  readonly current: PackageFile
+  readonly next: PackageFile
 }
 
-interface Suite {
-  (name: string, work: () => Promise<void>): void
-  readonly skip: (name: string, work: () => Promise<void>) => void
+type AddTest = (name: string, work: () => Promise<void>) => void
+
+/** What a file of tests on machines works with. */
+export interface OnMachines {
+  /** Adds a test; where no machines can be booted it is skipped, and says why. */
+  readonly testOnMachines: AddTest
+  /** Made when they are first asked for, and the same for all tests of a file whatever becomes of the tree meanwhile. */
+  readonly packages: () => Promise<Packages>
 }
 
-/** Gives what makes a test on machines; where none can be booted such a test is skipped, and says why. */
-export async function onMachines(test: Suite): Promise<(name: string, work: () => Promise<void>) => void> {
+/** Looks whether machines can be booted here. */
+export async function onMachines(test: AddTest & { readonly skip: AddTest }): Promise<OnMachines> {
   const why = await whyNoMachines()
-  if (why === undefined) return test
-  return (name, work) => {
+  const made: { packages?: Promise<Packages> } = {}
+  const skip: AddTest = (name, work) => {
     process.stdout.write(`skipped: ${name}, because ${why}\n`)
     test.skip(name, work)
   }
+  return {
+    testOnMachines: why === undefined ? test : skip,
+    packages: () => {
+      made.packages ??= makePackages()
+      return made.packages
+    },
+  }
+}
+
+async function makePackages(): Promise<Packages> {
+  return JSON.parse(await run(MACHINE, [process.execPath, 'scripts/lab-packages.mjs'], { timeoutMs: 120_000 }))
 }
