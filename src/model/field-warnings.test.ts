@@ -29,6 +29,7 @@ const cases: readonly { name: string; kind: ResourceKind; spec: unknown; want: r
       ],
     },
     want: [
+      `: GlobalNetworkPolicy ${LATER}`,
       "spec.ingress[1].http: is kept for Calico; margay can't look into requests, so an Allow rule with it allows nothing",
       `spec.performanceHints: ${STORED}`,
     ],
@@ -63,7 +64,12 @@ const cases: readonly { name: string; kind: ResourceKind; spec: unknown; want: r
     spec: { node: 'h1', ports: [{ name: 'a', port: 1, hostPort: 80 }], qosControls: { ingressBandwidth: 1000, dscp: 'EF' } },
     want: [`spec.ports[0].hostPort: ${STORED}`, `spec.qosControls: ${STORED}`],
   },
-  { name: 'a kind that is for Calico alone', kind: 'IPAMConfiguration', spec: {}, want: [`: IPAMConfiguration ${STORED}`] },
+  {
+    name: 'a kind that is for Calico alone',
+    kind: 'IPAMConfiguration',
+    spec: {},
+    want: [': IPAMConfiguration decides nothing with etcd, neither here nor in Calico: use "margay ipam configure"'],
+  },
   {
     name: 'settings of BGP that say what absent means too',
     kind: 'BGPConfiguration',

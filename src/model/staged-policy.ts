@@ -5,10 +5,10 @@ import { globalNetworkPolicyFields, networkPolicyFields } from './network-policy
 import { DEFAULT_TIER, defaultPolicySpec, type PolicySpec } from './policy.ts'
 import { checkGlobalNetworkPolicy, checkNetworkPolicy } from './policy-check.ts'
 import type { Resource } from './resource.ts'
-import { enforced } from './tags.ts'
+import { later } from './tags.ts'
 
 /** What a staged policy would do to the policy of the same name. */
-export const stagedActionField = enforced(
+export const stagedActionField = later(
   'Set: the policy of this name would become this one; Delete: it would go; Learn and Ignore are kept for other tools.',
   defaultsTo('Set', z.enum(['Set', 'Delete', 'Learn', 'Ignore'])),
 ).optional()

@@ -41,16 +41,16 @@ const failsafes = (direction: string) =>
   emptyIsKept(
     z.array(
       z.object({
-        protocol: enforced('The protocol: tcp, udp or sctp.', defaultsTo('tcp', z.string())).optional(),
-        port: enforced(`Port that stays open ${direction} host endpoints, whatever the policies say.`, integerField(0, 65_535)),
-        net: enforced('Only for these addresses.', interfaceAddressField).optional(),
+        protocol: later('The protocol: tcp, udp or sctp.', defaultsTo('tcp', z.string())).optional(),
+        port: later(`Port that stays open ${direction} host endpoints, whatever the policies say.`, integerField(0, 65_535)),
+        net: later('Only for these addresses.', interfaceAddressField).optional(),
       }),
     ),
   ).optional()
 
 /** What decides about packets. */
 const verdicts = {
-  defaultEndpointToHostAction: enforced(
+  defaultEndpointToHostAction: later(
     'What happens to packets of a workload for its own host after the rules of the workload.',
     defaultsTo('Drop', wordField(['Drop', 'Return', 'Accept'])),
   ).optional(),
