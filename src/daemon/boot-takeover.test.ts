@@ -2,16 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { byKey, rulesOf, writeBootRules } from '../../test/support/boot-rules.ts'
 import { aFolder, never } from '../../test/support/daemon.ts'
 import { createNamespace, joinNamespaces, type Namespace, openUdp, type UdpSocket, until } from '../../test/support/nft-lab.ts'
-import { TestView } from '../../test/support/planning.ts'
-import { aGlobalPolicy, aHostEndpoint } from '../../test/support/policies.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
-import { keyOf, type NftObject } from '../kernel/objects.ts'
+import type { NftObject } from '../kernel/objects.ts'
 import { silentLogger } from '../log.ts'
-import { PolicyEngine } from '../policy/engine.ts'
-import { DEFAULT_FAILSAFES } from '../policy/failsafes.ts'
-import { BootRules, bootRulesPath } from './boot-rules.ts'
 
 const test = suite('daemon/boot-takeover')
 
@@ -19,35 +15,6 @@ const test = suite('daemon/boot-takeover')
 const [DENIED, FAILSAFE, NEW] = [7777, { 4: 68, 6: 546 }, 7000] as const
 const HOST = { 4: '192.0.2.1', 6: '2001:db8:1::1' } as const
 const CYCLES = 30
-
-/** The rule set of a host of which eth0 is a host endpoint, with a policy that lets packets to one port in. */
-function rulesOf(port: number): readonly NftObject[] {
-  const settings = {
-    ...{ workloadInterfaces: ['mgy*'], endpointToHost: 'Drop', failsafes: DEFAULT_FAILSAFES, dropsInvalid: true },
-    ...{ implicit: [], markBit: 0x1000_0000, deny: 'drop' },
-  } as const
-  const engine = new PolicyEngine({ node: 'h1', interfaces: [{ name: 'eth0', addresses: [] }], settings })
-  const ingress = [{ action: 'Allow' as const, protocol: 'UDP' as const, destination: { ports: [port] } }]
-  engine.set('GlobalNetworkPolicy', 'p', aGlobalPolicy('p', { selector: 'all()', types: ['Ingress'], ingress }))
-  engine.set('HostEndpoint', 'eth0', aHostEndpoint('eth0', { interfaceName: 'eth0' }))
-  const steps = engine.flush()
-  for (;;) {
-    const { done, value } = steps.next()
-    if (done) return value
-  }
-}
-
-function byKey(objects: readonly NftObject[]): ReadonlyMap<string, NftObject> {
-  return new Map(objects.map((object) => [keyOf.policy(object), object]))
-}
-
-/** What a host that boots loads: the file as it was left by the daemon's last run. */
-async function writeBootRules(folder: string, objects: readonly NftObject[]): Promise<string> {
-  const rules = new BootRules(folder, 'h1', silentLogger)
-  rules.note(new TestView().set('HostEndpoint', 'eth0', aHostEndpoint('eth0', { interfaceName: 'eth0' })), [], byKey(objects))
-  await rules.flush()
-  return bootRulesPath(folder)
-}
 
 /** A daemon without memory takes the table over, in the order of a pass. */
 async function takeOver(host: Namespace, objects: readonly NftObject[]): Promise<void> {
