@@ -14,6 +14,8 @@ export interface Context {
   readonly program: Program
   /** Writes to standard output, as it is. */
   out(text: string): void
+  /** Whether what is written to standard output still arrives; a command that never ends by itself ends when not. */
+  isRead(): boolean
   /** Writes to standard error, as it is. */
   err(text: string): void
   readonly stdin: () => Promise<string>

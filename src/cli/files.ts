@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describeError, MargayError } from '../errors.ts'
 import { type Context, UsageError } from './context.ts'
+import { MOST_INPUT_BYTES, readFileText, readPipe } from './input.ts'
 
 /** A file with documents, or standard input. */
 export interface SourceText {
@@ -9,9 +10,6 @@ export interface SourceText {
   readonly file: string
   readonly text: string
 }
-
-/** A file larger than this is not read. Bytes. */
-const MOST_BYTES = 32 << 20
 
 /** How folders are read, and for which command. */
 export interface FileOptions {
@@ -31,9 +29,20 @@ export async function readSources(names: readonly string[], options: FileOptions
   const sources: SourceText[] = []
   for (const name of names) {
     if (name === '-') sources.push({ file: '-', text: await context.stdin() })
-    else sources.push(...filesOf(name, options, context).map((file) => ({ file, text: readText(file) })))
+    else for (const file of filesOf(name, options, context)) sources.push({ file, text: await readAny(file, context.signal) })
   }
   return sources
+}
+
+/** Also what a shell makes of `<(…)`, which may take its time. */
+async function readAny(file: string, signal: AbortSignal): Promise<string> {
+  const stat = statOf(file)
+  if (stat.isFile() || stat.isDirectory()) return readText(file)
+  try {
+    return await readPipe(file, JSON.stringify(file), signal)
+  } catch (error) {
+    throw signal.aborted || error instanceof MargayError ? error : unreadable(file, '', error)
+  }
 }
 
 function filesOf(name: string, { isRecursive, isEmptyFine, verb }: FileOptions, { program }: Context): readonly string[] {
@@ -67,8 +76,9 @@ function walk(folder: string, isRecursive: boolean): readonly string[] {
  */
 export function readText(file: string, what = ''): string {
   const { size } = statOf(file, what)
-  if (size > MOST_BYTES) throw new MargayError('file', `${what}${JSON.stringify(file)} has ${size} bytes, at most ${MOST_BYTES} are read`)
-  return readable(file, what, () => readFileSync(file, 'utf8'))
+  if (size > MOST_INPUT_BYTES)
+    throw new MargayError('file', `${what}${JSON.stringify(file)} has ${size} bytes, at most ${MOST_INPUT_BYTES} are read`)
+  return readable(file, what, () => readFileText(file, `${what}${JSON.stringify(file)}`))
 }
 
 function statOf(file: string, what = '') {
@@ -80,11 +90,15 @@ function readable<T>(file: string, what: string, read: () => T): T {
   try {
     return read()
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code
-    const why =
-      code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'cannot be read by this user' : `cannot be read: ${describeError(cause)}`
-    throw new MargayError('file', `${what}${JSON.stringify(file)} ${why}`)
+    throw cause instanceof MargayError ? cause : unreadable(file, what, cause)
   }
+}
+
+function unreadable(file: string, what: string, cause: unknown): MargayError {
+  const code = (cause as NodeJS.ErrnoException).code
+  const why =
+    code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'cannot be read by this user' : `cannot be read: ${describeError(cause)}`
+  return new MargayError('file', `${what}${JSON.stringify(file)} ${why}`)
 }
 
 /** As one word of a shell. */

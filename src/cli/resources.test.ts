@@ -260,11 +260,15 @@ test('ipam configure changes the record that counts, and refuses what cannot wor
   assert.match((await margay(['ipam', 'configure', '--strictaffinity', 'yes'])).err, /Give true or false/)
 })
 
-test('an IPAMConfiguration is written with the warning that it has no effect', async () => {
+test('an IPAMConfiguration is written, and patched, with one warning that it has no effect', async () => {
   const text = 'apiVersion: projectcalico.org/v3\nkind: IPAMConfiguration\nmetadata:\n  name: default\nspec:\n  strictAffinity: true\n'
-  const done = await shell().margay(['apply', '-f', '-'], text)
+  const { margay } = shell()
+  const done = await margay(['apply', '-f', '-'], text)
   assert.equal([done.code, done.out], [0, 'ipamconfiguration/default created\n'])
-  assert.match(done.err, /IPAMConfiguration has no effect with etcd, use "margay ipam configure"/)
+  const why = 'IPAMConfiguration decides nothing with etcd, neither here nor in Calico: use "margay ipam configure"'
+  assert.is(done.err, `margay: warning: standard input: IPAMConfiguration default: line 1, column 1: ${why}\n`)
+  const patched = await margay(['patch', 'ipamconfig', 'default', '-p', '{"spec": {"strictAffinity": false}}'])
+  assert.equal([patched.out, patched.err], ['ipamconfiguration/default patched\n', `margay: warning: ${why}\n`])
 })
 
 test('delete -f deletes what the documents name', async () => {

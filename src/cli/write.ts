@@ -44,8 +44,6 @@ export async function writeResource(
     return said('exists already')
   await prepare(session, verb, given, context.signal)
   if (verb === 'replace') return said(await writeAgain(session, context, given, await replaceResource(session, given, context.signal)))
-  if (given.kind === 'IPAMConfiguration')
-    context.err(`${context.program}: warning: IPAMConfiguration has no effect with etcd, use "${context.program} ipam configure"\n`)
   const { resource, outcome } =
     verb === 'apply'
       ? await applyResource(session.store, given, context.signal)

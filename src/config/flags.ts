@@ -6,8 +6,8 @@ import { SETTINGS, type Setting } from './schema.ts'
 /** The environment variable that names the configuration file. */
 export const CONFIG_ENV = 'MARGAY_CONFIG'
 
-/** Variables with our prefix that are no keys: the file's name, the native add-on's path, and those of the tests. */
-const OTHER_ENV: RegExp = /^MARGAY_(CONFIG|NATIVE|ETCD|TEST|TEST_\w+|SOAK_SECONDS)$/
+/** Variables with our prefix that are no keys: the file's name, the command line's, the native add-on's path, and those of the tests. */
+const OTHER_ENV: RegExp = /^MARGAY_(CONFIG|CLI_NAME|NATIVE|ETCD|TEST|TEST_\w+|SOAK_SECONDS)$/
 
 /** The values that the environment gives. An unknown `MARGAY_*` is a typing error more often than not, so it is refused. */
 export function readEnvLayer(env: Readonly<Record<string, string | undefined>>): Layer {

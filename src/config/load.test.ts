@@ -261,6 +261,10 @@ test('every bad item of a list is named', () => {
   ])
 })
 
+test('the variable that names the command line is not taken for a key', () => {
+  assert.equal(faultsOf({ env: { MARGAY_CLI_NAME: 'calicoctl' }, file: { path: 'c.json', text: `{${ETCD}}` } }), [])
+})
+
 test('a variable is compared without the prefix that all have', () => {
   const faults = faultsOf({ env: { MARGAY_FOO: '1', MARGAY_MOED: 'vxlan' }, file: { path: 'c.json', text: `{${ETCD}}` } })
   assert.equal(faults, ['MARGAY_FOO: unknown variable', 'MARGAY_MOED: unknown variable: did you mean "MARGAY_MODE"?'])

@@ -30,7 +30,7 @@ export function fieldWarnings({ kind, spec }: AnyResource): readonly FieldWarnin
   if (watch !== undefined) collect(watch, spec, 'spec', found)
   const fields = [...found.values()]
   if (tags.has('enforced')) return fields
-  const whole = (tag: UnheededTag) => ({ path: '', message: `${kind} ${REASONS[tag]}`, tag })
+  const whole = (tag: UnheededTag) => ({ path: '', message: `${kind} ${metaOf(kindInfo(kind).specSchema).effect ?? REASONS[tag]}`, tag })
   if (!tags.has('later')) return [whole('stored')]
   const stored = fields.filter(({ tag }) => tag === 'stored')
   return !tags.has('stored') || stored.length < fields.length ? [whole('later'), ...stored] : stored

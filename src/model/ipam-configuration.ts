@@ -6,19 +6,24 @@ import type { Resource } from './resource.ts'
 import { stored } from './tags.ts'
 
 /** The spec of IPAMConfiguration `default`. With etcd it decides nothing: allocation reads `/calico/ipam/v2/config` (ipam-config.ts). */
-export const ipamConfigurationSpecSchema = z.object({
-  strictAffinity: stored('Hosts take no address from blocks of others.', defaultsTo(false, z.boolean())).optional(),
-  autoAllocateBlocks: stored('Hosts take blocks by themselves.', defaultsTo(true, z.boolean())).optional(),
-  maxBlocksPerHost: stored('Most blocks of one host; 0 for no limit.', defaultsTo(0, zeroIsAbsent(integerField(0, 1_000_000)))).optional(),
-  kubeVirtVMAddressPersistence: stored(
-    'Virtual machines of KubeVirt keep their addresses.',
-    defaultsTo('Enabled', z.enum(['Enabled', 'Disabled'])),
-  ).optional(),
-  ipCooldownSeconds: stored(
-    'So long an address that was given back is not given out again.',
-    defaultsTo(0, zeroIsAbsent(integerField(0, 1200))),
-  ).optional(),
-})
+export const ipamConfigurationSpecSchema = z
+  .object({
+    strictAffinity: stored('Hosts take no address from blocks of others.', defaultsTo(false, z.boolean())).optional(),
+    autoAllocateBlocks: stored('Hosts take blocks by themselves.', defaultsTo(true, z.boolean())).optional(),
+    maxBlocksPerHost: stored(
+      'Most blocks of one host; 0 for no limit.',
+      defaultsTo(0, zeroIsAbsent(integerField(0, 1_000_000))),
+    ).optional(),
+    kubeVirtVMAddressPersistence: stored(
+      'Virtual machines of KubeVirt keep their addresses.',
+      defaultsTo('Enabled', z.enum(['Enabled', 'Disabled'])),
+    ).optional(),
+    ipCooldownSeconds: stored(
+      'So long an address that was given back is not given out again.',
+      defaultsTo(0, zeroIsAbsent(integerField(0, 1200))),
+    ).optional(),
+  })
+  .meta({ effect: 'decides nothing with etcd, neither here nor in Calico: use "margay ipam configure"' })
 
 export type IPAMConfigurationSpec = DeepReadonly<z.infer<typeof ipamConfigurationSpecSchema>>
 

@@ -41,6 +41,7 @@ export function aContext(world: World = {}, written: { out: string; err: string 
     err: (text) => {
       written.err += text
     },
+    isRead: () => true,
     stdin: async () => world.stdin ?? '',
     env: world.env ?? {},
     hostname: 'h1',

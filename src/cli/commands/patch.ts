@@ -1,7 +1,7 @@
 import { Option } from 'commander'
 import { parse } from 'yaml'
 import { describeError, ValidationError } from '../../errors.ts'
-import { fieldWarnings } from '../../model/field-warnings.ts'
+import { type FieldWarning, fieldWarnings } from '../../model/field-warnings.ts'
 import { type AnyResource, kindInfo } from '../../model/kinds.ts'
 import { isObject } from '../../model/shape.ts'
 import { type Changed, changeResource } from '../change.ts'
@@ -71,10 +71,11 @@ export const addPatchCommand: AddCommand = (parent, context, outcome) => {
     })
 }
 
-/** Of the fields that margay does not act on, those that the patch has set. */
+/** Of the fields that margay does not act on, those that the patch has set; a kind whose fields are for nobody is named each time. */
 function warnOfNew({ before, after }: Changed, context: Context): void {
   const known = new Set(fieldWarnings(before).map(({ path }) => path))
-  for (const { path, message, tag } of fieldWarnings(after).filter((warning) => !known.has(warning.path)))
+  const isNews = ({ path, tag }: FieldWarning) => !known.has(path) || (path === '' && tag === 'stored')
+  for (const { path, message, tag } of fieldWarnings(after).filter(isNews))
     context.err(`${context.program}: ${tag === 'stored' ? 'warning' : 'note'}: ${`${path} ${message}`.trimStart()}\n`)
 }
 

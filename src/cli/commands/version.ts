@@ -63,7 +63,7 @@ function defineCluster(command: Command, context: Context): void {
         if (facts !== shown) context.out(facts)
         shown = facts
         if (pollMs > 0) await delay(pollMs, undefined, { signal: context.signal })
-      } while (pollMs > 0)
+      } while (pollMs > 0 && context.isRead())
     })
   })
 }
