@@ -157,6 +157,16 @@ test('an update keeps the members of the stored object that this version does no
   )
 })
 
+test('an update keeps what it does not know in rules that an older writer filled with empty objects', () => {
+  const rules = '[{"action":"Log","source":{},"destination":{}},{"action":"Allow","source":{},"destination":{"ports":["a"],"x":2},"y":1}]'
+  const stored = decodeResource('Profile', aText('Profile', `{"ingress":${rules}}`), 1)
+  const given = decodeResource('Profile', aText('Profile', '{"ingress":[{"action":"Allow","destination":{"ports":["a"]}}]}'), 1)
+  assert.is(
+    encodeResource(mergeUnknown(stored, given)),
+    aText('Profile', '{"ingress":[{"action":"Allow","destination":{"ports":["a"],"x":2},"y":1}]}'),
+  )
+})
+
 const BLOCK =
   '{"cidr":"10.48.0.64/29","affinity":"host:h1","affinity_claim_time":"2026-08-02T09:15:04Z","allocations":[0,null,1,null,null,null,null,null],"unallocated":[1,3,4,5,6,7],"attributes":[{"handle_id":"ipip-tunnel-addr-h1","secondary":{"node":"h1","type":"ipipTunnelAddress"}},{"releasedAt":"2026-08-02T09:15:04Z","later":1}],"sequenceNumber":18446744073709551615,"sequenceNumberForAllocation":{"0":1785662104123456789,"2":1785662104123456790},"deleted":false,"more":{"n":12345678901234567890}}'
 

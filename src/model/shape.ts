@@ -155,6 +155,11 @@ function onlyKnown(schema: z.core.$ZodType, value: unknown): unknown {
   const inner = unwrap(schema)
   if (isArrayType(inner) && Array.isArray(value)) return value.map((item) => onlyKnown(inner.element, item))
   if (!isObjectType(inner) || !isObject(value)) return value
-  const names = Object.keys(inner.def.shape).filter((name) => value[name] !== undefined)
-  return Object.fromEntries(names.map((name) => [name, onlyKnown(memberOf(inner, name) ?? inner, value[name])]))
+  const known = Object.entries(inner.def.shape).map(([name, member]) => [name, onlyKnown(member, value[name])] as const)
+  // An empty object says as little as none: older writers put `source: {}` into each rule.
+  return Object.fromEntries(known.filter(([, member]) => member !== undefined && !isEmptyObject(member)))
+}
+
+function isEmptyObject(value: unknown): boolean {
+  return isObject(value) && Object.keys(value).length === 0
 }
