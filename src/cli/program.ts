@@ -6,6 +6,7 @@ import { addConfigCommand } from './commands/config.ts'
 import { addDatastoreCommand } from './commands/datastore.ts'
 import { addDebugCommand } from './commands/debug.ts'
 import { addDesiredCommand, addDiffCommand } from './commands/desired.ts'
+import { addExplainCommand } from './commands/explain.ts'
 import { addGetCommand } from './commands/get.ts'
 import { addIpamCommand } from './commands/ipam.ts'
 import { addLabelCommand } from './commands/label.ts'
@@ -52,6 +53,7 @@ const RESOURCES: Group = [
 const COMMANDS: Readonly<Record<Program, readonly Group[]>> = {
   margay: [
     RESOURCES,
+    ['Policy:', [addExplainCommand]],
     ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addReloadCommand, addNodeCommand]],
     ['Other:', [addConfigCommand, addDatastoreCommand, addDebugCommand, addCompletionCommand, addVersionCommand]],
   ],

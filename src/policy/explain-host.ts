@@ -57,6 +57,8 @@ export interface HostQuestion {
   readonly known: KnownInterfaces
   readonly implicit: readonly ImplicitAllow[]
   readonly isWorkloadInterface: (name: string) => boolean
+  /** The interfaces of the workloads in question: of a thousand on the host, two at most. */
+  readonly interfaces: readonly string[]
   /** All addresses that a packet in question has or gets: nobody else's membership matters. */
   readonly addresses: readonly Ip[]
 }
@@ -65,18 +67,20 @@ export interface HostQuestion {
 export function findPolicedHost(maps: ResourceMaps, read: ReadPolicies, question: HostQuestion): PolicedHost {
   const { node, felix, known, implicit, isWorkloadInterface } = question
   const toLocal = (endpoint: WorkloadEndpoint | HostEndpoint) => localEndpoint(maps, read, endpoint)
-  const workloads = [...maps.get('WorkloadEndpoint').values()].filter(({ spec }) => spec.node === node && spec.ipNetworks?.length)
+  const workloads = [...maps.get('WorkloadEndpoint').values()].filter(
+    ({ spec }) => spec.node === node && spec.ipNetworks?.length && question.interfaces.includes(spec.interfaceName ?? ''),
+  )
   const hostEndpoints = [...maps.get('HostEndpoint').values()].filter(({ spec }) => spec.node === node)
   const { byInterface, wildcard } = planHostEndpoints(hostEndpoints, known.interfaces, isWorkloadInterface)
   return {
     settings: {
       endpointToHost: felix.defaultEndpointToHostAction ?? 'Drop',
       failsafes: failsafesOf(felix),
-      dropsInvalid: felix.disableConntrackInvalidCheck !== true,
+      dropsInvalid: true,
       isWorkloadInterface,
       implicit,
     },
-    workloads: lazily(new Map(workloads.map((endpoint) => [endpoint.spec.interfaceName ?? '', endpoint])), toLocal),
+    workloads: new Map(workloads.map((endpoint) => [endpoint.spec.interfaceName ?? '', toLocal(endpoint)])),
     hostEndpoints: new Map([...byInterface].map(([name, endpoint]) => [name, toLocal(endpoint)])),
     wildcard: wildcard && toLocal(wildcard),
     members: findMembers(maps, question.addresses),
@@ -86,10 +90,11 @@ export function findPolicedHost(maps: ResourceMaps, read: ReadPolicies, question
 /** The same host as if its staged policies were enforced, each in the place of the one that it would replace. */
 export function asIfEnforced(host: PolicedHost): PolicedHost {
   const enforce = (endpoint: LocalEndpoint) => ({ ...endpoint, tiers: endpoint.tiers.map(enforceTier) })
+  const enforceAll = (endpoints: PolicedHost['workloads']) => new Map([...endpoints].map(([name, one]) => [name, enforce(one)]))
   return {
     ...host,
-    workloads: lazily(host.workloads, enforce),
-    hostEndpoints: new Map([...host.hostEndpoints].map(([name, endpoint]) => [name, enforce(endpoint)])),
+    workloads: enforceAll(host.workloads),
+    hostEndpoints: enforceAll(host.hostEndpoints),
     wildcard: host.wildcard && enforce(host.wildcard),
   }
 }
@@ -98,21 +103,6 @@ function enforceTier(tier: TierPolicies): TierPolicies {
   const replaced = new Set(tier.policies.flatMap(({ isStaged, enforcedKey }) => (isStaged ? [enforcedKey] : [])))
   const policies = tier.policies.filter(({ key }) => !replaced.has(key)).map((policy) => ({ ...policy, isStaged: false }))
   return { ...tier, policies }
-}
-
-/** A map of which each value is made when it is asked for: of a thousand endpoints of a host one is. */
-function lazily<A, B>(from: ReadonlyMap<string, A>, make: (value: A) => B): ReadonlyMap<string, B> {
-  const made = new Map<string, B>()
-  const known = from as ReadonlyMap<string, unknown>
-  return new Proxy(made, {
-    get: (_, name) => {
-      if (name !== 'get') return Reflect.get(known, name, known)
-      return (key: string) => {
-        const value = from.get(key)
-        return value === undefined ? undefined : make(value)
-      }
-    },
-  })
 }
 
 function localEndpoint(maps: ResourceMaps, { policies }: ReadPolicies, endpoint: WorkloadEndpoint | HostEndpoint): LocalEndpoint {

@@ -1,0 +1,94 @@
+import { Option } from 'commander'
+import { fieldRows } from '../../model/field-rows.ts'
+import { kindInfo, type ResourceKind } from '../../model/kinds.ts'
+import type { Family } from '../../net/ip.ts'
+import { readView } from '../../store/read-view.ts'
+import type { MutableView } from '../../store/view.ts'
+import type { AddCommand } from '../context.ts'
+import { findEnd } from '../explain-ends.ts'
+import { explainFlow } from '../explain-flow.ts'
+import { type GivenPacket, readQuestions } from '../explain-question.ts'
+import { type Explanation, renderExplanation, worstOf } from '../explain-render.ts'
+import { createExplainSource } from '../explain-source.ts'
+import { renderJson, renderYaml } from '../format.ts'
+import { addOutputOption, addStoreOptions, parseCount } from '../options.ts'
+import { withSession } from '../session.ts'
+
+const EXAMPLES = `
+Examples:
+  margay explain shop/web shop/db tcp 5432
+  margay explain 198.51.100.9 node/h1 tcp 22
+  margay explain shop/web 2001:db8::53 udp 53 -o json
+
+SRC and DST are names or addresses: a workload (NAMESPACE/NAME, or NAME), a host endpoint (hep/NAME), a host (node/NAME), or an address,
+which may be outside. PORT is a number, or a name that DST has for a port; for ICMP it is TYPE or TYPE/CODE. Without a protocol the
+question is about ping. The hosts are not asked: the answer is computed from the store.
+
+Exit code 0 when it gets through, 3 when it is denied or there is no route, 1 when that can't be said.`
+
+interface ExplainOptions {
+  readonly output: string
+  readonly json?: true
+  readonly sourcePort?: number
+  readonly family?: string
+}
+
+/** `margay explain SRC DST [PROTOCOL] [PORT]`. */
+export const addExplainCommand: AddCommand = (parent, context, outcome) => {
+  const command = parent
+    .command('explain')
+    .description('say why one end can or cannot reach another')
+    .argument('<source>', 'workload, host endpoint, host or address')
+    .argument('<destination>', 'the same')
+    .argument('[protocol]', 'tcp, udp, icmp, icmpv6, sctp, udplite or a number; ping unless given')
+    .argument('[port]', 'port of the destination; TYPE/CODE for ICMP')
+    .option('--source-port <port>', 'port of the source (40000 unless given)', parseCount(1, 65_535))
+    .addOption(new Option('--family <version>', 'only this IP version').choices(['4', '6']))
+    .option('--json', 'as -o json')
+  addStoreOptions(addOutputOption(command, ['text', 'json', 'yaml']))
+    .addHelpText('after', EXAMPLES)
+    .action(async (source: string, destination: string, protocol?: string, port?: string) => {
+      const { output, json, sourcePort, family } = command.opts<ExplainOptions>()
+      const view = await withSession(command, context, ({ store }) => readView(store, context.signal))
+      const given = { protocol, port, sourcePort, family: family === undefined ? undefined : (Number(family) as Family) }
+      const explanation = explain(view, { source, destination }, given)
+      const isJson = json === true || output === 'json'
+      context.out(isJson ? renderJson(explanation) : output === 'yaml' ? renderYaml(explanation) : renderExplanation(explanation))
+      if (explanation.verdict !== 'allow') outcome.code = 3
+    })
+}
+
+function explain(view: MutableView, ends: { readonly source: string; readonly destination: string }, given: GivenPacket): Explanation {
+  const [source, destination] = [findEnd(view, ends.source), findEnd(view, ends.destination)]
+  const questions = readQuestions(source, destination, given)
+  const from = createExplainSource(view)
+  const flows = questions.map((question) => explainFlow(from, question))
+  const { protocol = 0, sourcePort, port, icmp } = questions[0] ?? {}
+  const packet = { protocol, ...(port === undefined ? {} : { sourcePort, port }), ...(icmp === undefined ? {} : { icmp }) }
+  const unenforced = findUnenforced(view)
+  const unreadable = [...view.broken.values()].map(({ kind, id, reason }) => `${kind} ${id} can't be read, and is left out: ${reason}`)
+  return {
+    basis: 'store',
+    revision: view.revision,
+    source,
+    destination,
+    packet,
+    flows,
+    verdict: worstOf(flows.map(({ verdict }) => verdict)),
+    stagedVerdict: worstOf(flows.map(({ stagedVerdict }) => stagedVerdict)),
+    isEnforced: unenforced.length === 0,
+    warnings: [...unenforced, ...unreadable, ...from.read.problems],
+  }
+}
+
+/** The kinds in the store of which hosts of this version enforce nothing yet, in words. */
+function findUnenforced(view: MutableView): readonly string[] {
+  const kinds = ['GlobalNetworkPolicy', 'NetworkPolicy', 'HostEndpoint', 'Profile'] as const
+  const kept = kinds.filter((kind) => view.get(kind).size > 0 && !isEnforced(kind))
+  return kept.map((kind) => `${kind} is kept, and hosts of this version do not enforce it yet: they let through what it denies`)
+}
+
+/** As the reference of the kinds says. */
+function isEnforced(kind: ResourceKind): boolean {
+  return fieldRows(kindInfo(kind).specSchema, 'spec').some(({ tag }) => tag === 'enforced')
+}

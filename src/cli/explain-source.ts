@@ -1,0 +1,69 @@
+import { underlayOf, vtepOf } from '../encap/peer.ts'
+import { VXLAN_DEFAULTS } from '../encap/vxlan.ts'
+import type { FelixConfigurationSpec } from '../model/felix-configuration.ts'
+import { FAMILIES, type Ip } from '../net/ip.ts'
+import type { ImplicitAllow } from '../policy/evaluate-path.ts'
+import { type ReadPolicies, type ResourceMaps, readPolicies } from '../policy/explain-host.ts'
+import { type KnownInterfaces, knownInterfaces } from '../policy/known-interfaces.ts'
+import type { RouteSource } from '../routing/explain-route.ts'
+import { felixSettings } from '../routing/settings.ts'
+import { WORKLOAD_PREFIX } from '../workloads/interfaces.ts'
+import { underlayAddresses } from './explain-ends.ts'
+
+/** One host as far as the store tells. */
+export interface KnownHost {
+  readonly node: string
+  readonly felix: FelixConfigurationSpec
+  readonly known: KnownInterfaces
+  readonly implicit: readonly ImplicitAllow[]
+  /** It takes packets of a VXLAN tunnel. */
+  readonly hasTunnel: boolean
+  /** The addresses of all hosts for other hosts. */
+  readonly hosts: ReadonlySet<Ip>
+}
+
+/** All that an explanation is made of. */
+export interface ExplainSource {
+  readonly maps: ResourceMaps
+  readonly read: ReadPolicies
+  readonly routes: RouteSource
+  readonly hosts: {
+    of(node: string): KnownHost
+    readonly isWorkloadInterface: (name: string) => boolean
+  }
+}
+
+/** Prepares resources for questions about them. */
+export function createExplainSource(maps: ResourceMaps): ExplainSource {
+  const interfaces = new Set([...maps.get('WorkloadEndpoint').values()].map(({ spec }) => spec.interfaceName))
+  const addresses = new Set([...maps.get('Node').values()].flatMap(underlayAddresses))
+  return {
+    maps,
+    read: readPolicies(maps),
+    routes: { nodes: maps.get('Node'), pools: maps.get('IPPool'), blocks: maps.get('IPAMBlock'), live: maps.get('Live') },
+    hosts: {
+      of: (node) => findHost(maps, node, addresses),
+      isWorkloadInterface: (name) => name.startsWith(WORKLOAD_PREFIX) || interfaces.has(name),
+    },
+  }
+}
+
+function findHost(maps: ResourceMaps, node: string, hosts: ReadonlySet<Ip>): KnownHost {
+  const record = maps.get('Node').get(node)
+  const felix = felixSettings(maps.get('FelixConfiguration'), node, record?.metadata.labels)
+  const underlay = record === undefined ? [] : underlayAddresses(record)
+  const endpoints = [...maps.get('HostEndpoint').values()].filter(({ spec }) => spec.node === node)
+  const hasVxlan = [...maps.get('IPPool').values()].some(({ spec }) => (spec.vxlanMode ?? 'Never') !== 'Never')
+  const hasVtep = FAMILIES.some(
+    (family) => record !== undefined && vtepOf(record, family) !== undefined && underlayOf(record, family) !== undefined,
+  )
+  const vxlan = { name: 'VXLAN between hosts of the network', protocol: 17, port: felix.vxlanPort ?? VXLAN_DEFAULTS.port }
+  return {
+    node,
+    felix,
+    known: knownInterfaces({ node, record, underlay, endpoints }),
+    implicit: hasVxlan && hasVtep ? [{ ...vxlan, isPeer: (ip) => hosts.has(ip) }] : [],
+    hasTunnel: hasVxlan && hasVtep,
+    hosts,
+  }
+}
