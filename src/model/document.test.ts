@@ -201,6 +201,29 @@ test('documents, lists and arrays are taken one by one, with places of their own
   assert.match(documentsError('t.yaml', documents).message, /^t\.yaml: Tier D: metadata\.name \(line 12, column 63\): "D" is not a name/)
 })
 
+const merged: readonly (readonly [string, string, object])[] = [
+  ['one object', '- &a {action: Allow, protocol: TCP}\n  - {<<: *a, protocol: UDP}', { action: 'Allow', protocol: 'UDP' }],
+  ['an object that comes last', '- &a {action: Allow, protocol: TCP}\n  - {protocol: UDP, <<: *a}', { action: 'Allow', protocol: 'UDP' }],
+  [
+    'several objects, of which the first counts',
+    '- &a {action: Deny}\n  - &b {action: Allow, protocol: TCP}\n  - {<<: [*a, *b]}',
+    { action: 'Deny', protocol: 'TCP' },
+  ],
+]
+for (const [name, rules, want] of merged) {
+  test(`a merge key brings the members of ${name}`, () => {
+    const [document] = parseDocuments(
+      `apiVersion: projectcalico.org/v3\nkind: Profile\nmetadata: {name: p}\nspec:\n  ingress:\n  ${rules}\n`,
+    )
+    const resource = document?.resource
+    assert.equal(resource?.kind === 'Profile' ? resource.spec.ingress?.at(-1) : undefined, want)
+  })
+}
+
+test('a merge key of no object is an unknown field', () => {
+  assert.equal(issuesOf(`${POOL}spec: {cidr: 10.0.0.0/8, <<: 5}\n`), ['unknown field "spec.<<" (line 4, column 26)'])
+})
+
 test('JSON is read as well', () => {
   assert.equal(
     issuesOf('{\n\t"apiVersion": "projectcalico.org/v3",\n\t"kind": "IPPool",\n\t"metadata": {"name": "p"},\n\t"spec": {"cidr": 5}\n}'),

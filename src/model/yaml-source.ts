@@ -217,7 +217,7 @@ class Reader {
       this.offsets.set(keyOf([...path, name]), offsetOf(key) ?? 0)
       return [name, plain ?? null]
     })
-    return Object.fromEntries(members)
+    return names.has('<<') ? withMerged(Object.fromEntries(members)) : Object.fromEntries(members)
   }
 
   /** An unquoted `!all()` is a YAML tag without a value; tutorials mean the string. */
@@ -249,6 +249,13 @@ class Reader {
     }
     return { line: 1, column: 1 }
   }
+}
+
+/** `<<` brings the members of an object, or of several, that do not stand beside it: YAML 1.1, as Calico reads it. */
+function withMerged({ '<<': merged, ...own }: Record<string, unknown>): Record<string, unknown> {
+  const sources = Array.isArray(merged) ? merged : [merged]
+  if (!sources.every(isObject)) return { '<<': merged, ...own }
+  return Object.fromEntries([...sources.toReversed(), own].flatMap((source) => Object.entries(source)))
 }
 
 function keyOf(path: readonly PropertyKey[]): string {
