@@ -45,12 +45,23 @@ const cases: readonly (readonly [words: readonly string[], want: readonly string
   [['delete', '-n', 'shop', 'no'], ['nodes']],
   [['delete', '--namespace', '=', 'shop', 'no'], ['nodes']],
   [['node', 'st'], ['status']],
+  [
+    ['explain', 'shop/web', 'shop/db', 'u'],
+    ['udp', 'udplite'],
+  ],
+  [['explain', '--family', '4', 'shop/web', 'shop/db', 'sc'], ['sctp']],
 ]
 for (const [words, want] of cases) {
   test(`bash offers ${want.join(' ')} for "margay ${words.join(' ')}"`, async () => {
     assert.equal(await offers(words), want)
   })
 }
+
+test('bash offers hosts, host endpoints and workloads as ends', async () => {
+  const names = 'NAMESPACE   WORKLOAD\nshop        web\nshop        db\n'
+  assert.equal(await offers(['explain', 'shop/'], names), ['shop/web', 'shop/db'])
+  assert.equal(await offers(['explain', 'shop/web', 'node/'], 'node/h1\nhostendpoint/h1-eth0\n'), ['node/h1'])
+})
 
 test('bash offers the names of resources, and files where a file is wanted', async () => {
   assert.equal(await offers(['get', 'nodes', 'h'], 'node/h1\nnode/h2\nnode/x1\n'), ['h1', 'h2'])

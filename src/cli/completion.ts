@@ -1,5 +1,6 @@
 import type { Command, Option } from 'commander'
 import { KINDS, RESOURCE_KINDS } from '../model/kinds.ts'
+import { PROTOCOL_NUMBERS } from '../net/port.ts'
 
 /** A shell for which completions can be made. */
 export const SHELLS = ['bash', 'zsh'] as const
@@ -13,6 +14,8 @@ interface Node {
   readonly options: readonly Option[]
   /** Whether its first argument is a kind. */
   readonly takesKind: boolean
+  /** Whether its first two arguments are ends of a connection, and the third a protocol. */
+  readonly takesEnds: boolean
 }
 
 /** The script that makes a shell complete this program's commands, flags, their values, kinds and names of resources. */
@@ -26,16 +29,28 @@ function walk(command: Command, path: string): readonly Node[] {
   const commands = command.commands.map((child) => ({ name: child.name(), about: child.description() }))
   const options = command.options.filter((option) => !option.hidden)
   const takesKind = command.registeredArguments[0]?.name() === 'kind'
+  const takesEnds = command.registeredArguments[1]?.name() === 'destination'
   const below = command.commands.flatMap((child) => walk(child, path === '' ? child.name() : `${path} ${child.name()}`))
-  return [{ path, commands, options, takesKind }, ...below]
+  return [{ path, commands, options, takesKind, takesEnds }, ...below]
 }
 
 /** Plurals, as they stand in docs and manifests; the short names need no completion. */
 const KIND_WORDS = [...RESOURCE_KINDS.map((kind) => KINDS[kind].plural), 'namespaces'].sort()
 
+/** Hosts, host endpoints and workloads, as `explain` takes them, by the program that is completed. */
+function askEnds(name: string): string {
+  const workloads = `timeout 2 ${name} get workloadendpoints -A -o custom-columns=NAMESPACE,WORKLOAD`
+  return `timeout 2 ${name} get nodes,hostendpoints -o name 2>/dev/null; ${workloads} 2>/dev/null | sed -nE '1!s:^([^ ]+) +([^ ]+).*:\\1/\\2:p'`
+}
+
+const PROTOCOL_WORDS = Object.keys(PROTOCOL_NUMBERS).map((word) => word.toLowerCase())
+
+function routesOf(nodes: readonly Node[], key: 'takesKind' | 'takesEnds'): readonly string[] {
+  return nodes.filter((node) => node[key]).map(({ path }) => quote(path))
+}
+
 function renderBash(name: string, nodes: readonly Node[]): string {
   const paths = nodes.filter(({ path }) => path !== '').map(({ path }) => quote(path))
-  const kinds = nodes.filter(({ takesKind }) => takesKind).map(({ path }) => quote(path))
   const id = `_${name}`
   return `# bash completion for ${name}: source <(${name} completion bash)
 ${id}() {
@@ -64,7 +79,7 @@ ${nodes.map(bashCase).join('\n')}
   case "$route:$prev" in
 ${nodes.flatMap((node) => node.options.filter(takesValue).map((option) => bashValue(node, option))).join('\n')}
   esac
-${bashWords(name, kinds)}}
+${bashWords(name, nodes)}}
 complete -F ${id} ${name}
 `
 }
@@ -76,23 +91,37 @@ function valued(nodes: readonly Node[]): string {
 }
 
 /** What is offered for a word that is no value of a flag. */
-function bashWords(name: string, kinds: readonly string[]): string {
+function bashWords(name: string, nodes: readonly Node[]): string {
   return `  if [[ $cur == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
   elif [[ -n $commands ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
   else
     case "$route" in
-      ${kinds.join(' | ')})
+      ${routesOf(nodes, 'takesKind').join(' | ')})
         if [[ -z $kind ]]; then
           mapfile -t COMPREPLY < <(compgen -W ${quote(KIND_WORDS.join(' '))} -- "$cur")
         else
           mapfile -t COMPREPLY < <(compgen -W "$(timeout 2 ${name} get "$kind" -o name 2>/dev/null | sed 's:.*/::')" -- "$cur")
         fi
         ;;
-      *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+${bashEnds(name, nodes)}      *) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
   fi
+`
+}
+
+/** No case where no command takes ends: it would be a fault of syntax. */
+function bashEnds(name: string, nodes: readonly Node[]): string {
+  const routes = routesOf(nodes, 'takesEnds')
+  if (routes.length === 0) return ''
+  return `      ${routes.join(' | ')})
+        if ((args < 2)); then
+          mapfile -t COMPREPLY < <(compgen -W "$(${askEnds(name)})" -- "$cur")
+        elif ((args == 2)); then
+          mapfile -t COMPREPLY < <(compgen -W ${quote(PROTOCOL_WORDS.join(' '))} -- "$cur")
+        fi
+        ;;
 `
 }
 
@@ -114,7 +143,6 @@ function bashValue({ path }: Node, option: Option): string {
 
 function renderZsh(name: string, nodes: readonly Node[]): string {
   const paths = nodes.filter(({ path }) => path !== '').map(({ path }) => quote(path))
-  const kinds = nodes.filter(({ takesKind }) => takesKind).map(({ path }) => quote(path))
   const id = `_${name}`
   return `#compdef ${name}
 # zsh completion for ${name}: ${name} completion zsh > "\${fpath[1]}/${id}"
@@ -139,29 +167,42 @@ ${nodes.map(zshCase).join('\n')}
   case "$route:$words[CURRENT-1]" in
 ${nodes.flatMap((node) => node.options.filter(takesValue).map((option) => zshValue(node, option))).join('\n')}
   esac
-${zshWords(name, kinds)}}
+${zshWords(name, nodes)}}
 # Loaded by its name on first use, this file is the function's body; sourced, it only defines it.
 if [[ $funcstack[1] == ${id} ]]; then ${id} "$@"; else compdef ${id} ${name}; fi
 `
 }
 
-function zshWords(name: string, kinds: readonly string[]): string {
+function zshWords(name: string, nodes: readonly Node[]): string {
   return `  if [[ $PREFIX == -* ]]; then
     _describe -o flag flags
   elif ((\${#commands})); then
     _describe command commands
   else
     case "$route" in
-      ${kinds.join(' | ')})
+      ${routesOf(nodes, 'takesKind').join(' | ')})
         if [[ -z $kind ]]; then
           compadd -- ${KIND_WORDS.join(' ')}
         else
           compadd -- \${(f)"$(timeout 2 ${name} get "$kind" -o name 2>/dev/null | sed 's:.*/::')"}
         fi
         ;;
-      *) _files ;;
+${zshEnds(name, nodes)}      *) _files ;;
     esac
   fi
+`
+}
+
+function zshEnds(name: string, nodes: readonly Node[]): string {
+  const routes = routesOf(nodes, 'takesEnds')
+  if (routes.length === 0) return ''
+  return `      ${routes.join(' | ')})
+        if ((args < 2)); then
+          compadd -- \${(f)"$(${askEnds(name)})"}
+        elif ((args == 2)); then
+          compadd -- ${PROTOCOL_WORDS.join(' ')}
+        fi
+        ;;
 `
 }
 
