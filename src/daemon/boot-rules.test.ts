@@ -3,20 +3,23 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { byKey } from '../../test/support/boot-rules.ts'
 import { aFolder, aLog } from '../../test/support/daemon.ts'
 import { TestView } from '../../test/support/planning.ts'
 import { aHostEndpoint } from '../../test/support/policies.ts'
-import { keyOf, type NftObject } from '../kernel/objects.ts'
+import type { NftObject } from '../kernel/objects.ts'
 import { silentLogger } from '../log.ts'
-import { BootRules, bootRulesPath } from './boot-rules.ts'
+import { type AppliedRules, BootRules, bootRulesPath } from './boot-rules.ts'
 
 const test = suite('daemon/boot-rules')
 
 const changes = [{ kind: 'HostEndpoint', id: 'eth0' }] as const
 const input = { type: 'filter', hook: 'input', priority: 0 } as const
 
-/** What a table holds that drops all that comes from these addresses. */
-function policyOf(...addresses: readonly string[]): ReadonlyMap<string, NftObject> {
+let revision = 0
+
+/** What a table holds that drops all that comes from these addresses; planned anew each time. */
+function policyOf(...addresses: readonly string[]): AppliedRules {
   const objects: readonly NftObject[] = [
     { kind: 'set', name: 'denied', family: 4, isInterval: false, elements: new Set(addresses) },
     {
@@ -27,7 +30,7 @@ function policyOf(...addresses: readonly string[]): ReadonlyMap<string, NftObjec
     },
     { kind: 'chain', name: 'filter-forward', hook: { ...input, hook: 'forward' }, rules: [{ matches: [], verdict: { do: 'drop' } }] },
   ]
-  return new Map(objects.map((object) => [keyOf.policy(object), object]))
+  return { objects: byKey(objects), revision: ++revision }
 }
 
 function aView(...nodes: readonly string[]): TestView {
@@ -93,7 +96,7 @@ test('the file goes with the last host endpoint and comes with the first', () =>
     const [view, policy] = [aView('h1'), policyOf()]
     const seen: boolean[] = []
     for (const node of ['h1', undefined, 'h1']) {
-      view.set('HostEndpoint', 'h1', node && aHostEndpoint('h1', { node, interfaceName: 'eth0' }))
+      view.set('HostEndpoint', 'h1', node === undefined ? undefined : aHostEndpoint('h1', { node, interfaceName: 'eth0' }))
       rules.note(view, changes, policy)
       await rules.flush()
       seen.push(fileOf(folder) !== undefined)

@@ -25,6 +25,12 @@ const HEADER = `#!/usr/sbin/nft -f
  */
 const LEFT_OUT: ReadonlySet<string> = new Set(['filter-forward'])
 
+/** What the table of the policy holds; with the same revision it is the same. */
+export interface AppliedRules {
+  readonly objects: ReadonlyMap<string, NftObject>
+  readonly revision: number
+}
+
 /**
  * The rules with which a host with host endpoints boots, so that it is closed before the daemon runs and also where it does not come up:
  * all that the table of the policy held after the last good pass, as a script for `nft -f`. A host without host endpoints has no file.
@@ -36,6 +42,7 @@ export class BootRules {
   readonly #delayed: DelayedWrite
   /** What belongs into the file; empty: no file. Undefined before the first good pass. */
   #objects: readonly NftObject[] | undefined
+  #revision: number | undefined
   #view: View | undefined
   #hasHostEndpoints = false
   /** Of the text that this run has written. */
@@ -55,17 +62,18 @@ export class BootRules {
 
   /**
    * A pass is over: `applied` is what the table holds now, undefined where that is not what is wanted (something was refused, or the
-   * view is an old one). Costs a look at each object's identity.
+   * view is an old one).
    */
-  note(view: View, changes: readonly Change[], applied: ReadonlyMap<string, NftObject> | undefined): void {
+  note(view: View, changes: readonly Change[], applied: AppliedRules | undefined): void {
     if (view !== this.#view || changes.some(({ kind }) => kind === 'HostEndpoint')) {
       this.#view = view
       this.#hasHostEndpoints = hasHostEndpoints(view, this.#node)
+      this.#revision = undefined
     }
-    if (applied === undefined) return
-    const wanted = this.#hasHostEndpoints ? applied : NOTHING
-    if (this.#objects !== undefined && isSameList(this.#objects, wanted)) return
-    this.#objects = [...wanted.values()]
+    if (applied === undefined || applied.revision === this.#revision) return
+    this.#revision = applied.revision
+    // Copied: it is written later, and may be in the middle of a change then.
+    this.#objects = this.#hasHostEndpoints ? [...applied.objects.values()] : []
     this.#delayed.request()
   }
 
@@ -94,15 +102,6 @@ export class BootRules {
 function hasHostEndpoints(view: View, node: string): boolean {
   const unreadable = [...view.unreadable.values()].some(({ reach }) => reach?.of === 'host' && reach.node === node)
   return unreadable || [...view.get('HostEndpoint').values()].some(({ spec }) => spec.node === node)
-}
-
-const NOTHING: ReadonlyMap<string, NftObject> = new Map()
-
-function isSameList(list: readonly NftObject[], map: ReadonlyMap<string, NftObject>): boolean {
-  if (list.length !== map.size) return false
-  let i = 0
-  for (const object of map.values()) if (object !== list[i++]) return false
-  return true
 }
 
 /** The script and its hash. */

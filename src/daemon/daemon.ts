@@ -4,7 +4,6 @@ import { MargayError } from '../errors.ts'
 import { createIpam, type Ipam } from '../ipam/ipam.ts'
 import { createKernel, type RealKernel } from '../kernel/kernel.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
-import type { NftObject } from '../kernel/objects.ts'
 import { startUnit } from '../kernel/units.ts'
 import type { Logger } from '../log.ts'
 import type { LiveRecord } from '../model/own/live.ts'
@@ -21,7 +20,7 @@ import { Answers } from './answers.ts'
 import { type ApiHandlers, serveApi } from './api.ts'
 import { Applied } from './applied.ts'
 import { Attachments } from './attachments.ts'
-import { BootRules } from './boot-rules.ts'
+import { type AppliedRules, BootRules } from './boot-rules.ts'
 import { Collector } from './collector.ts'
 import { Host } from './host.ts'
 import { forwardedBefore } from './host-facts.ts'
@@ -218,9 +217,10 @@ export class Daemon {
   }
 
   /** What the table of the policy holds after a pass; undefined where it may be otherwise than it is wanted by the store. */
-  #appliedPolicy(source: FollowSource): ReadonlyMap<string, NftObject> | undefined {
+  #appliedPolicy(source: FollowSource): AppliedRules | undefined {
     const isBehind = source.isSaved || this.#planner.context === undefined
-    return isBehind || this.#reconciler.failures().some(({ table }) => table === 'policy') ? undefined : this.#merger.tables.policy
+    if (isBehind || this.#reconciler.failures().some(({ table }) => table === 'policy')) return undefined
+    return { objects: this.#merger.tables.policy, revision: this.#merger.revisionOf('policy') }
   }
 
   #statusParts(source: FollowSource): StatusParts {

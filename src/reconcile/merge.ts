@@ -23,6 +23,8 @@ export class Merger {
   readonly #parts = new Map<string, Desired>()
   /** Claimants of a key that more than one group wants, by table and key, sorted. */
   readonly #shared = new Map<string, string[]>()
+  /** How often parts of a table were replaced. */
+  readonly #revisions = new Map<TableName, number>()
   /** The group that owns a key, by table. */
   readonly #owners: { readonly [T in TableName]: Map<string, string> }
 
@@ -43,6 +45,11 @@ export class Merger {
   /** What is wanted now; the maps are live. */
   get tables(): DesiredTables {
     return this.#tables
+  }
+
+  /** What is wanted of a table is the same as long as this number is. */
+  revisionOf(table: TableName): number {
+    return this.#revisions.get(table) ?? 0
   }
 
   /** The groups that have a part. */
@@ -80,6 +87,7 @@ export class Merger {
     dirty: Map<TableName, Set<string>>,
   ): void {
     if (before === after) return
+    this.#revisions.set(table, this.revisionOf(table) + 1)
     const wanted = new Map((after ?? []).map((value) => [keyOf[table](value), value]))
     const touched = dirtySet(dirty, table)
     for (const value of before ?? []) {
