@@ -5,16 +5,23 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { byKey } from '../../test/support/boot-rules.ts'
 import { aFolder, aLog } from '../../test/support/daemon.ts'
-import { TestView } from '../../test/support/planning.ts'
+import { byFamily, TestView } from '../../test/support/planning.ts'
 import { aHostEndpoint } from '../../test/support/policies.ts'
 import type { NftObject } from '../kernel/objects.ts'
 import { silentLogger } from '../log.ts'
+import { type FrameInput, planFrame, TUNNEL_INTERFACES, WORKLOAD_INTERFACES } from '../policy/frame.ts'
 import { type AppliedRules, BootRules, bootRulesPath } from './boot-rules.ts'
 
 const test = suite('daemon/boot-rules')
 
 const changes = [{ kind: 'HostEndpoint', id: 'eth0' }] as const
 const input = { type: 'filter', hook: 'input', priority: 0 } as const
+
+/** Of a host that did not forward before margay came. */
+const frame: FrameInput = {
+  ...{ hosts: byFamily([]), externalHosts: [], vxlan: undefined, forwardOnlyOurs: true },
+  ...{ workloadInterfaces: WORKLOAD_INTERFACES, tunnelInterfaces: TUNNEL_INTERFACES, otherInterfaces: [] },
+}
 
 let revision = 0
 
@@ -28,7 +35,7 @@ function policyOf(...addresses: readonly string[]): AppliedRules {
       hook: input,
       rules: [{ matches: [{ on: 'saddr', set: 'denied', family: 4 }], verdict: { do: 'drop' } }],
     },
-    { kind: 'chain', name: 'filter-forward', hook: { ...input, hook: 'forward' }, rules: [{ matches: [], verdict: { do: 'drop' } }] },
+    ...planFrame(frame),
   ]
   return { objects: byKey(objects), revision: ++revision }
 }
@@ -60,7 +67,8 @@ test('what the table holds is in a script for root only, but for what waits unti
     assert.match(text, /^#!\/usr\/sbin\/nft -f\n/)
     assert.match(text, 'elements = { 192.0.2.9 }')
     assert.match(text, 'chain to-host {\nip saddr @denied drop\n}')
-    assert.not.match(text, 'filter-forward')
+    assert.ok(policyOf().objects.has('chain filter-forward'))
+    assert.not.match(text, 'forward')
     assert.is(statSync(bootRulesPath(folder)).mode & 0o777, 0o600)
     assert.equal(readdirSync(folder), ['boot.nft'])
   }))
