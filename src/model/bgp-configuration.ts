@@ -147,10 +147,7 @@ function checkCommunities(spec: BGPConfigurationSpec): readonly Issue[] {
     const path = `spec.communities[${index}]`
     return [
       ...named(`${path}.name`, name === undefined ? 'is required' : checkName(name)),
-      ...named(
-        `${path}.value`,
-        isCommunity(value ?? '') ? undefined : `${JSON.stringify(value ?? '')} is not a community ${COMMUNITY_RULE}`,
-      ),
+      ...named(`${path}.value`, isCommunity(value) ? undefined : `${JSON.stringify(value ?? '')} is not a community ${COMMUNITY_RULE}`),
     ]
   })
   if (communities.length > 0 && (spec.prefixAdvertisements ?? []).length === 0) {

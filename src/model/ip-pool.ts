@@ -24,7 +24,7 @@ export const ipPoolSpecSchema = z.object({
   nodeSelector: enforced('The hosts that may take blocks, by the labels of their Nodes.', defaultsTo('all()', selectorField)).optional(),
   namespaceSelector: later('The namespaces whose workloads may get addresses.', selectorField).optional(),
   allowedUses: enforced(
-    'What addresses are for; LoadBalancer stands alone.',
+    'What addresses are for; LoadBalancer stands alone. Beside namespaceSelector Workload alone, because tunnels are in no namespace.',
     defaultsTo(['Workload', 'Tunnel'], z.array(z.enum(['Workload', 'Tunnel', 'LoadBalancer']))),
   ).optional(),
   assignmentMode: enforced(

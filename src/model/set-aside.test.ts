@@ -37,6 +37,12 @@ const kept: readonly (readonly [string, ResourceKind, unknown])[] = [
   ['something else in the place of a list', 'FelixConfiguration', { routeTableRanges: 'all' }],
   ['something else in the place of lists', 'Node', { wireguard: { interfaceIPv4Address: 5 }, addresses: 'none' }],
   ['something else in the place of objects', 'BGPConfiguration', { communities: 'x', prefixAdvertisements: 5, ignoredInterfaces: {} }],
+  ['a field of a list, and the list', 'BGPFilter', { exportV4: [{ matchOperator: 'Like', action: 'Perhaps' }, 5] }],
+  [
+    'something else in the place of texts',
+    'BGPConfiguration',
+    { communities: [{ name: 'a', value: 7 }], prefixAdvertisements: [{ cidr: 1, communities: [1.5] }, 'all'] },
+  ],
   ['something else in the place of rules', 'BGPFilter', { exportV4: 'all', importV6: [5, { action: 'Accept', operations: 7 }] }],
   [
     'something else in the place of numbers',

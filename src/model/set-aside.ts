@@ -41,9 +41,9 @@ export function setAside(schema: z.ZodObject, stored: JsonObject, tags: readonly
   return parts.length === 0 ? undefined : { rest: rest as JsonObject, parts }
 }
 
-/** The resource as it was read, with what was set aside where it stood. */
+/** The resource as it was read, with what was set aside where it stood: the last first, for it may be what an earlier one stood in. */
 export function putBack(read: JsonObject, { parts }: SetAside): JsonObject {
-  return parts.reduce<unknown>((whole, { path, value }) => withValue(whole, path, value), read) as JsonObject
+  return parts.reduceRight<unknown>((whole, { path, value }) => withValue(whole, path, value), read) as JsonObject
 }
 
 /** The least part around a fault that may be absent, if margay acts on no field of it. */
