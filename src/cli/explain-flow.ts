@@ -85,7 +85,6 @@ function explainLeg(source: ExplainSource, question: FlowQuestion, leg: Leg): Om
   const known = hosts.of(leg.node)
   const host = findPolicedHost(source.maps, read, {
     ...known,
-    isWorkloadInterface: hosts.isWorkloadInterface,
     interfaces: [leg.in ?? '', leg.out ?? ''],
     addresses: [leg.source, leg.destination, ...(leg.tunnel === undefined ? [] : [leg.tunnel.from, leg.tunnel.to])],
   })

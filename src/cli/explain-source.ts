@@ -15,6 +15,7 @@ export interface KnownHost {
   readonly node: string
   readonly felix: FelixConfigurationSpec
   readonly known: KnownInterfaces
+  readonly isWorkloadInterface: (name: string) => boolean
   readonly implicit: readonly ImplicitAllow[]
   /** It takes packets of a VXLAN tunnel. */
   readonly hasTunnel: boolean
@@ -27,28 +28,33 @@ export interface ExplainSource {
   readonly maps: ResourceMaps
   readonly read: ReadPolicies
   readonly routes: RouteSource
-  readonly hosts: {
-    of(node: string): KnownHost
-    readonly isWorkloadInterface: (name: string) => boolean
-  }
+  readonly hosts: { of(node: string): KnownHost }
 }
 
 /** Prepares resources for questions about them. */
 export function createExplainSource(maps: ResourceMaps): ExplainSource {
-  const interfaces = new Set([...maps.get('WorkloadEndpoint').values()].map(({ spec }) => spec.interfaceName))
+  const interfaces = new Map<string, Set<string>>()
+  for (const { spec } of maps.get('WorkloadEndpoint').values()) {
+    const { node = '', interfaceName = '' } = spec
+    interfaces.set(node, (interfaces.get(node) ?? new Set()).add(interfaceName))
+  }
   const addresses = new Set([...maps.get('Node').values()].flatMap(underlayAddresses))
   return {
     maps,
     read: readPolicies(maps),
     routes: { nodes: maps.get('Node'), pools: maps.get('IPPool'), blocks: maps.get('IPAMBlock'), live: maps.get('Live') },
-    hosts: {
-      of: (node) => findHost(maps, node, addresses),
-      isWorkloadInterface: (name) => name.startsWith(WORKLOAD_PREFIX) || interfaces.has(name),
-    },
+    hosts: { of: (node) => findHost(maps, node, { addresses, workloads: interfaces.get(node) ?? new Set() }) },
   }
 }
 
-function findHost(maps: ResourceMaps, node: string, hosts: ReadonlySet<Ip>): KnownHost {
+interface Gathered {
+  /** Those of all hosts. */
+  readonly addresses: ReadonlySet<Ip>
+  /** The interfaces of the host's workloads. */
+  readonly workloads: ReadonlySet<string>
+}
+
+function findHost(maps: ResourceMaps, node: string, { addresses: hosts, workloads }: Gathered): KnownHost {
   const record = maps.get('Node').get(node)
   const felix = felixSettings(maps.get('FelixConfiguration'), node, record?.metadata.labels)
   const underlay = record === undefined ? [] : underlayAddresses(record)
@@ -61,6 +67,7 @@ function findHost(maps: ResourceMaps, node: string, hosts: ReadonlySet<Ip>): Kno
   return {
     node,
     felix,
+    isWorkloadInterface: (name) => name.startsWith(WORKLOAD_PREFIX) || workloads.has(name),
     known: knownInterfaces({ node, record, underlay, endpoints }),
     implicit: hasVxlan && hasVtep ? [{ ...vxlan, isPeer: (ip) => hosts.has(ip) }] : [],
     hasTunnel: hasVxlan && hasVtep,

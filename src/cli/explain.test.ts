@@ -198,6 +198,21 @@ const worlds: readonly World[] = [
     want: [['shop/web shop/db tcp 5432 --family 4', 'deny: h3, untracked: GlobalNetworkPolicy no-udp, ingress rule 0: Deny UDP']],
   },
   {
+    name: "the interface of another host's workload may have the name of an uplink",
+    documents: [
+      ...uplinks,
+      document(
+        'WorkloadEndpoint',
+        'namespace: shop',
+        'orchestrator: cni, containerID: c1, node: h2, endpoint: eth0, interfaceName: eth0, ipNetworks: [10.65.0.71/32]',
+      ),
+    ],
+    want: [
+      ['203.0.113.9 node/h1 tcp 22', 'allow: nothing on h1 denies it'],
+      ['shop/c1 shop/web tcp 22', 'deny: h2, from-workload: no policy applies, and no profile allows it: Deny'],
+    ],
+  },
+  {
     name: 'names that mean several things are asked back',
     documents: [hostEndpoint('web', 'node: h1, interfaceName: eth0')],
     want: [

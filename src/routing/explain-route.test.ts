@@ -1,12 +1,14 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { aFelix, someFacts, threeHosts } from '../../test/support/planning.ts'
+import { planView } from '../daemon/plan-view.ts'
 import type { FelixConfigurationSpec } from '../model/felix-configuration.ts'
 import type { IPPool } from '../model/ip-pool.ts'
 import type { Block } from '../model/ipam-block.ts'
 import type { Node } from '../model/node.ts'
 import type { LiveRecord, Receive } from '../model/own/live.ts'
-import { type Cidr, parseCidr, parseInterfaceAddress } from '../net/cidr.ts'
-import { parseIp } from '../net/ip.ts'
+import { type Cidr, parseCidr, parseInterfaceAddress, rangeOf } from '../net/cidr.ts'
+import { familyOf, formatIp, parseIp } from '../net/ip.ts'
 import { explainRoute, natAddress, type RouteSource } from './explain-route.ts'
 
 const test = suite('routing/explain-route')
@@ -137,6 +139,32 @@ for (const [name, scene, want] of nats) {
   test(`NAT outgoing, ${name}: ${want ?? 'keeps its address'}`, () => {
     const { source, question } = ask(scene)
     assert.is(natAddress(source, { ...question, from: parseIp('10.65.0.9') }), want)
+  })
+}
+
+/** Three hosts in one more mode each, as planned for h1 by its daemon. */
+const planned: readonly (readonly [name: string, pool: Partial<IPPool['spec']>, felix: FelixConfigurationSpec])[] = [
+  ['Always', { vxlanMode: 'Always' }, {}],
+  ['CrossSubnet', { vxlanMode: 'CrossSubnet' }, {}],
+  ['direct', { vxlanMode: 'Never' }, { programClusterRoutes: 'Enabled' }],
+  ['left to BGP', { vxlanMode: 'Never' }, {}],
+  ['IP-in-IP', { vxlanMode: 'Never', ipipMode: 'Always' }, {}],
+]
+for (const [name, pool, felix] of planned) {
+  test(`routes are those that the daemon plans: ${name}`, () => {
+    const view = threeHosts(pool)
+    view.set('FelixConfiguration', 'default', aFelix('default', felix))
+    const routes = [...planView(view, someFacts()).values()].flatMap(({ part }) => part?.routes ?? [])
+    const source = { nodes: view.get('Node'), pools: view.get('IPPool'), blocks: view.get('IPAMBlock'), live: view.get('Live') }
+    // Our own addresses are local whoever writes the blackhole under them.
+    const others = [...view.get('IPAMBlock').values()].filter(({ affinity }) => affinity !== 'host:h1')
+    for (const { cidr: block } of others) {
+      const destination = formatIp(familyOf(block), rangeOf(block).first + 5n)
+      const route = routes.find((one) => one.destination === block)
+      const found = explainRoute(source, { node: 'h1', felix, uplink: 'eth0', destination })
+      const want = route === undefined ? 'none' : `${route.link} ${route.nextHop}`
+      assert.is(found.nextHop === undefined ? found.via : `${found.link} ${found.nextHop}`, want, destination)
+    }
   })
 }
 
