@@ -73,8 +73,9 @@ function whyAllowed(hosts: readonly ExplainedHost[]): string {
   return `nothing on ${[...new Set(hosts.map(({ node }) => node))].join(' and ')} denies it`
 }
 
-function whyDenied({ node, steps, tunnel = [] }: Omit<ExplainedHost, 'isReached'>): string {
-  const step = [...tunnel, ...steps].find(({ verdict }) => verdict === 'deny')
+function whyDenied({ node, in: received, steps, tunnel = [] }: Omit<ExplainedHost, 'isReached'>): string {
+  const inOrder = isTunnelDevice(received) ? [...tunnel, ...steps] : [...steps, ...tunnel]
+  const step = inOrder.find(({ verdict }) => verdict === 'deny')
   const last = step?.checks.at(-1)
   const name = last?.name === undefined ? '' : `${last.name}, `
   return `${node}, ${step?.place}: ${last === undefined ? step?.because : `${name}${last.text}`}`
