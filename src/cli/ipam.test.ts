@@ -108,7 +108,7 @@ test('release gives back what a report names as leaked and still is', async () =
     never,
   )
   const dry = await margay(`ipam release --from-report ${first} --dry-run`)
-  assert.equal([dry.code, dry.out], [0, '10.65.0.10 released\nReleased 1 IPs and 0 handles successfully\n'])
+  assert.equal([dry.code, dry.out], [0, '10.65.0.10 released (dry run)\nReleased 1 IPs and 0 handles successfully (dry run)\n'])
   await margay(`ipam check -o ${second}`)
   const done = await margay(`ipam release --from-report ${first} --from-report ${second} --force`)
   assert.equal([done.code, done.out], [0, '10.65.0.10 released\nReleased 1 IPs and 0 handles successfully\n'])

@@ -39,7 +39,7 @@ export function defineIpamRelease(command: Command, context: Context, outcome: O
       const options = command.opts<ReleaseOptions>()
       if ((options.ip === undefined) === (options.fromReport === undefined)) throw new UsageError('give either --ip or --from-report')
       await withSession(command, context, async (session) => {
-        if (options.fromReport !== undefined) return releaseReported(session, context, options.fromReport, options.force === true)
+        if (options.fromReport !== undefined) return releaseReported(session, context, options.fromReport, options)
         const addresses = (options.ip ?? []).map(checkAddress)
         outcome.code = await reportEach(context, addresses, (ip) => releaseOne(session, context, ip, options))
       })
@@ -70,13 +70,19 @@ async function refuseUsed(store: Session['store'], ip: Ip, signal: AbortSignal):
   throw new ConflictError('conflict', `${nameOf('WorkloadEndpoint', name, namespace)} has ${ip}: delete that, or give --force`)
 }
 
-async function releaseReported({ store, ipam }: Session, context: Context, files: readonly string[], isForced: boolean): Promise<void> {
+async function releaseReported(
+  { store, ipam }: Session,
+  context: Context,
+  files: readonly string[],
+  { force, dryRun }: ReleaseOptions,
+): Promise<void> {
   const reports = files.map((file) => readReport(file))
   const cluster = await getResource(store, { kind: 'ClusterInformation', name: 'default' }, context.signal)
-  if (context.program === 'calicoctl' && !isForced && cluster?.spec.datastoreReady !== false)
+  if (context.program === 'calicoctl' && force !== true && cluster?.spec.datastoreReady !== false)
     throw new ValidationError('data store is not locked. Either lock the data store, or re-run with --force')
   const repairs = repairsByReports(reports, cluster, await ipam.check(context.signal))
-  context.out(renderReleased(await ipam.repair(repairs, [], context.signal), context.program))
+  const released = renderReleased(await ipam.repair(repairs, [], context.signal), context.program)
+  context.out(dryRun === true ? released.replace(/\n/g, ' (dry run)\n') : released)
 }
 
 function renderReleased({ done, passedOver }: RepairOutcome, program: Program): string {
