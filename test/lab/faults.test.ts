@@ -1,7 +1,10 @@
 // runs alone
 // at most 240 s
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { until } from '../../scripts/lab/command.ts'
 import type { Lab } from '../../scripts/lab/lab.ts'
 import { addressOf, IS_LONG, STALL_MS, showSuffering, sufferingOf, type Traffic, untilReached } from '../support/fault.ts'
 import { withLab } from '../support/scenario.ts'
@@ -42,6 +45,7 @@ const faults: readonly { readonly title: string; readonly count: number; readonl
     title: 'etcd is stopped, and the daemons restarted before it comes back',
     count: COUNT + OUTAGE_MS,
     act: async (lab) => {
+      await untilSaved(lab)
       await lab.etcd.stop('SIGKILL')
       await Promise.all(lab.daemons.map((daemon) => daemon.stop('SIGKILL')))
       await Promise.all(lab.daemons.map((daemon) => daemon.start()))
@@ -73,6 +77,14 @@ async function trafficOn(lab: Lab, count: number): Promise<Traffic[]> {
   const { mtuBytes } = await lab.daemon('h1').status()
   const far = { from: first, to: third, address: addressOf(third), mtuBytes, count }
   return IS_LONG ? [far, { ...far, to: second, address: addressOf(second) }] : [far]
+}
+
+/** Every daemon has the last workload on disk: a view is saved some time after it changed, and without one a start waits for etcd. */
+async function untilSaved(lab: Lab): Promise<void> {
+  for (const { host } of lab.daemons) {
+    const file = join(host.folder, 'lib/view.jsonl')
+    await until({ what: `${file} to have w3` }, () => (existsSync(file) && readFileSync(file, 'utf8').includes('-w3-') ? true : undefined))
+  }
 }
 
 /** How long etcd is away: the length of the outage is what is tested. */
