@@ -27,10 +27,16 @@ test('a VXLAN pool has a device with its tunnel address and parameters', () => {
   ])
   assert.equal(part.addresses, [{ link: 'margay.vxlan', address: '10.65.0.0/32' }])
   assert.equal(part.sysctls, [
-    { key: 'net/ipv4/conf/margay.vxlan/rp_filter', value: '2' },
+    { key: 'net/ipv4/conf/margay.vxlan/rp_filter', value: '0' },
     { key: 'net/ipv4/conf/margay.vxlan/forwarding', value: '1' },
     { key: 'net/ipv6/conf/margay.vxlan/disable_ipv6', value: '1' },
   ])
+})
+
+test('a tunnel checks sources loosely where the host checks them, and else not at all', () => {
+  const checkOf = (filteredUplinks: readonly string[]) =>
+    planDevices(anInput({ filteredUplinks })).sysctls?.find(({ key }) => key === 'net/ipv4/conf/margay.vxlan/rp_filter')?.value
+  assert.equal([checkOf([]), checkOf(['eth0'])], ['0', '2'])
 })
 
 test('an IPv6 pool has a device of its own, over the IPv6 underlay', () => {

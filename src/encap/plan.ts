@@ -35,7 +35,7 @@ export function planDevices(input: DeviceInput): Desired {
       links.push(link)
       // /32 (/128): the address makes no subnet, and the kernel takes it as source for what the host itself sends through the tunnel.
       addresses.push({ link: link.name, address: hostCidr(vtep.ip) as string as InterfaceAddress })
-      sysctls.push(...deviceSysctls(link.name, family, input.hasIpv6))
+      sysctls.push(...deviceSysctls(link.name, family, input))
     }
   }
   return { links, addresses, sysctls }
@@ -64,10 +64,15 @@ export function tunnelAddressRoute(local: Local, peer: Peer, family: Family, tab
 /**
  * A tunnel device's parameters. The kernel uses the greater of `all` and the device's own rp_filter: 2 (loose) on the device
  * keeps a strict `all` from dropping what comes through the tunnel while our own route still goes, or goes already, the other way.
+ * Where the host checks no sources the tunnel does not either: a check is one more look at the routes for each packet.
  */
-function deviceSysctls(link: string, family: Family, hasIpv6: boolean): readonly Sysctl[] {
+function deviceSysctls(
+  link: string,
+  family: Family,
+  { hasIpv6, filteredUplinks }: Pick<DeviceInput, 'hasIpv6' | 'filteredUplinks'>,
+): readonly Sysctl[] {
   const v4 = [
-    { key: `net/ipv4/conf/${link}/rp_filter`, value: '2' },
+    { key: `net/ipv4/conf/${link}/rp_filter`, value: filteredUplinks.length > 0 ? '2' : '0' },
     { key: `net/ipv4/conf/${link}/forwarding`, value: '1' },
   ]
   if (!hasIpv6) return family === 4 ? v4 : []
