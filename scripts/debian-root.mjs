@@ -10,7 +10,6 @@ import { ensurePackages } from './setup.mjs'
 import { CACHE, ENV, fail, run, withLock } from './step.mjs'
 
 const SUITE = 'bookworm'
-const MIRROR = process.env.DEBIAN_MIRROR ?? 'http://deb.debian.org/debian'
 
 /** Beside Debian's `minbase`: an init system, what margay's package depends on and its documentation calls, and what tests look with. */
 const PACKAGES = [
@@ -45,20 +44,33 @@ export async function debianRoot(say) {
       rmSync(join(CACHE, old), { recursive: true, force: true })
     }
     await ensurePackages(TOOLS, say)
-    say(`making the root of the lab's machines, Debian 12 from ${MIRROR}`)
-    await makeRoot(root)
+    const mirror = mirrorOfMachine()
+    say(`making the root of the lab's machines, Debian 12 from ${mirror ?? "debootstrap's own mirror"}`)
+    await makeRoot(root, mirror)
     return root
   })
 }
 
+/** The mirror that DEBIAN_MIRROR names, else the one that this machine's apt takes the suite from; undefined where it has none. */
+function mirrorOfMachine() {
+  if (process.env.DEBIAN_MIRROR) return process.env.DEBIAN_MIRROR
+  const { stdout } = spawnSync('apt-get', ['indextargets', '--format', '$(RELEASE) $(REPO_URI)', 'Created-By: Packages'], {
+    env: ENV,
+    encoding: 'utf8',
+  })
+  return new RegExp(`^${SUITE} (\\S+)$`, 'm').exec(stdout ?? '')?.[1]
+}
+
 /** In memory first: dpkg waits for the disk after each file. Then one copy and one rename, so that half a root is never used. */
-async function makeRoot(root) {
+async function makeRoot(root, mirror) {
   const draft = join(tmpdir(), `mgt-${process.pid}-root`)
   mkdirSync(draft)
   try {
     await run('mount', ['-t', 'tmpfs', '-o', 'size=2G,mode=755', 'tmpfs', draft])
     const options = ['--variant=minbase', `--include=${PACKAGES.join(',')}`]
-    await run('debootstrap', [...options, SUITE, draft, MIRROR], { env: { ...ENV, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' } })
+    await run('debootstrap', [...options, SUITE, draft, ...(mirror ? [mirror] : [])], {
+      env: { ...ENV, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' },
+    })
     // Debian leaves it off, and a machine without it has no network; the lab gives each machine a file for it.
     await run('chroot', [draft, 'systemctl', 'enable', 'systemd-networkd.service', 'systemd-networkd-wait-online.service'])
     strip(draft)
