@@ -2,6 +2,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSyn
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { MargayError } from '../errors.ts'
+import { syncFolder } from '../store/sync-folder.ts'
 
 /**
  * Writes a small file of the daemon's own, for root only, and makes its folder: either the old content stands or the new one, also
@@ -54,15 +55,5 @@ export async function replaceStateFile(path: string, text: string): Promise<void
   } catch (cause) {
     await rm(draft, { force: true }).catch(() => {})
     throw new MargayError('file', `could not write ${path}`, { cause })
-  }
-}
-
-/** Without it a power cut could bring the old file back. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }

@@ -1,10 +1,10 @@
+import { Slices } from '../store/slices.ts'
 import { checkAllocations } from './check-addresses.ts'
 import { checkBlockOwners, checkOverlaps } from './check-blocks.ts'
 import { checkAffinities, checkHandles } from './check-records.ts'
 import { checkUses } from './check-uses.ts'
 import type { CheckedAllocation, Finding, FindingKind } from './findings.ts'
 import type { IpamSurvey } from './ipam-survey.ts'
-import { Slices } from './slices.ts'
 
 /** How much was looked at. */
 export interface CheckCounts {

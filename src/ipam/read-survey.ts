@@ -15,11 +15,11 @@ import {
 } from '../model/keys.ts'
 import { isObject } from '../model/shape.ts'
 import type { Cidr } from '../net/cidr.ts'
+import { Slices } from '../store/slices.ts'
 import { CompactedError, type Entry } from '../store/store.ts'
 import type { IpamContext } from './context.ts'
 import type { AddressUser, IpamSurvey, SurveyedAffinity, SurveyedHandle } from './ipam-survey.ts'
 import { readConfig, readPools } from './rules.ts'
-import { Slices } from './slices.ts'
 import { endpointUsers, nodeUsers, obscureNodes } from './users.ts'
 
 /** So often a listing is begun anew because the store was compacted in the middle of it. */

@@ -3,13 +3,13 @@ import { decodeBlock } from '../model/ipam-block-codec.ts'
 import { BLOCKS_PREFIX, parseKey } from '../model/keys.ts'
 import { type Cidr, cidrContains, cidrsOverlap, lengthOf, rangeOf } from '../net/cidr.ts'
 import type { Family } from '../net/ip.ts'
+import { Slices } from '../store/slices.ts'
 import type { Entry } from '../store/store.ts'
 import type { IpamContext } from './context.ts'
 import { type BlockGrid, indexOfBlock } from './ordinals.ts'
 import type { PoolGrid } from './pools.ts'
 import type { Stored } from './records.ts'
 import { decodeOrWarn } from './rules.ts'
-import { Slices } from './slices.ts'
 
 /** All blocks of a family as they were listed, not decoded yet: 5,000 of them take long to decode, and seldom all are needed. */
 export interface Survey {

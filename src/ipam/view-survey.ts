@@ -2,12 +2,12 @@ import type { Block } from '../model/ipam-block.ts'
 import { decodeAffinity, decodeHandle } from '../model/ipam-record-codec.ts'
 import { affinitiesPrefix, HANDLES_PREFIX, IPAM_PREFIX, parseAffinityKey, parseHandleKey } from '../model/keys.ts'
 import type { Cidr } from '../net/cidr.ts'
+import { Slices } from '../store/slices.ts'
 import type { Entry } from '../store/store.ts'
 import type { Broken, View } from '../store/view.ts'
 import { hostAffinity, type IpamContext } from './context.ts'
 import type { AddressUser, IpamSurvey, SurveyedAffinity, SurveyedHandle } from './ipam-survey.ts'
 import { decodeOrWarn, listAll, readConfig } from './rules.ts'
-import { Slices } from './slices.ts'
 import { endpointUsers, nodeUsers, obscureNodes } from './users.ts'
 
 /** A view, with what of the store does not parse. */

@@ -1,9 +1,9 @@
-import { setImmediate } from 'node:timers/promises'
 import { describeError, StoreError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { FOLLOWED_PREFIXES, parseKey } from '../model/keys.ts'
 import { Backoff, sleep } from './backoff.ts'
 import { ConnectionState } from './connection-state.ts'
+import { Slices } from './slices.ts'
 import { CompactedError, type Connection, type Entry, type Store, type WatchBatch } from './store.ts'
 import { type Change, type Decoded, decode, MutableView } from './view.ts'
 
@@ -26,8 +26,6 @@ export interface Step {
   readonly isRelisted: boolean
 }
 
-/** Values are parsed for so long at a stretch, then others may run. Milliseconds. */
-const SLICE_MS = 10
 /** So many objects that were not understood are named in a log line. */
 const MOST_NAMED = 10
 /** A round that lasted longer had worked: the next trouble is a new one. */
@@ -114,10 +112,10 @@ export class Follower {
     this.#isFirst = false
     this.#isRelisted = false
     const changes = new Map<string, Change>()
-    const slice = new Slice()
+    const slices = new Slices()
     for (const [key, { entry, decoded }] of queue) {
       for (const change of this.view.apply(key, entry, decoded)) changes.set(`${change.kind}/${change.id}`, change)
-      if (slice.isOver) await slice.giveWay()
+      if (slices.isDue) await slices.giveWay()
     }
     this.#taking = new Map()
     for (const [prefix, revision] of reached) this.view.advance(prefix, revision)
@@ -141,7 +139,7 @@ export class Follower {
   /** Everything at one revision. The queue is released when all of it is there. */
   async #list(signal: AbortSignal): Promise<void> {
     const listed = new Map<string, Arrival>()
-    const slice = new Slice()
+    const slices = new Slices()
     let revision = 0
     for (const prefix of FOLLOWED_PREFIXES) {
       for await (const page of this.#store.list(prefix, { revision }, signal)) {
@@ -150,7 +148,7 @@ export class Follower {
           if (!parseKey(entry.key)) continue
           // Parsed here and not when it is taken: meanwhile the store looks for the next page.
           listed.set(entry.key, this.#isNews(entry.key, entry) ? { entry, decoded: decode(entry) } : { entry })
-          if (slice.isOver) await slice.giveWay()
+          if (slices.isDue) await slices.giveWay()
         }
       }
     }
@@ -229,20 +227,6 @@ interface Arrival {
 }
 
 type Arrivals = Map<string, Arrival>
-
-/** Tells when others should run. */
-class Slice {
-  #startMs = performance.now()
-
-  get isOver(): boolean {
-    return performance.now() - this.#startMs >= SLICE_MS
-  }
-
-  async giveWay(): Promise<void> {
-    await setImmediate()
-    this.#startMs = performance.now()
-  }
-}
 
 /** Writes one line when the connection is lost and one when it is back, whatever is tried in between; passes every change on. */
 function connectionLog(log: Logger, pass: ((connection: Connection) => void) | undefined): (connection: Connection) => void {

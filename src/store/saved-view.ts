@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises'
 import { describeError, MargayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { FOLLOWED_PREFIXES } from '../model/keys.ts'
+import { syncFolder } from './sync-folder.ts'
 import { MutableView } from './view.ts'
 
 /** A view that was read from disk. */
@@ -81,16 +82,6 @@ async function write(file: FileHandle, hash: ReturnType<typeof createHash>, line
   const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
   hash.update(text)
   await file.appendFile(text)
-}
-
-/** Without it a power cut could bring the old file back, or none. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
 }
 
 async function parse(text: string): Promise<SavedView> {

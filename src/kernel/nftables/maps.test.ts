@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createNamespace, type Namespace } from '../../../test/support/nft-lab.ts'
+import type { Namespace } from '../../../test/support/nft-lab.ts'
+import { withTable } from '../../../test/support/nft-table.ts'
 import { silentLogger } from '../../log.ts'
 import { keyOf, type NftChain, type NftHook, type NftObject, type NftRule, type NftSet } from '../objects.ts'
 import { NftablesTable } from './table.ts'
@@ -8,7 +9,6 @@ import { NftablesTable } from './table.ts'
 const test = suite('kernel/nftables/maps')
 
 const { signal } = new AbortController()
-let labels = 0
 
 function aSet(name: string, elements: readonly string[], more: Partial<NftSet> = {}): NftSet {
   return { kind: 'set', name, family: 4, isInterval: false, elements: new Set(elements), ...more }
@@ -62,17 +62,6 @@ const base = aChain(
 )
 const rejecting = aChain('rejecting', [{ matches: [tcp], verdict: { do: 'reject' } }], { ...hook, hook: 'input' })
 const everything: readonly NftObject[] = [ports, onPort, onLink, named4, named6, ...chains, base, rejecting]
-
-async function withTable(work: (table: NftablesTable, namespace: Namespace) => Promise<void>): Promise<void> {
-  const namespace = createNamespace(`map${labels++}`)
-  const table = new NftablesTable({ netns: namespace.path, log: silentLogger })
-  try {
-    await work(table, namespace)
-  } finally {
-    table.close()
-    namespace.remove()
-  }
-}
 
 async function commit(table: NftablesTable, put: readonly NftObject[], remove: readonly NftObject[] = []): Promise<readonly string[]> {
   const failures = await table.commit({ put: byKey(put), remove: byKey(remove) }, signal)

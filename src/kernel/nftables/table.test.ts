@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createNamespace, type Namespace } from '../../../test/support/nft-lab.ts'
+import type { Namespace } from '../../../test/support/nft-lab.ts'
+import { withTable } from '../../../test/support/nft-table.ts'
 import { silentLogger } from '../../log.ts'
 import type { Cidr } from '../../net/cidr.ts'
 import type { Ip } from '../../net/ip.ts'
@@ -21,7 +22,6 @@ const test = suite('kernel/nftables/table')
 
 const { signal } = new AbortController()
 const never = new Map<string, NftObject>()
-let labels = 0
 
 function aSet(name: string, elements: Iterable<string>, more: Partial<NftSet> = {}): NftSet {
   return { kind: 'set', name, family: 4, isInterval: false, elements: new Set(elements), ...more }
@@ -60,17 +60,6 @@ async function differences(table: NftablesTable, wanted: readonly NftObject[]): 
     return !actual || !table.matches(object, actual)
   })
   return [...wrong.map(([key]) => key), ...[...listed.keys()].filter((key) => !desired.has(key))].toSorted()
-}
-
-async function withTable(work: (table: NftablesTable, namespace: Namespace) => Promise<void>): Promise<void> {
-  const namespace = createNamespace(`nft${labels++}`)
-  const table = new NftablesTable({ netns: namespace.path, log: silentLogger })
-  try {
-    await work(table, namespace)
-  } finally {
-    table.close()
-    namespace.remove()
-  }
 }
 
 /** What nft(8) shows of our table, without handles and blanks. */
