@@ -144,12 +144,29 @@ export interface NftHook {
   readonly priority: number
 }
 
+/** A named counter in `inet margay`: what it has counted outlives the rules that count with it, and is nobody's wish. */
+export interface NftCounter {
+  readonly kind: 'counter'
+  readonly name: string
+}
+
+/** So many a span of time, in seconds, and at once so many more. */
+export interface NftLimit {
+  readonly rate: number
+  readonly seconds: 1 | 60 | 3600 | 86_400
+  readonly burst: number
+}
+
 /** Matches, all of which must hold, then what is done. */
 export interface NftRule {
   readonly matches: readonly NftMatch[]
   readonly verdict: NftVerdict
+  /** What comes faster matches no more. */
+  readonly limit?: NftLimit
   /** Count packets and bytes that reach the verdict. */
   readonly isCounted?: boolean
+  /** Counts them with the counter of this name, which other rules may count with, too. */
+  readonly counter?: string
   /** Sets these bits of the packet's mark before the verdict. */
   readonly setMark?: { readonly value: number; readonly mask: number }
   /** Sends the packet's head to this group of NFLOG, with a text of up to 127 bytes, before the verdict. */
@@ -206,8 +223,8 @@ export type NftVerdict =
   /** The source becomes this address; needs a match that settles the family. */
   | { readonly do: 'snat'; readonly address: Ip; readonly isRandom: boolean; readonly ports?: readonly [number, number] }
 
-/** A set or a chain of the table `inet margay`. */
-export type NftObject = NftSet | NftChain
+/** A set, a chain or a counter of the table `inet margay`. */
+export type NftObject = NftSet | NftChain | NftCounter
 
 /** Each table of kernel objects with the type of its values. A key names one object within its table. */
 export interface TableTypes {

@@ -7,6 +7,7 @@ export function showNft(objects: readonly NftObject[]): string[] {
       const elements = [...object.elements].join(object.isMap ? ', ' : ' ')
       return [`${object.isMap ? 'map' : 'set'} ${object.name}${object.isInterval ? ' interval' : ''}: ${elements}`]
     }
+    if (object.kind === 'counter') return [`counter ${object.name}`]
     const { hook } = object
     return [
       `chain ${object.name}${hook ? `: ${hook.type} ${hook.hook} ${hook.priority}` : ''}`,
@@ -15,9 +16,11 @@ export function showNft(objects: readonly NftObject[]): string[] {
   })
 }
 
-function showRule({ matches, verdict, isCounted, setMark, log }: NftRule): string {
+function showRule({ matches, verdict, limit, isCounted, counter, setMark, log }: NftRule): string {
   const statements = [
+    ...(limit ? [`limit ${limit.rate}/${limit.seconds}s burst ${limit.burst}`] : []),
     ...(isCounted ? ['counter'] : []),
+    ...(counter === undefined ? [] : [`counter ${counter}`]),
     ...(setMark ? [`mark ${setMark.value}/${setMark.mask}`] : []),
     ...(log ? [`log ${log.group} "${log.prefix}"`] : []),
   ]

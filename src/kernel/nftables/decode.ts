@@ -80,6 +80,32 @@ export function decodeElements(message: Message): RawElement[] {
   return readElements(attributesOf(message).get(nft.ELEMENT_LIST.elements))
 }
 
+/** A named counter as the kernel lists it. */
+export interface ListedCounter extends CounterValue {
+  readonly table: string
+  readonly name: string
+}
+
+/** What a counter has counted. */
+export interface CounterValue {
+  readonly packets: number
+  readonly bytes: number
+}
+
+/** From a message of a dump of named objects; undefined for one of another type. */
+export function decodeCounter(message: Message): ListedCounter | undefined {
+  const attributes = attributesOf(message)
+  if (readU32(attributes.get(nft.OBJECT.type)) !== nft.OBJECT_COUNTER) return undefined
+  const value = readNested(attributes.get(nft.OBJECT.content))
+  const count = (attribute: number) => Number(value.get(attribute)?.readBigUInt64BE(0) ?? 0n)
+  return {
+    table: readText(attributes.get(nft.OBJECT.table)) ?? '',
+    name: readText(attributes.get(nft.OBJECT.name)) ?? '',
+    packets: count(nft.COUNTER.packets),
+    bytes: count(nft.COUNTER.bytes),
+  }
+}
+
 /** From a message of a dump of tables. */
 export function decodeTable(message: Message): { readonly name: string; readonly isDormant: boolean } {
   const attributes = attributesOf(message)

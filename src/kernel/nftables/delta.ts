@@ -16,8 +16,8 @@ export interface DeltaContext {
 }
 
 /**
- * Writes the changes that make these objects so, in an order in which nothing refers to what is not there yet: table, sets, chains,
- * elements, rules (a jump to a chain that comes later in the batch is refused with ENOENT). What is there as it should be is not
+ * Writes the changes that make these objects so, in an order in which nothing refers to what is not there yet: table, sets, counters,
+ * chains, elements, rules (a jump to a chain that comes later in the batch is refused with ENOENT). What is there as it should be is not
  * written at all.
  */
 export function writePuts(batch: NftBatch, context: DeltaContext, puts: ReadonlyMap<string, NftObject>): void {
@@ -26,6 +26,7 @@ export function writePuts(batch: NftBatch, context: DeltaContext, puts: Readonly
   const chains = [...puts].flatMap(([key, object]) => (object.kind === 'chain' ? [{ key, chain: object }] : []))
   if (!known.exists || known.isDormant) writeTable(batch, context.table)
   for (const { key, set } of sets) writeSet(batch, context, key, set)
+  for (const [key, object] of puts) if (object.kind === 'counter') writeNewCounter(batch, context, key, object.name)
   for (const { key, chain } of chains) writeChain(batch, context, key, chain)
   for (const { key, set } of sets) writeMembers(batch, context, key, set)
   for (const { key, chain } of chains) writeRules(batch, context, key, chain)
@@ -33,10 +34,10 @@ export function writePuts(batch: NftBatch, context: DeltaContext, puts: Readonly
 
 /**
  * Writes removals in an order in which nothing that goes is still referred to by what also goes: rules of all the chains, maps (they lead
- * to chains), chains, sets. What is not there is not written.
+ * to chains), chains, sets, counters. What is not there is not written.
  */
 export function writeRemoves(batch: NftBatch, { table, known }: DeltaContext, removes: ReadonlyMap<string, NftObject>): void {
-  const there = [...removes].filter(([, { kind, name }]) => (kind === 'set' ? known.sets.has(name) : known.chains.has(name)))
+  const there = [...removes].filter(([, { kind, name }]) => known[HELD[kind]].has(name))
   const chains = there.filter(([, { kind }]) => kind === 'chain')
   const sets = there.filter(([, { kind }]) => kind === 'set')
   for (const [key, { name }] of chains) writeFlush(batch, table, key, name)
@@ -44,16 +45,21 @@ export function writeRemoves(batch: NftBatch, { table, known }: DeltaContext, re
   for (const [key, set] of sets) if (isMap(set)) writeDeleteSet(batch, table, key, set.name)
   for (const [key, { name }] of chains) writeDeleteChain(batch, table, key, name)
   for (const [key, set] of sets) if (!isMap(set)) writeDeleteSet(batch, table, key, set.name)
+  for (const [key, { kind, name }] of there) if (kind === 'counter') writeDeleteCounter(batch, table, key, name)
 }
+
+/** Where each kind of object is remembered. */
+const HELD = { set: 'sets', chain: 'chains', counter: 'counters' } as const
 
 /** What is there after these changes were committed as the next generation. */
 export function applyDelta(context: DeltaContext, puts: ReadonlyMap<string, NftObject>, removes: ReadonlyMap<string, NftObject>): Known {
   const { known, encode } = context
   for (const object of puts.values()) {
-    if (object.kind === 'set') known.sets.set(object.name, { type: typeOf(object), elements: object.elements })
+    if (object.kind === 'counter') known.counters.add(object.name)
+    else if (object.kind === 'set') known.sets.set(object.name, { type: typeOf(object), elements: object.elements })
     else known.chains.set(object.name, { hook: object.hook, isAccepting: true, rules: rulesAfter(context, object, encode) })
   }
-  for (const { kind, name } of removes.values()) (kind === 'set' ? known.sets : known.chains).delete(name)
+  for (const { kind, name } of removes.values()) known[HELD[kind]].delete(name)
   return { ...known, exists: known.exists || puts.size > 0, isDormant: known.isDormant && puts.size === 0 }
 }
 
@@ -74,7 +80,7 @@ function hasSameRules(before: readonly KnownRule[], after: readonly { readonly h
 
 /** Whether a chain's rules will be changed in part, which needs their handles. */
 export function needsHandles({ known, encode }: DeltaContext, object: NftObject): boolean {
-  if (object.kind === 'set') return false
+  if (object.kind !== 'chain') return false
   const rules = known.chains.get(object.name)?.rules ?? []
   if (rules.every(({ handle }) => handle !== undefined)) return false
   return !hasSameRules(rules, object.rules.map(encode))
@@ -103,6 +109,28 @@ function writeSet(batch: NftBatch, { table, known }: DeltaContext, key: string, 
     // The kernel wants a number to refer to within the batch; we refer by name.
     writer.u32be(nft.SET.id, batch.size)
     if (set.key === 'interface') writer.bytesOf(nft.SET.userData, Buffer.from(nft.USER_DATA_CPU_ORDER))
+  })
+}
+
+/** A counter that is there goes on counting. */
+function writeNewCounter(batch: NftBatch, { table, known }: DeltaContext, key: string, name: string): void {
+  if (known.counters.has(name)) return
+  batch.add(key, nft.MESSAGE.newObject, NLM_F_CREATE, (writer) => {
+    writer.text(nft.OBJECT.table, table)
+    writer.text(nft.OBJECT.name, name)
+    writer.u32be(nft.OBJECT.type, nft.OBJECT_COUNTER)
+    writer.nested(nft.OBJECT.content, () => {
+      writer.u64be(nft.COUNTER.bytes, 0n)
+      writer.u64be(nft.COUNTER.packets, 0n)
+    })
+  })
+}
+
+function writeDeleteCounter(batch: NftBatch, table: string, key: string, name: string): void {
+  batch.add(key, nft.MESSAGE.delObject, 0, (writer) => {
+    writer.text(nft.OBJECT.table, table)
+    writer.text(nft.OBJECT.name, name)
+    writer.u32be(nft.OBJECT.type, nft.OBJECT_COUNTER)
   })
 }
 

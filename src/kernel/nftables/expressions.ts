@@ -1,7 +1,7 @@
 import { type Cidr, ipOf, lengthOf } from '../../net/cidr.ts'
 import { addressBits, type Family, familyOf, type Ip, ipToBytes } from '../../net/ip.ts'
 import { MessageWriter } from '../netlink/message.ts'
-import type { NftMatch, NftRule, NftVerdict } from '../objects.ts'
+import type { NftLimit, NftMatch, NftRule, NftVerdict } from '../objects.ts'
 import * as nft from './protocol.ts'
 
 /** A match on addresses: one prefix or a set. */
@@ -24,7 +24,9 @@ export function encodeRule(rule: NftRule): Buffer {
     }
     writeMatch(writer, match)
   }
+  if (rule.limit) writeLimit(writer, rule.limit)
   if (rule.isCounted) writeCounter(writer)
+  if (rule.counter !== undefined) writeCounterReference(writer, rule.counter)
   if (rule.setMark) writeSetMark(writer, rule.setMark)
   if (rule.log) writeLog(writer, rule.log)
   writeVerdict(writer, rule.verdict)
@@ -350,6 +352,21 @@ function writeCounter(writer: MessageWriter): void {
   writeExpression(writer, 'counter', () => {
     writer.u64be(nft.COUNTER.bytes, 0n)
     writer.u64be(nft.COUNTER.packets, 0n)
+  })
+}
+
+function writeCounterReference(writer: MessageWriter, name: string): void {
+  writeExpression(writer, 'objref', () => {
+    writer.u32be(nft.OBJECT_REFERENCE.type, nft.OBJECT_COUNTER)
+    writer.text(nft.OBJECT_REFERENCE.name, name)
+  })
+}
+
+function writeLimit(writer: MessageWriter, { rate, seconds, burst }: NftLimit): void {
+  writeExpression(writer, 'limit', () => {
+    writer.u64be(nft.LIMIT.rate, BigInt(rate))
+    writer.u64be(nft.LIMIT.seconds, BigInt(seconds))
+    writer.u32be(nft.LIMIT.burst, burst)
   })
 }
 

@@ -19,6 +19,9 @@ export const MESSAGE = {
   delElement: 14,
   newGeneration: 15,
   getGeneration: 16,
+  newObject: 18,
+  getObject: 19,
+  delObject: 20,
 } as const
 
 /** NFNL_SUBSYS_NFTABLES: the high byte of a message's type. */
@@ -106,6 +109,12 @@ export const REJECT = { type: 1, code: 2 } as const
 export const REJECT_ICMPX = 2
 export const REJECT_PORT_UNREACHABLE = 1
 export const COUNTER = { bytes: 1, packets: 2 } as const
+/** A named object; of its types (NFT_OBJECT_*) we use counters. */
+export const OBJECT = { table: 1, name: 2, type: 3, content: 4 } as const
+export const OBJECT_COUNTER = 1
+export const OBJECT_REFERENCE = { type: 1, name: 2 } as const
+/** NFT_LIMIT_PKTS is 0, the default. */
+export const LIMIT = { rate: 1, seconds: 2, burst: 3 } as const
 
 /** NFT_REG_VERDICT and the 16-byte registers NFT_REG_1 to 3. */
 export const REGISTER = { verdict: 0, first: 1, second: 2, third: 3 } as const

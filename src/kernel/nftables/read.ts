@@ -2,7 +2,16 @@ import { KernelError } from '../../errors.ts'
 import { type Message, type MessageWriter, NLM_F_DUMP } from '../netlink/message.ts'
 import { failureError, type NetlinkSocket } from '../netlink/socket.ts'
 import { writeRequest } from './batch.ts'
-import { decodeChain, decodeElements, decodeGeneration, decodeRule, decodeSet, decodeTable } from './decode.ts'
+import {
+  decodeChain,
+  decodeCounter,
+  decodeElements,
+  decodeGeneration,
+  decodeRule,
+  decodeSet,
+  decodeTable,
+  type ListedCounter,
+} from './decode.ts'
 import { elementsFrom } from './elements.ts'
 import * as nft from './protocol.ts'
 import type { Known, KnownChain, KnownRule, KnownSet } from './state.ts'
@@ -55,12 +64,13 @@ export async function readRules({ socket, table }: Source, chain: string, signal
 /** Undefined if something that was listed is gone by the time its content is asked for. */
 async function readOnce(source: Source, generation: number, signal: AbortSignal): Promise<Known | undefined> {
   const present = readTable(source)
-  const nothing: Known = { generation, exists: false, isDormant: false, chains: new Map(), sets: new Map() }
+  const nothing: Known = { generation, exists: false, isDormant: false, chains: new Map(), sets: new Map(), counters: new Set() }
   if (!present) return nothing
   try {
     const chains = await readChains(source, signal)
     const sets = await readSets(source, signal)
-    return { generation, exists: true, isDormant: present.isDormant, chains, sets }
+    const counters = new Set((await readCounters(source, signal)).map(({ name }) => name))
+    return { generation, exists: true, isDormant: present.isDormant, chains, sets, counters }
   } catch (error) {
     if (error instanceof KernelError && error.errno === ENOENT) return undefined
     throw error
@@ -98,6 +108,16 @@ async function readSets({ socket, table }: Source, signal: AbortSignal): Promise
     sets.set(name, { type, elements: type ? elementsFrom(type, entries) : new Set() })
   }
   return sets
+}
+
+/** The named counters of the table with what they have counted, in one dump. */
+export async function readCounters({ socket, table }: Source, signal: AbortSignal): Promise<readonly ListedCounter[]> {
+  const describe = (writer: MessageWriter) => {
+    writer.text(nft.OBJECT.table, table)
+    writer.u32be(nft.OBJECT.type, nft.OBJECT_COUNTER)
+  }
+  const listed = await dump(socket, nft.MESSAGE.getObject, describe, decodeCounter, signal)
+  return listed.filter((counter) => counter !== undefined).filter((counter) => counter.table === table)
 }
 
 async function readElements({ socket, table }: Source, set: string, signal: AbortSignal) {

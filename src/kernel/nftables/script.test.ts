@@ -92,6 +92,9 @@ const verdicts: readonly NftRule[] = [
   aRule([tcp], { do: 'continue' }, { isCounted: true, setMark: { value: 0x1000_0000, mask: 0x1000_0000 } }),
   aRule([], { do: 'continue' }, { log: { group: 5, prefix: 'policy web, rule 3' } }),
   aRule([], { do: 'reject' }),
+  aRule([], { do: 'drop' }, { counter: 'seen' }),
+  aRule([], { do: 'continue' }, { limit: { rate: 10, seconds: 1, burst: 5 }, log: { group: 5, prefix: 'margay' } }),
+  aRule([], { do: 'accept' }, { limit: { rate: 3, seconds: 86_400, burst: 1 }, counter: 'seen' }),
 ]
 
 const nat: readonly NftRule[] = [
@@ -103,6 +106,7 @@ const nat: readonly NftRule[] = [
 
 const objects: readonly NftObject[] = [
   ...sets,
+  { kind: 'counter', name: 'seen' },
   { kind: 'chain', name: 'leaf', rules: [] },
   { kind: 'chain', name: 'other', rules: verdicts.slice(0, 2) },
   { kind: 'chain', name: 'matches', rules: matches.map((all) => aRule(all, accept)) },

@@ -1,5 +1,5 @@
 import { familyOf } from '../../net/ip.ts'
-import type { NftHook, NftKey, NftMatch, NftObject, NftRule, NftSet, NftVerdict } from '../objects.ts'
+import type { NftHook, NftKey, NftLimit, NftMatch, NftObject, NftRule, NftSet, NftVerdict } from '../objects.ts'
 
 /**
  * The table `inet margay` with these objects and nothing else, as a script for `nft -f` (nft(8)) which replaces the table in one
@@ -17,6 +17,7 @@ export function* nftScriptParts(objects: readonly NftObject[]): Generator<string
   // A map may lead to a chain that is written later, but not to one that is never declared.
   for (const { name, hook } of chains) yield `chain ${name} { ${hook ? writeHook(hook) : ''} }\n`
   for (const object of objects) if (object.kind === 'set') yield* writeSet(object)
+  for (const object of objects) if (object.kind === 'counter') yield `counter ${object.name} { }\n`
   yield '}\ntable inet margay {\n'
   for (const { name, rules } of chains) {
     yield `chain ${name} {\n`
@@ -63,15 +64,23 @@ function writeHook({ type, hook, priority }: NftHook): string {
   return `type ${type} hook ${hook} priority ${priority}; policy accept;`
 }
 
-function writeRule({ matches, isCounted, setMark, log, verdict }: NftRule): string {
+function writeRule({ matches, limit, isCounted, counter, setMark, log, verdict }: NftRule): string {
   return [
     ...matches.map(writeMatch),
+    ...(limit ? [writeLimit(limit)] : []),
     ...(isCounted ? ['counter'] : []),
+    ...(counter === undefined ? [] : [`counter name ${counter}`]),
     ...(setMark ? [`meta mark set meta mark & ${hex(~setMark.mask)} | ${hex(setMark.value)}`] : []),
     ...(log ? [`log prefix ${JSON.stringify(log.prefix)} group ${log.group}`] : []),
     ...writeVerdict(verdict),
   ].join(' ')
 }
+
+function writeLimit({ rate, seconds, burst }: NftLimit): string {
+  return `limit rate ${rate}/${SPANS[seconds]} burst ${burst} packets`
+}
+
+const SPANS: Readonly<Record<NftLimit['seconds'], string>> = { 1: 'second', 60: 'minute', 3600: 'hour', 86400: 'day' }
 
 function writeMatch(match: NftMatch): string {
   const not = match.negate ? '!= ' : ''

@@ -31,6 +31,7 @@ export interface Known {
   readonly isDormant: boolean
   readonly chains: Map<string, KnownChain>
   readonly sets: Map<string, KnownSet>
+  readonly counters: Set<string>
 }
 
 /** A rule as it is written: its expressions, and their hash. */
@@ -73,6 +74,7 @@ export function listKnown(known: Known): Map<string, NftObject> {
   if (known.isDormant) return objects
   for (const [name, set] of known.sets) objects.set(`set ${name}`, listSet(name, set))
   for (const [name, chain] of known.chains) objects.set(`chain ${name}`, listChain(name, chain))
+  for (const name of known.counters) objects.set(`counter ${name}`, { kind: 'counter', name })
   return objects
 }
 
@@ -91,6 +93,7 @@ function listChain(name: string, chain: KnownChain): NftChain {
 /** Whether what was read, or was put earlier, is what is wanted. */
 export function isSameObject(desired: NftObject, actual: NftObject, encode: (rule: NftRule) => EncodedRule): boolean {
   if (desired === actual) return true
+  if (desired.kind === 'counter') return actual.kind === 'counter' && desired.name === actual.name
   if (desired.kind === 'set') return actual.kind === 'set' && isSameSet(desired, actual)
   return actual.kind === 'chain' && isSameChain(desired, actual, encode)
 }
