@@ -106,8 +106,11 @@ export interface Sysctl {
   readonly value: string
 }
 
-/** What an element of a set is: an address, a port, an address with protocol and port, or the name of an interface. */
-export type NftKey = 'address' | 'port' | 'address-port' | 'interface'
+/** What an element of a set is: an address, a port, an address with protocol and port, the name of an interface, or who sends what there. */
+export type NftKey = 'address' | 'port' | 'address-port' | SenderKey
+
+/** What of the sender of a packet is looked up: the interface by which it came, its MAC, its address. */
+export type SenderKey = 'interface' | 'interface-mac' | 'interface-address' | 'interface-mac-address'
 
 /** A named set in `inet margay`; with `isMap` a map that leads each element on to a chain. */
 export interface NftSet {
@@ -122,7 +125,7 @@ export interface NftSet {
   readonly isMap?: boolean
   /**
    * Canonical addresses, or canonical prefixes with `isInterval`; ports `80` or `80-90`; `10.65.0.2,6,8080` with protocol and port;
-   * names. In a map `<element> goto <chain>`.
+   * names; `mgy1,02:00:5e:00:53:01,10.65.0.2`. In a map `<element> goto <chain>`.
    */
   readonly elements: ReadonlySet<string>
 }
@@ -186,6 +189,8 @@ export type NftMatch =
   | { readonly on: 'sport' | 'dport'; readonly set: string; readonly negate?: boolean }
   /** Address, protocol and port of the source or the destination in a set of such. */
   | { readonly on: 'source' | 'destination'; readonly set: string; readonly family: Family; readonly negate?: boolean }
+  /** By which interface the packet came, from which MAC, from which address, in a set of such; `family` is that of the address. */
+  | { readonly on: 'sender'; readonly key: SenderKey; readonly set: string; readonly family: Family; readonly negate?: boolean }
   /** Of ICMP and ICMPv6; needs a `protocol` match before it. */
   | { readonly on: 'icmp-type' | 'icmp-code'; readonly value: number; readonly negate?: boolean }
   /** Of IPv6; needs a `family` match before it. */

@@ -1,4 +1,5 @@
 import { addressBits, type Family, type Ip, ipFromBytes, ipToBytes } from '../../net/ip.ts'
+import { type Mac, macFromBytes, macToBytes } from '../../net/mac.ts'
 import type { NftKey } from '../objects.ts'
 import * as nft from './protocol.ts'
 
@@ -12,76 +13,135 @@ export interface ElementType {
   readonly isMap?: boolean
 }
 
+/** One part of a key, as it stands in the text of an element and in the kernel's registers. */
+type KeyPart = 'address' | 'port' | 'protocol' | 'interface' | 'mac'
+
+/** What each kind of key is made of, in this order. */
+export const KEY_PARTS: Readonly<Record<NftKey, readonly KeyPart[]>> = {
+  address: ['address'],
+  port: ['port'],
+  interface: ['interface'],
+  'address-port': ['address', 'protocol', 'port'],
+  'interface-mac-address': ['interface', 'mac', 'address'],
+  'interface-address': ['interface', 'address'],
+  'interface-mac': ['interface', 'mac'],
+}
+
 /** IFNAMSIZ. */
 const INTERFACE_BYTES = 16
+const MAC_BYTES = 6
 const WORD = 4
+/** Between the parts of a key in its text. */
+const SEPARATOR = ','
+
+const ALL_KEYS = Object.keys(KEY_PARTS) as NftKey[]
 
 /** How nft(8) names the type of a key, and how many bytes it has: in a key of several each begins at a word. */
 export function keyLayout({ key = 'address', family }: ElementType): { readonly type: number; readonly bytes: number } {
-  const address = family === 4 ? nft.KEY_TYPE.ipv4 : nft.KEY_TYPE.ipv6
-  const addressBytes = addressBits(family) / 8
-  switch (key) {
-    case 'address':
-      return { type: address, bytes: addressBytes }
-    case 'port':
-      return { type: nft.KEY_TYPE.port, bytes: 2 }
-    case 'interface':
-      return { type: nft.KEY_TYPE.interfaceName, bytes: INTERFACE_BYTES }
-    case 'address-port':
-      return {
-        type: [address, nft.KEY_TYPE.protocol, nft.KEY_TYPE.port].reduce((sum, one) => (sum << nft.KEY_TYPE_BITS) | one, 0),
-        bytes: addressBytes + 2 * WORD,
-      }
+  const parts = KEY_PARTS[key]
+  return {
+    type: parts.reduce((sum, part) => (sum << nft.KEY_TYPE_BITS) | typeOf(part, family), 0),
+    bytes: parts.length === 1 ? bytesOf(parts[0] ?? 'address', family) : parts.reduce((sum, part) => sum + paddedBytes(part, family), 0),
   }
 }
 
 /** The kind of key that the kernel lists under this type; undefined for one that we never write. */
 export function keyOfType(type: number | undefined): Pick<ElementType, 'key' | 'family'> | undefined {
-  const all = (['address', 'port', 'interface', 'address-port'] as const).flatMap((key) =>
-    ([4, 6] as const).map((family) => (key === 'address' ? { family } : { key, family })),
-  )
+  const all = ALL_KEYS.flatMap((key) => ([4, 6] as const).map((family) => (key === 'address' ? { family } : { key, family })))
   return all.find((one) => keyLayout({ ...one, isInterval: false }).type === type)
 }
 
+/** The texts of the parts of a key. The name of an interface may have a separator in it; it is always the first part. */
+export function splitKey(key: NftKey, text: string): readonly string[] {
+  const texts = text.split(SEPARATOR)
+  const more = texts.length - KEY_PARTS[key].length
+  return more <= 0 ? texts : [texts.slice(0, more + 1).join(SEPARATOR), ...texts.slice(more + 1)]
+}
+
 /** The key of an element that is no prefix and no range. */
-export function keyToBytes({ key = 'address', family }: ElementType, text: string): Buffer {
-  switch (key) {
+export function keyToBytes(type: ElementType, text: string): Buffer {
+  const { key = 'address', family } = type
+  const parts = KEY_PARTS[key]
+  if (parts.length === 1) return partToBytes(parts[0] ?? 'address', text)
+  const bytes = Buffer.alloc(keyLayout(type).bytes)
+  let at = 0
+  for (const [i, one] of splitKey(key, text).entries()) {
+    const part = parts[i] ?? 'address'
+    bytes.set(partToBytes(part, one), at)
+    at += paddedBytes(part, family)
+  }
+  return bytes
+}
+
+/** The text of such a key. */
+export function keyFromBytes({ key = 'address', family }: ElementType, bytes: Buffer): string {
+  let at = 0
+  const texts = KEY_PARTS[key].map((part) => {
+    const text = partFromBytes(part, bytes.subarray(at, at + bytesOf(part, family)))
+    at += paddedBytes(part, family)
+    return text
+  })
+  return texts.join(SEPARATOR)
+}
+
+function typeOf(part: KeyPart, family: Family): number {
+  switch (part) {
+    case 'address':
+      return family === 4 ? nft.KEY_TYPE.ipv4 : nft.KEY_TYPE.ipv6
+    case 'port':
+      return nft.KEY_TYPE.port
+    case 'protocol':
+      return nft.KEY_TYPE.protocol
+    case 'interface':
+      return nft.KEY_TYPE.interfaceName
+    case 'mac':
+      return nft.KEY_TYPE.mac
+  }
+}
+
+function bytesOf(part: KeyPart, family: Family): number {
+  const fixed = { port: 2, protocol: 1, interface: INTERFACE_BYTES, mac: MAC_BYTES }
+  return part === 'address' ? addressBits(family) / 8 : fixed[part]
+}
+
+function paddedBytes(part: KeyPart, family: Family): number {
+  return Math.ceil(bytesOf(part, family) / WORD) * WORD
+}
+
+/** Words that the parts of a key before this one take in the registers. */
+export function wordsBefore(key: NftKey, index: number, family: Family): number {
+  return KEY_PARTS[key].slice(0, index).reduce((sum, part) => sum + paddedBytes(part, family) / WORD, 0)
+}
+
+function partToBytes(part: KeyPart, text: string): Buffer {
+  switch (part) {
     case 'address':
       return ipToBytes(text as Ip)
     case 'port':
-      return portBytes(Number(text))
+      return Buffer.of(Number(text) >> 8, Number(text) & 255)
+    case 'protocol':
+      return Buffer.of(Number(text))
     case 'interface': {
       const name = Buffer.alloc(INTERFACE_BYTES)
       name.write(text, 0, INTERFACE_BYTES - 1)
       return name
     }
-    case 'address-port': {
-      const [address = '', protocol, port] = text.split(',')
-      const bytes = Buffer.alloc(keyLayout({ key, family, isInterval: false }).bytes)
-      const behind = ipToBytes(address as Ip).copy(bytes)
-      bytes.writeUInt8(Number(protocol), behind)
-      bytes.writeUInt16BE(Number(port), behind + WORD)
-      return bytes
-    }
+    case 'mac':
+      return macToBytes(text as Mac)
   }
 }
 
-/** The text of such a key. */
-export function keyFromBytes({ key = 'address', family }: ElementType, bytes: Buffer): string {
-  switch (key) {
+function partFromBytes(part: KeyPart, bytes: Buffer): string {
+  switch (part) {
     case 'address':
       return ipFromBytes(bytes)
     case 'port':
       return String(bytes.readUInt16BE(0))
+    case 'protocol':
+      return String(bytes.readUInt8(0))
     case 'interface':
       return bytes.toString('utf8', 0, Math.max(0, bytes.indexOf(0)))
-    case 'address-port': {
-      const behind = addressBits(family) / 8
-      return `${ipFromBytes(bytes.subarray(0, behind))},${bytes.readUInt8(behind)},${bytes.readUInt16BE(behind + WORD)}`
-    }
+    case 'mac':
+      return macFromBytes(bytes)
   }
-}
-
-function portBytes(port: number): Buffer {
-  return Buffer.of(port >> 8, port & 255)
 }

@@ -2,6 +2,7 @@ import { type Cidr, ipOf, lengthOf } from '../../net/cidr.ts'
 import { addressBits, type Family, familyOf, type Ip, ipToBytes } from '../../net/ip.ts'
 import { MessageWriter } from '../netlink/message.ts'
 import type { NftLimit, NftMatch, NftRule, NftVerdict } from '../objects.ts'
+import { KEY_PARTS, wordsBefore } from './element-keys.ts'
 import * as nft from './protocol.ts'
 
 /** A match on addresses: one prefix or a set. */
@@ -40,6 +41,9 @@ function writeMatch(writer: MessageWriter, match: NftMatch): void {
     case 'oifname':
       writeMeta(writer, nft.META_KEY[match.on])
       writeCompare(writer, isNegated, interfaceName(match.value))
+      break
+    case 'sender':
+      writeSender(writer, match, isNegated)
       break
     case 'family':
       writeFamily(writer, match.value, isNegated)
@@ -131,6 +135,7 @@ function writeVerdict(writer: MessageWriter, verdict: NftVerdict): void {
 /** The family whose header a match reads. */
 function familyOfMatch(match: NftMatch): Family | undefined {
   if (match.on === 'source' || match.on === 'destination') return match.family
+  if (match.on === 'sender') return KEY_PARTS[match.key].includes('address') ? match.family : undefined
   return match.on === 'saddr' || match.on === 'daddr' ? addressFamily(match) : undefined
 }
 
@@ -141,9 +146,9 @@ function addressFamily(match: AddressMatch): Family {
 /** RFC 8200, section 3. */
 const HOP_LIMIT_OFFSET = 7
 
-function loadAddress(writer: MessageWriter, on: 'saddr' | 'daddr', family: Family): void {
+function loadAddress(writer: MessageWriter, on: 'saddr' | 'daddr', family: Family, register: number = nft.REGISTER.first): void {
   const offsets = family === 4 ? { saddr: 12, daddr: 16 } : { saddr: 8, daddr: 24 } // RFC 791, 3.1; RFC 8200, 3
-  writePayload(writer, nft.PAYLOAD_BASE.network, offsets[on], addressBits(family) / 8)
+  writePayload(writer, nft.PAYLOAD_BASE.network, offsets[on], addressBits(family) / 8, register)
 }
 
 function writePort(writer: MessageWriter, on: 'sport' | 'dport', register: number): void {
@@ -159,6 +164,25 @@ function writeAddressPort(writer: MessageWriter, match: Extract<NftMatch, { on: 
   writePort(writer, isSource ? 'sport' : 'dport', behind + 1)
   writeLookup(writer, match.set, isNegated)
 }
+
+/** Who sent a packet, part by part in the registers. */
+function writeSender(writer: MessageWriter, match: Extract<NftMatch, { on: 'sender' }>, isNegated: boolean): void {
+  const parts = KEY_PARTS[match.key]
+  if (parts.includes('mac')) {
+    writeMeta(writer, nft.META_KEY.iiftype)
+    writeCompare(writer, false, hostU16(nft.LINK_TYPE_ETHERNET))
+  }
+  for (const [i, part] of parts.entries()) {
+    const register = nft.WORD_REGISTER + wordsBefore(match.key, i, match.family)
+    if (part === 'interface') writeMeta(writer, nft.META_KEY.iifname, register)
+    else if (part === 'mac') writePayload(writer, nft.PAYLOAD_BASE.link, SOURCE_MAC_OFFSET, 6, register)
+    else loadAddress(writer, 'saddr', match.family, register)
+  }
+  writeLookup(writer, match.set, isNegated)
+}
+
+/** IEEE 802.3: behind the destination's. */
+const SOURCE_MAC_OFFSET = 6
 
 function writeAddress(writer: MessageWriter, match: AddressMatch, isNegated: boolean): void {
   const family = addressFamily(match)
@@ -377,7 +401,11 @@ function writeExpression(writer: MessageWriter, name: string, attributes: () => 
   })
 }
 
-/** Marks, conntrack state and address types are compared as the CPU keeps them: x86-64 and arm64 are little-endian. */
+/** Marks, conntrack state, types of links and of addresses are compared as the CPU keeps them: x86-64 and arm64 are little-endian. */
+function hostU16(value: number): Buffer {
+  return Buffer.of(value & 255, value >> 8)
+}
+
 function hostU32(value: number): Buffer {
   const bytes = Buffer.allocUnsafe(4)
   bytes.writeUInt32LE(value >>> 0)

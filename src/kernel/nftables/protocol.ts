@@ -56,7 +56,7 @@ export const RULE = { table: 1, chain: 2, handle: 3, expressions: 4, position: 6
 export const SET = { table: 1, name: 2, flags: 3, keyType: 4, keyLength: 5, dataType: 6, id: 10, userData: 13 } as const
 export const SET_FLAG = { anonymous: 1, constant: 2, interval: 4, map: 8 } as const
 /** How nft(8) names the type of a key (libnftables' datatypes); the kernel only stores it. */
-export const KEY_TYPE = { ipv4: 7, ipv6: 8, protocol: 12, port: 13, interfaceName: 41 } as const
+export const KEY_TYPE = { ipv4: 7, ipv6: 8, mac: 9, protocol: 12, port: 13, interfaceName: 41 } as const
 /** For nft(8) in a set's user data: entry 0 of four bytes, the key's byte order is the CPU's (1). Without it names are shown empty. */
 export const USER_DATA_CPU_ORDER = [0, 4, 1, 0, 0, 0] as const
 /** Several types in one: each in six bits. */
@@ -78,9 +78,11 @@ export const VERDICT_CODE = { drop: 0, accept: 1, continue: -1, jump: -3, goto: 
 export const EXPRESSION = { name: 1, attributes: 2 } as const
 export const IMMEDIATE = { register: 1, value: 2 } as const
 export const META = { destination: 1, key: 2, source: 3 } as const
-export const META_KEY = { mark: 3, iif: 4, iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const
+export const META_KEY = { mark: 3, iif: 4, iifname: 6, oifname: 7, iiftype: 8, nfproto: 15, l4proto: 16 } as const
 export const PAYLOAD = { destination: 1, base: 2, offset: 3, length: 4 } as const
-export const PAYLOAD_BASE = { network: 1, transport: 2 } as const
+export const PAYLOAD_BASE = { link: 0, network: 1, transport: 2 } as const
+/** ARPHRD_ETHER (if_arp.h): the interface has MAC addresses. Host byte order. */
+export const LINK_TYPE_ETHERNET = 1
 export const COMPARE = { source: 1, operator: 2, value: 3 } as const
 export const COMPARE_OPERATOR = { equal: 0, notEqual: 1 } as const
 export const BITWISE = { source: 1, destination: 2, length: 3, mask: 4, xor: 5 } as const

@@ -43,6 +43,11 @@ const sets: readonly NftSet[] = [
   aSet('ranges', ['22', '8000-8100', '65000-65535'], { key: 'port', isInterval: true }),
   aSet('named4', ['10.65.0.2,6,8080', '10.65.0.3,17,53'], { key: 'address-port' }),
   aSet('named6', ['2001:db8::2,6,8080'], { key: 'address-port', family: 6 }),
+  aSet('senders4', ['mgyw1,02:00:5e:00:53:01,10.65.0.2'], { key: 'interface-mac-address' }),
+  aSet('senders6', ['mgyw1,02:00:5e:00:53:01,2001:db8::2'], { key: 'interface-mac-address', family: 6 }),
+  aSet('sent4', ['tap0,10.65.0.3'], { key: 'interface-address' }),
+  aSet('macs', ['mgyw1,02:00:5e:00:53:01'], { key: 'interface-mac' }),
+  aSet('links', ['tap0', 'a,b'], { key: 'interface' }),
   aSet('by-interface', ['eth0 goto leaf', 'margay.vxlan goto other'], { key: 'interface', isMap: true }),
   aSet('by-port', ['80 goto leaf', '443 goto other'], { key: 'port', isMap: true }),
 ]
@@ -56,6 +61,11 @@ const matches: readonly (readonly NftMatch[])[] = [
   [tcp, { on: 'dport', set: 'ports' }, { on: 'sport', set: 'ranges', negate: true }],
   [{ on: 'destination', set: 'named4', family: 4 }],
   [{ on: 'source', set: 'named6', family: 6, negate: true }],
+  [{ on: 'sender', key: 'interface-mac-address', set: 'senders4', family: 4 }],
+  [{ on: 'sender', key: 'interface-mac-address', set: 'senders6', family: 6, negate: true }],
+  [{ on: 'sender', key: 'interface-address', set: 'sent4', family: 4 }],
+  [{ on: 'sender', key: 'interface-mac', set: 'macs', family: 4 }],
+  [{ on: 'sender', key: 'interface', set: 'links', family: 4 }],
   [icmp, { on: 'icmp-type', value: 8 }, { on: 'icmp-code', value: 0, negate: true }],
   [
     { on: 'family', value: 6 },

@@ -1,5 +1,6 @@
 import { familyOf } from '../../net/ip.ts'
-import type { NftHook, NftKey, NftLimit, NftMatch, NftObject, NftRule, NftSet, NftVerdict } from '../objects.ts'
+import type { NftHook, NftLimit, NftMatch, NftObject, NftRule, NftSet, NftVerdict } from '../objects.ts'
+import { KEY_PARTS, splitKey } from './element-keys.ts'
 
 /**
  * The table `inet margay` with these objects and nothing else, as a script for `nft -f` (nft(8)) which replaces the table in one
@@ -27,7 +28,7 @@ export function* nftScriptParts(objects: readonly NftObject[]): Generator<string
   yield '}\n'
 }
 
-const KEY_TYPES: Readonly<Record<Exclude<NftKey, 'address' | 'address-port'>, string>> = { port: 'inet_service', interface: 'ifname' }
+const KEY_TYPES = { port: 'inet_service', protocol: 'inet_proto', interface: 'ifname', mac: 'ether_addr' } as const
 
 /** So many elements are in one piece. */
 const ELEMENTS_PER_PART = 500
@@ -50,13 +51,13 @@ function* writeSet(set: NftSet): Generator<string> {
 
 function keyType({ key = 'address', family }: NftSet): string {
   const address = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
-  if (key === 'address') return address
-  return key === 'address-port' ? `${address} . inet_proto . inet_service` : KEY_TYPES[key]
+  return KEY_PARTS[key].map((part) => (part === 'address' ? address : KEY_TYPES[part])).join(' . ')
 }
 
-function writeElement({ key, isMap }: NftSet, element: string): string {
+function writeElement({ key = 'address', isMap }: NftSet, element: string): string {
   const [text = '', chain] = isMap ? element.split(' goto ') : [element]
-  const written = key === 'address-port' ? text.replaceAll(',', ' . ') : key === 'interface' ? JSON.stringify(text) : text
+  const texts = splitKey(key, text).map((one, i) => (KEY_PARTS[key][i] === 'interface' ? JSON.stringify(one) : one))
+  const written = texts.join(' . ')
   return chain === undefined ? written : `${written} : goto ${chain}`
 }
 
@@ -88,6 +89,8 @@ function writeMatch(match: NftMatch): string {
     case 'iifname':
     case 'oifname':
       return `${match.on} ${not}${JSON.stringify(match.value)}`
+    case 'sender':
+      return writeSender(match, not)
     case 'family':
       return `meta nfproto ${not}${match.value === 4 ? 'ipv4' : 'ipv6'}`
     case 'protocol':
@@ -126,6 +129,13 @@ function writeMatch(match: NftMatch): string {
 function writeAddressPort({ on, family, set }: Extract<NftMatch, { on: 'source' | 'destination' }>, not: string): string {
   const [address, port] = on === 'source' ? ['saddr', 'sport'] : ['daddr', 'dport']
   return `${header(family)} ${address} . meta l4proto . th ${port} ${not}@${set}`
+}
+
+function writeSender({ key, family, set }: Extract<NftMatch, { on: 'sender' }>, not: string): string {
+  const texts = KEY_PARTS[key].map((part) =>
+    part === 'interface' ? 'iifname' : part === 'mac' ? 'ether saddr' : `${header(family)} saddr`,
+  )
+  return `${texts.join(' . ')} ${not}@${set}`
 }
 
 function header(family: 4 | 6): 'ip' | 'ip6' {
