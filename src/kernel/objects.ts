@@ -106,8 +106,11 @@ export interface Sysctl {
   readonly value: string
 }
 
-/** What an element of a set is: an address, a port, an address with protocol and port, the name of an interface, or who sends what there. */
-export type NftKey = 'address' | 'port' | 'address-port' | SenderKey
+/**
+ * What an element of a set is: an address, a port, an address with protocol and port, who sends what there, one direction of a connection,
+ * or a family.
+ */
+export type NftKey = 'address' | 'port' | 'address-port' | SenderKey | 'connection' | 'family'
 
 /** What of the sender of a packet is looked up: the interface by which it came, its MAC, its address. */
 export type SenderKey = 'interface' | 'interface-mac' | 'interface-address' | 'interface-mac-address'
@@ -124,8 +127,14 @@ export interface NftSet {
   readonly isInterval: boolean
   readonly isMap?: boolean
   /**
+   * Its elements have timeouts and come and go beside the desired state: `elements` is empty, and those in the kernel are neither listed
+   * nor compared nor removed (`kernel/nftables/timed`).
+   */
+  readonly isTimed?: boolean
+  /**
    * Canonical addresses, or canonical prefixes with `isInterval`; ports `80` or `80-90`; `10.65.0.2,6,8080` with protocol and port;
-   * names; `mgy1,02:00:5e:00:53:01,10.65.0.2`. In a map `<element> goto <chain>`.
+   * names; `mgy1,02:00:5e:00:53:01,10.65.0.2`; `6,10.65.0.2,40000,192.0.2.1,80` of a connection: protocol, source and destination as a
+   * packet has them; families `4`, `6`. In a map `<element> goto <chain>`.
    */
   readonly elements: ReadonlySet<string>
 }
@@ -181,6 +190,8 @@ export type NftMatch =
   /** Name of the in or out interface; a trailing `*` matches a prefix. */
   | { readonly on: 'iifname' | 'oifname'; readonly value: string; readonly negate?: boolean }
   | { readonly on: 'family'; readonly value: Family; readonly negate?: boolean }
+  /** In a set of families. */
+  | { readonly on: 'family'; readonly set: string; readonly negate?: boolean }
   /** IP protocol number of the transport header (meta l4proto). */
   | { readonly on: 'protocol'; readonly value: number; readonly negate?: boolean }
   /** Needs a `protocol` match before it. */
@@ -191,6 +202,11 @@ export type NftMatch =
   | { readonly on: 'source' | 'destination'; readonly set: string; readonly family: Family; readonly negate?: boolean }
   /** By which interface the packet came, from which MAC, from which address, in a set of such; `family` is that of the address. */
   | { readonly on: 'sender'; readonly key: SenderKey; readonly set: string; readonly family: Family; readonly negate?: boolean }
+  /**
+   * The packet's protocol, addresses and ports in a set of connections, which has one direction as one element. With `refreshMs` the
+   * element that is found, if all before matched, lives on for so long from now. Needs a `protocol` match before it.
+   */
+  | { readonly on: 'connection'; readonly set: string; readonly family: Family; readonly refreshMs?: number; readonly negate?: boolean }
   /** Of ICMP and ICMPv6; needs a `protocol` match before it. */
   | { readonly on: 'icmp-type' | 'icmp-code'; readonly value: number; readonly negate?: boolean }
   /** Of IPv6; needs a `family` match before it. */
@@ -221,8 +237,8 @@ export type NftVerdict =
   | { readonly do: 'map'; readonly on: 'iifname' | 'oifname' | 'dport' | 'sport'; readonly map: string }
   /** Goes on to the next rule: for a rule that only marks, logs or counts. */
   | { readonly do: 'continue' }
-  /** Drops, and tells the sender so: ICMP port unreachable. */
-  | { readonly do: 'reject' }
+  /** Drops, and tells the sender so: ICMP port unreachable, or TCP's RST (RFC 9293, 3.5.2), which needs a `protocol` match. */
+  | { readonly do: 'reject'; readonly by?: 'reset' }
   /** The source becomes the address of the interface that the packet leaves by. Ports need a `protocol` match. */
   | { readonly do: 'masquerade'; readonly isRandom: boolean; readonly ports?: readonly [number, number] }
   /** The source becomes this address; needs a match that settles the family. */

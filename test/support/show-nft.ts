@@ -37,6 +37,7 @@ function showMatch(match: NftMatch): string {
 function showVerdict(verdict: NftVerdict): string {
   if (verdict.do === 'jump' || verdict.do === 'goto') return `${verdict.do} ${verdict.chain}`
   if (verdict.do === 'map') return `${verdict.on} map @${verdict.map}`
+  if (verdict.do === 'reject' && verdict.by) return `reject by ${verdict.by}`
   if (verdict.do !== 'masquerade' && verdict.do !== 'snat') return verdict.do
   const to = [...(verdict.do === 'snat' ? [verdict.address] : []), ...(verdict.ports ? [verdict.ports.join('-')] : [])]
   return [verdict.do, ...to, ...(verdict.isRandom ? ['random'] : [])].join(' ')

@@ -52,7 +52,7 @@ export function decodeRule(message: Message): ListedRule {
   }
 }
 
-/** A set as the kernel lists it; `type` is undefined for one that we never make (a map of addresses, a set with timeouts). */
+/** A set as the kernel lists it; `type` is undefined for one that we never make (a map of addresses, a set that rules write to, without timeouts). */
 export interface ListedSet {
   readonly name: string
   readonly isAnonymous: boolean
@@ -65,13 +65,14 @@ export function decodeSet(message: Message): ListedSet {
   const flags = readU32(attributes.get(nft.SET.flags)) ?? 0
   const key = keyOfType(readU32(attributes.get(nft.SET.keyType)))
   const isMap = (flags & nft.SET_FLAG.map) !== 0
-  const isPlain = (flags & ~nft.SET_FLAG.interval & ~nft.SET_FLAG.map) === 0
+  const isTimed = (flags & nft.SET_FLAG.timeout) !== 0
+  const isPlain = (flags & ~(isTimed ? nft.SET_FLAG.timeout | nft.SET_FLAG.dynamic : nft.SET_FLAG.interval | nft.SET_FLAG.map)) === 0
   const isOfOurs = isPlain && (!isMap || readU32(attributes.get(nft.SET.dataType)) === nft.DATA_VERDICT)
   const isInterval = (flags & nft.SET_FLAG.interval) !== 0
   return {
     name: readText(attributes.get(nft.SET.name)) ?? '',
     isAnonymous: (flags & nft.SET_FLAG.anonymous) !== 0,
-    type: key && isOfOurs ? { ...key, isInterval, ...(isMap ? { isMap } : {}) } : undefined,
+    type: key && isOfOurs ? { ...key, isInterval, ...(isMap && { isMap }), ...(isTimed && { isTimed }) } : undefined,
   }
 }
 

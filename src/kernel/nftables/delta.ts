@@ -63,8 +63,8 @@ export function applyDelta(context: DeltaContext, puts: ReadonlyMap<string, NftO
   return { ...known, exists: known.exists || puts.size > 0, isDormant: known.isDormant && puts.size === 0 }
 }
 
-function typeOf({ key, family, isInterval, isMap }: NftSet): ElementType {
-  return { ...(key && { key }), family, isInterval, ...(isMap && { isMap }) }
+function typeOf({ key, family, isInterval, isMap, isTimed }: NftSet): ElementType {
+  return { ...(key && { key }), family, isInterval, ...(isMap && { isMap }), ...(isTimed && { isTimed }) }
 }
 
 /** Unchanged chains keep the handles that are known of them; a changed one is read again before its next change. */
@@ -102,10 +102,12 @@ function writeSet(batch: NftBatch, { table, known }: DeltaContext, key: string, 
   batch.add(key, nft.MESSAGE.newSet, NLM_F_CREATE, (writer) => {
     writer.text(nft.SET.table, table)
     writer.text(nft.SET.name, set.name)
-    writer.u32be(nft.SET.flags, (set.isInterval ? nft.SET_FLAG.interval : 0) | (set.isMap ? nft.SET_FLAG.map : 0))
+    writer.u32be(nft.SET.flags, setFlags(set))
     writer.u32be(nft.SET.keyType, type)
     writer.u32be(nft.SET.keyLength, bytes)
     if (set.isMap) writer.u32be(nft.SET.dataType, nft.DATA_VERDICT)
+    // Else a set that a rule writes to gets 65,535 (nft_dynset, Linux 5.14 to 6.18).
+    if (isWritten(set)) writer.nested(nft.SET.description, () => writer.u32be(nft.DESCRIPTION_SIZE, MOST_TIMED))
     // The kernel wants a number to refer to within the batch; we refer by name.
     writer.u32be(nft.SET.id, batch.size)
     if (set.key === 'interface') writer.bytesOf(nft.SET.userData, Buffer.from(nft.USER_DATA_CPU_ORDER))
@@ -134,8 +136,22 @@ function writeDeleteCounter(batch: NftBatch, table: string, key: string, name: s
   })
 }
 
+/** The kernel makes room for so many when the set is made: about 4 MB. */
+export const MOST_TIMED = 262_144
+
+function setFlags(set: NftSet): number {
+  const { interval, map, timeout, dynamic } = nft.SET_FLAG
+  return (set.isInterval ? interval : 0) | (set.isMap ? map : 0) | (set.isTimed ? timeout : 0) | (isWritten(set) ? dynamic : 0)
+}
+
+/** Whether rules may write to it (`refreshMs`). */
+function isWritten({ key, isTimed }: NftSet): boolean {
+  return isTimed === true && key === 'connection'
+}
+
 /** Only members that come or go. Those that go are first: two halves can take the place of a prefix in one transaction. */
 function writeMembers(batch: NftBatch, { table, known }: DeltaContext, key: string, set: NftSet): void {
+  if (set.isTimed) return
   const present = known.sets.get(set.name)
   const before = present?.type && isSameType(present.type, set) ? present.elements : new Set<string>()
   if (before === set.elements) return

@@ -11,10 +11,12 @@ export interface ElementType {
   readonly isInterval: boolean
   /** Each element leads on to a chain. */
   readonly isMap?: boolean
+  /** Elements have timeouts. */
+  readonly isTimed?: boolean
 }
 
 /** One part of a key, as it stands in the text of an element and in the kernel's registers. */
-type KeyPart = 'address' | 'port' | 'protocol' | 'interface' | 'mac'
+type KeyPart = 'address' | 'port' | 'protocol' | 'interface' | 'mac' | 'family'
 
 /** What each kind of key is made of, in this order. */
 export const KEY_PARTS: Readonly<Record<NftKey, readonly KeyPart[]>> = {
@@ -25,6 +27,8 @@ export const KEY_PARTS: Readonly<Record<NftKey, readonly KeyPart[]>> = {
   'interface-mac-address': ['interface', 'mac', 'address'],
   'interface-address': ['interface', 'address'],
   'interface-mac': ['interface', 'mac'],
+  connection: ['protocol', 'address', 'port', 'address', 'port'],
+  family: ['family'],
 }
 
 /** IFNAMSIZ. */
@@ -96,11 +100,13 @@ function typeOf(part: KeyPart, family: Family): number {
       return nft.KEY_TYPE.interfaceName
     case 'mac':
       return nft.KEY_TYPE.mac
+    case 'family':
+      return nft.KEY_TYPE.family
   }
 }
 
 function bytesOf(part: KeyPart, family: Family): number {
-  const fixed = { port: 2, protocol: 1, interface: INTERFACE_BYTES, mac: MAC_BYTES }
+  const fixed = { port: 2, protocol: 1, interface: INTERFACE_BYTES, mac: MAC_BYTES, family: 1 }
   return part === 'address' ? addressBits(family) / 8 : fixed[part]
 }
 
@@ -128,6 +134,8 @@ function partToBytes(part: KeyPart, text: string): Buffer {
     }
     case 'mac':
       return macToBytes(text as Mac)
+    case 'family':
+      return Buffer.of(text === '4' ? nft.NFPROTO.ipv4 : nft.NFPROTO.ipv6)
   }
 }
 
@@ -143,5 +151,7 @@ function partFromBytes(part: KeyPart, bytes: Buffer): string {
       return bytes.toString('utf8', 0, Math.max(0, bytes.indexOf(0)))
     case 'mac':
       return macFromBytes(bytes)
+    case 'family':
+      return bytes[0] === nft.NFPROTO.ipv4 ? '4' : '6'
   }
 }

@@ -13,12 +13,12 @@ export const ELEMENTS_PER_MESSAGE = 400
  * Writes elements for NFTA_SET_ELEM_LIST_ELEMENTS. In an interval set a prefix is two entries: its first address, and the first one
  * behind it marked as an end. A prefix that reaches the last address there is has no end.
  */
-export function writeElements(writer: MessageWriter, type: ElementType, elements: Iterable<string>): void {
+export function writeElements(writer: MessageWriter, type: ElementType, elements: Iterable<string>, timeoutMs?: number): void {
   for (const element of elements) {
     const [text = '', chain] = type.isMap ? element.split(LEADS_TO) : [element]
     const { first, end } = rangeOf(type, text)
-    writeElement(writer, first, false, chain)
-    if (end) writeElement(writer, end, true, undefined)
+    writeElement(writer, first, false, { chain, timeoutMs })
+    if (end) writeElement(writer, end, true, {})
   }
 }
 
@@ -34,9 +34,16 @@ function rangeOf(type: ElementType, text: string): { readonly first: Buffer; rea
 
 const LAST_PORT = 65_535
 
-function writeElement(writer: MessageWriter, key: Uint8Array, isEnd: boolean, chain: string | undefined): void {
+/** What an element may have beside its key. */
+interface Beside {
+  readonly chain?: string | undefined
+  readonly timeoutMs?: number | undefined
+}
+
+function writeElement(writer: MessageWriter, key: Uint8Array, isEnd: boolean, { chain, timeoutMs }: Beside): void {
   writer.nested(nft.LIST_ELEMENT, () => {
     if (isEnd) writer.u32be(nft.ELEMENT.flags, nft.ELEMENT_INTERVAL_END)
+    if (timeoutMs !== undefined) writer.u64be(nft.ELEMENT.timeout, BigInt(Math.round(timeoutMs)))
     writer.nested(nft.ELEMENT.key, () => writer.bytesOf(nft.DATA.value, key))
     if (chain === undefined) return
     writer.nested(nft.ELEMENT.data, () =>
@@ -77,6 +84,8 @@ export interface RawElement {
   readonly isEnd: boolean
   /** Of a map: where it leads. */
   readonly chain?: string | undefined
+  /** Of a set with timeouts: what is left, in milliseconds. */
+  readonly leftMs?: number | undefined
 }
 
 /** The entries in one message of a set's dump, copied. */
@@ -89,7 +98,9 @@ export function readElements(elements: Buffer | undefined): RawElement[] {
     const flags = attributes.get(nft.ELEMENT.flags)?.readUInt32BE(0) ?? 0
     const verdict = readNested(readNested(attributes.get(nft.ELEMENT.data)).get(nft.DATA.verdict))
     const chain = readText(verdict.get(nft.VERDICT.chain))
-    if (key) entries.push({ key: Buffer.from(key), isEnd: (flags & nft.ELEMENT_INTERVAL_END) !== 0, chain })
+    const left = attributes.get(nft.ELEMENT.expiration)
+    const isEnd = (flags & nft.ELEMENT_INTERVAL_END) !== 0
+    if (key) entries.push({ key: Buffer.from(key), isEnd, chain, ...(left && { leftMs: Number(left.readBigUInt64BE(0)) }) })
   })
   return entries
 }

@@ -16,7 +16,7 @@ export function encodeRule(rule: NftRule): Buffer {
   const writer = new MessageWriter(512)
   let checkedFamily: Family | undefined
   for (const match of rule.matches) {
-    if (match.on === 'family' && !match.negate) checkedFamily = match.value
+    if (match.on === 'family' && 'value' in match && !match.negate) checkedFamily = match.value
     const family = familyOfMatch(match)
     if (family !== undefined) {
       // An inet table sees both families: without this check the bytes of the other family's header would be compared.
@@ -46,7 +46,11 @@ function writeMatch(writer: MessageWriter, match: NftMatch): void {
       writeSender(writer, match, isNegated)
       break
     case 'family':
-      writeFamily(writer, match.value, isNegated)
+      if ('value' in match) writeFamily(writer, match.value, isNegated)
+      else {
+        writeMeta(writer, nft.META_KEY.nfproto)
+        writeLookup(writer, match.set, isNegated)
+      }
       break
     case 'protocol':
       writeMeta(writer, nft.META_KEY.l4proto)
@@ -61,6 +65,9 @@ function writeMatch(writer: MessageWriter, match: NftMatch): void {
     case 'source':
     case 'destination':
       writeAddressPort(writer, match, isNegated)
+      break
+    case 'connection':
+      writeConnection(writer, match, isNegated)
       break
     case 'icmp-type':
     case 'icmp-code':
@@ -122,8 +129,8 @@ function writeVerdict(writer: MessageWriter, verdict: NftVerdict): void {
       break
     case 'reject':
       writeExpression(writer, 'reject', () => {
-        writer.u32be(nft.REJECT.type, nft.REJECT_ICMPX)
-        writer.u8(nft.REJECT.code, nft.REJECT_PORT_UNREACHABLE)
+        writer.u32be(nft.REJECT.type, verdict.by === 'reset' ? nft.REJECT_TCP_RESET : nft.REJECT_ICMPX)
+        if (verdict.by === undefined) writer.u8(nft.REJECT.code, nft.REJECT_PORT_UNREACHABLE)
       })
       break
     default:
@@ -134,7 +141,7 @@ function writeVerdict(writer: MessageWriter, verdict: NftVerdict): void {
 
 /** The family whose header a match reads. */
 function familyOfMatch(match: NftMatch): Family | undefined {
-  if (match.on === 'source' || match.on === 'destination') return match.family
+  if (match.on === 'source' || match.on === 'destination' || match.on === 'connection') return match.family
   if (match.on === 'sender') return KEY_PARTS[match.key].includes('address') ? match.family : undefined
   return match.on === 'saddr' || match.on === 'daddr' ? addressFamily(match) : undefined
 }
@@ -183,6 +190,25 @@ function writeSender(writer: MessageWriter, match: Extract<NftMatch, { on: 'send
 
 /** IEEE 802.3: behind the destination's. */
 const SOURCE_MAC_OFFSET = 6
+
+/** Protocol, source and destination side by side as above. What refreshes the element takes the key from the same registers. */
+function writeConnection(writer: MessageWriter, match: Extract<NftMatch, { on: 'connection' }>, isNegated: boolean): void {
+  const { family, set, refreshMs } = match
+  const words = addressBits(family) / 32
+  writeMeta(writer, nft.META_KEY.l4proto)
+  loadAddress(writer, 'saddr', family, nft.WORD_REGISTER + 1)
+  writePort(writer, 'sport', nft.WORD_REGISTER + 1 + words)
+  loadAddress(writer, 'daddr', family, nft.WORD_REGISTER + 2 + words)
+  writePort(writer, 'dport', nft.WORD_REGISTER + 2 + 2 * words)
+  writeLookup(writer, set, isNegated)
+  if (refreshMs === undefined) return
+  writeExpression(writer, 'dynset', () => {
+    writer.text(nft.DYNAMIC_SET.set, set)
+    writer.u32be(nft.DYNAMIC_SET.operation, nft.DYNAMIC_SET_UPDATE)
+    writer.u32be(nft.DYNAMIC_SET.key, nft.REGISTER.first)
+    writer.u64be(nft.DYNAMIC_SET.timeout, BigInt(refreshMs))
+  })
+}
 
 function writeAddress(writer: MessageWriter, match: AddressMatch, isNegated: boolean): void {
   const family = addressFamily(match)

@@ -53,10 +53,13 @@ export const POLICY_ACCEPT = 1
 
 export const RULE = { table: 1, chain: 2, handle: 3, expressions: 4, position: 6, userData: 7 } as const
 
-export const SET = { table: 1, name: 2, flags: 3, keyType: 4, keyLength: 5, dataType: 6, id: 10, userData: 13 } as const
-export const SET_FLAG = { anonymous: 1, constant: 2, interval: 4, map: 8 } as const
+export const SET = { table: 1, name: 2, flags: 3, keyType: 4, keyLength: 5, dataType: 6, description: 9, id: 10, userData: 13 } as const
+/** `dynamic`: rules add to it, too (NFT_SET_EVAL). */
+export const SET_FLAG = { anonymous: 1, constant: 2, interval: 4, map: 8, timeout: 16, dynamic: 32 } as const
+/** NFTA_SET_DESC_SIZE: how many elements a set may have. */
+export const DESCRIPTION_SIZE = 1
 /** How nft(8) names the type of a key (libnftables' datatypes); the kernel only stores it. */
-export const KEY_TYPE = { ipv4: 7, ipv6: 8, mac: 9, protocol: 12, port: 13, interfaceName: 41 } as const
+export const KEY_TYPE = { family: 2, ipv4: 7, ipv6: 8, mac: 9, protocol: 12, port: 13, interfaceName: 41 } as const
 /** For nft(8) in a set's user data: entry 0 of four bytes, the key's byte order is the CPU's (1). Without it names are shown empty. */
 export const USER_DATA_CPU_ORDER = [0, 4, 1, 0, 0, 0] as const
 /** Several types in one: each in six bits. */
@@ -65,7 +68,8 @@ export const KEY_TYPE_BITS = 6
 export const DATA_VERDICT = 0xffff_ff00
 
 export const ELEMENT_LIST = { table: 1, set: 2, elements: 3 } as const
-export const ELEMENT = { key: 1, data: 2, flags: 3 } as const
+/** Times are in milliseconds; `expiration` is what is left. */
+export const ELEMENT = { key: 1, data: 2, flags: 3, timeout: 4, expiration: 5 } as const
 /** NFT_SET_ELEM_INTERVAL_END: the first address behind an interval. */
 export const ELEMENT_INTERVAL_END = 1
 
@@ -88,6 +92,9 @@ export const COMPARE_OPERATOR = { equal: 0, notEqual: 1 } as const
 export const BITWISE = { source: 1, destination: 2, length: 3, mask: 4, xor: 5 } as const
 export const LOOKUP = { set: 1, source: 2, destination: 3, flags: 5 } as const
 export const LOOKUP_INVERTED = 1
+export const DYNAMIC_SET = { set: 1, operation: 3, key: 4, timeout: 6 } as const
+/** NFT_DYNSET_OP_UPDATE: adds the element, or begins its timeout anew. */
+export const DYNAMIC_SET_UPDATE = 1
 export const CT = { destination: 1, key: 2 } as const
 export const CT_KEY_STATE = 0
 export const CT_KEY_STATUS = 2
@@ -109,6 +116,8 @@ export const LOG = { group: 1, prefix: 2 } as const
 export const REJECT = { type: 1, code: 2 } as const
 /** NFT_REJECT_ICMPX_UNREACH with NFT_REJECT_ICMPX_PORT_UNREACH: the ICMP of the packet's family. */
 export const REJECT_ICMPX = 2
+/** NFT_REJECT_TCP_RST. */
+export const REJECT_TCP_RESET = 1
 export const REJECT_PORT_UNREACHABLE = 1
 export const COUNTER = { bytes: 1, packets: 2 } as const
 /** A named object; of its types (NFT_OBJECT_*) we use counters. */

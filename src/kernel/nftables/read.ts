@@ -12,7 +12,7 @@ import {
   decodeTable,
   type ListedCounter,
 } from './decode.ts'
-import { elementsFrom } from './elements.ts'
+import { elementsFrom, type RawElement } from './elements.ts'
 import * as nft from './protocol.ts'
 import type { Known, KnownChain, KnownRule, KnownSet } from './state.ts'
 
@@ -104,7 +104,7 @@ async function readSets({ socket, table }: Source, signal: AbortSignal): Promise
   const sets = new Map<string, KnownSet>()
   // Anonymous sets belong to a rule (of somebody else: we make none) and go with it.
   for (const { name, type } of listed.filter((set) => !set.isAnonymous)) {
-    const entries = type ? await readElements({ socket, table }, name, signal) : []
+    const entries = type && !type.isTimed ? await readElements({ socket, table }, name, signal) : []
     sets.set(name, { type, elements: type ? elementsFrom(type, entries) : new Set() })
   }
   return sets
@@ -120,7 +120,8 @@ export async function readCounters({ socket, table }: Source, signal: AbortSigna
   return listed.filter((counter) => counter !== undefined).filter((counter) => counter.table === table)
 }
 
-async function readElements({ socket, table }: Source, set: string, signal: AbortSignal) {
+/** The entries of one set. */
+export async function readElements({ socket, table }: Source, set: string, signal: AbortSignal): Promise<readonly RawElement[]> {
   const lists = await dump(
     socket,
     nft.MESSAGE.getElement,

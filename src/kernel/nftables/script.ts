@@ -28,14 +28,15 @@ export function* nftScriptParts(objects: readonly NftObject[]): Generator<string
   yield '}\n'
 }
 
-const KEY_TYPES = { port: 'inet_service', protocol: 'inet_proto', interface: 'ifname', mac: 'ether_addr' } as const
+const KEY_TYPES = { port: 'inet_service', protocol: 'inet_proto', interface: 'ifname', mac: 'ether_addr', family: 'nf_proto' } as const
 
 /** So many elements are in one piece. */
 const ELEMENTS_PER_PART = 500
 
 function* writeSet(set: NftSet): Generator<string> {
   const type = `type ${keyType(set)}${set.isMap ? ' : verdict' : ''}`
-  yield `${set.isMap ? 'map' : 'set'} ${set.name} {\n${type}\n${set.isInterval ? 'flags interval\n' : ''}`
+  const flags = set.isTimed ? `flags ${set.key === 'connection' ? 'dynamic,' : ''}timeout\n` : set.isInterval ? 'flags interval\n' : ''
+  yield `${set.isMap ? 'map' : 'set'} ${set.name} {\n${type}\n${flags}`
   let part: string[] = []
   let begin = 'elements = { '
   for (const element of set.elements) {
@@ -92,7 +93,7 @@ function writeMatch(match: NftMatch): string {
     case 'sender':
       return writeSender(match, not)
     case 'family':
-      return `meta nfproto ${not}${match.value === 4 ? 'ipv4' : 'ipv6'}`
+      return `meta nfproto ${not}${'set' in match ? `@${match.set}` : match.value === 4 ? 'ipv4' : 'ipv6'}`
     case 'protocol':
       return `meta l4proto ${not}${match.value}`
     case 'sport':
@@ -101,6 +102,8 @@ function writeMatch(match: NftMatch): string {
     case 'source':
     case 'destination':
       return writeAddressPort(match, not)
+    case 'connection':
+      return writeConnection(match, not)
     case 'icmp-type':
     case 'icmp-code':
       // Type and code are the first two bytes of ICMP's header and of ICMPv6's.
@@ -138,6 +141,12 @@ function writeSender({ key, family, set }: Extract<NftMatch, { on: 'sender' }>, 
   return `${texts.join(' . ')} ${not}@${set}`
 }
 
+function writeConnection({ family, set, refreshMs }: Extract<NftMatch, { on: 'connection' }>, not: string): string {
+  const [ip, timeout] = [header(family), refreshMs === undefined ? '' : `${refreshMs}ms`]
+  const key = `meta l4proto . ${ip} saddr . th sport . ${ip} daddr . th dport`
+  return `${key} ${not}@${set}${timeout && ` update @${set} { ${key} timeout ${timeout} }`}`
+}
+
 function header(family: 4 | 6): 'ip' | 'ip6' {
   return family === 4 ? 'ip' : 'ip6'
 }
@@ -154,7 +163,7 @@ function writeVerdict(verdict: NftVerdict): readonly string[] {
     case 'continue':
       return []
     case 'reject':
-      return ['reject with icmpx type port-unreachable']
+      return [`reject with ${verdict.by === 'reset' ? 'tcp reset' : 'icmpx type port-unreachable'}`]
     case 'masquerade':
       return ['masquerade', ...translationEnd(verdict)]
     case 'snat':

@@ -106,7 +106,8 @@ function isSameSet(a: NftSet, b: NftSet): boolean {
 /** Whether elements of both sets are written alike. */
 export function isSameType(a: ElementType, b: ElementType): boolean {
   const isSameFamily = a.family === b.family || keyLayout(a).type === keyLayout(b).type
-  return isSameFamily && a.key === b.key && a.isInterval === b.isInterval && (a.isMap ?? false) === (b.isMap ?? false)
+  const isAlike = (a.isMap ?? false) === (b.isMap ?? false) && (a.isTimed ?? false) === (b.isTimed ?? false)
+  return isSameFamily && isAlike && a.key === b.key && a.isInterval === b.isInterval
 }
 
 function isSameChain(a: NftChain, b: NftChain, encode: (rule: NftRule) => EncodedRule): boolean {

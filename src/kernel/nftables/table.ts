@@ -1,13 +1,14 @@
 import { KernelError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { failureError, NETLINK_NETFILTER, type NetlinkAnswer, NetlinkSocket } from '../netlink/socket.ts'
-import type { NftObject } from '../objects.ts'
+import type { NftObject, NftSet } from '../objects.ts'
 import type { Delta, Failures, KernelEvent, KernelTable } from '../table.ts'
 import { NftBatch } from './batch.ts'
 import { applyDelta, type DeltaContext, needsHandles, writePuts, writeRemoves } from './delta.ts'
 import * as nft from './protocol.ts'
 import { readGeneration, readKnown, readRules, type Source } from './read.ts'
 import { createRuleEncoder, isSameObject, type Known, listKnown } from './state.ts'
+import { readTimed, type TimedChange, writeTimed } from './timed.ts'
 import { watchRuleset } from './watch.ts'
 
 /** How often a transaction is begun anew because others keep changing the rule set. */
@@ -66,6 +67,25 @@ export class NftablesTable implements KernelTable<NftObject> {
 
   matches(desired: NftObject, actual: NftObject): boolean {
     return isSameObject(desired, actual, this.encode)
+  }
+
+  /**
+   * Elements of a set with timeouts come to be, begin anew or go, at once and beside the desired state; what is gone already is success.
+   * One call is one transaction, in microseconds; with thousands of elements it is several.
+   *
+   * @throws {KernelError} if the set is not there, or is full
+   */
+  changeTimed(set: NftSet, change: TimedChange): Promise<void> {
+    return this.exclusive(() =>
+      writeTimed(this.source, set, change, () => {
+        if (this.known) this.known = { ...this.known, generation: nextGeneration(this.known.generation) }
+      }),
+    )
+  }
+
+  /** The elements of a set with timeouts, with the milliseconds that each has left; none where there is no such set. */
+  listTimed(set: NftSet, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
+    return this.exclusive(() => readTimed(this.source, set, signal))
   }
 
   /** Yields `stale` when anybody else changed our table, until it was listed again. */
