@@ -125,7 +125,6 @@ function margayObjects(world: BenchWorld): readonly NftObject[] {
   })
   const steps = engine.flush()
   for (;;) {
-    const { done, value } = steps.next()
-    if (done) return [...frame, ...value]
+    if (steps.next().done) return [...frame, ...engine.objects.values()]
   }
 }

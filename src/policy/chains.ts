@@ -66,19 +66,3 @@ export class PieceCollector implements SetUse, Pieces {
     this.parts.add(part)
   }
 }
-
-/** The pieces with all that they refer to, each once; of chains and sets of one name the first is taken. */
-export function gatherPieces(root: Pieces): Omit<Pieces, 'parts' | 'key'> {
-  const gathered = { chains: new Map<string, NftChain>(), fixed: new Map<string, NftSet>(), used: new Map<string, UsedSet>() }
-  const seen = new Set<Pieces>()
-  const visit = (pieces: Pieces): void => {
-    if (seen.has(pieces)) return
-    seen.add(pieces)
-    for (const part of pieces.parts) visit(part)
-    for (const [name, chain] of pieces.chains) if (!gathered.chains.has(name)) gathered.chains.set(name, chain)
-    for (const [name, set] of pieces.fixed) if (!gathered.fixed.has(name)) gathered.fixed.set(name, set)
-    for (const [key, one] of pieces.used) gathered.used.set(key, one)
-  }
-  visit(root)
-  return gathered
-}

@@ -120,8 +120,7 @@ function moveTo(engine: PolicyEngine, before: World, after: World): void {
 function flush(engine: PolicyEngine): readonly NftObject[] {
   const steps = engine.flush()
   for (;;) {
-    const { done, value } = steps.next()
-    if (done) return [...PEER_SETS, ...value]
+    if (steps.next().done) return [...PEER_SETS, ...engine.objects.values()]
   }
 }
 

@@ -2,12 +2,14 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { aGlobalPolicy, aProfile, aTier, byId } from '../../test/support/policies.ts'
 import { showNft } from '../../test/support/show-nft.ts'
+import { keyOf, type NftObject } from '../kernel/objects.ts'
 import type { GlobalNetworkPolicy } from '../model/network-policy.ts'
-import { type DispatchInput, type DispatchSettings, planDispatch, type Ruleset } from './dispatch.ts'
+import type { DispatchInput, DispatchSettings } from './dispatch.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import { ListCompiler } from './lists.ts'
 import { type Policy, readPolicy } from './policies.ts'
 import { readProfile } from './profiles.ts'
+import { Ruleset } from './ruleset.ts'
 import { orderPolicies } from './tiers.ts'
 
 const test = suite('policy/dispatch')
@@ -33,22 +35,34 @@ function endpoint(id: string, list: readonly Policy[] = [], profiles = [open]): 
   return { id, tiers: orderPolicies(list, tiers), profiles }
 }
 
-function plan(input: Partial<DispatchInput>) {
-  return toEnd({ settings, workloads: new Map(), hostEndpoints: new Map(), wildcard: undefined, ...input })
+/** A host's endpoints by the names of their interfaces. */
+type HostInput = DispatchInput & { readonly workloads: ReadonlyMap<string, LocalEndpoint> }
+
+function plan(input: Partial<HostInput>): readonly NftObject[] {
+  const ruleset = new Ruleset()
+  tell(ruleset, input, new ListCompiler(settings))
+  return [...ruleset.objects.all.values()].sort((a, b) => rankOf(a) - rankOf(b))
 }
 
-function toEnd(input: DispatchInput, lists?: ListCompiler): Ruleset {
-  const steps = planDispatch(input, lists)
-  for (;;) {
-    const { done, value } = steps.next()
-    if (done) return value
+function tell(ruleset: Ruleset, { workloads = new Map(), ...input }: Partial<HostInput>, lists: ListCompiler): void {
+  for (const [link, endpoint] of workloads) {
+    const steps = ruleset.setWorkload(link, { link, endpoint }, { settings, lists })
+    while (!steps.next().done);
   }
+  ruleset.setHostEndpoints({ settings, hostEndpoints: new Map(), wildcard: undefined, ...input }, lists)
+  ruleset.settle(lists)
+}
+
+/** As they are read best: sets, maps, chains, base chains. */
+function rankOf(object: NftObject): number {
+  if (object.kind === 'chain') return object.hook === undefined ? 2 : 3
+  return object.kind === 'set' && object.key === 'interface' ? 1 : 0
 }
 
 /** Names made of contents in the order in which they come up. */
-function shown(input: Partial<DispatchInput>): readonly string[] {
+function shown(input: Partial<HostInput>): readonly string[] {
   const names = new Map<string, string>()
-  const text = showNft(plan(input).objects).join('\n')
+  const text = showNft(plan(input)).join('\n')
   return text
     .replaceAll(/\b((?:[a-z]+-)*[a-z]+\d?_)[0-9a-f]{20}\b/g, (name, prefix) => {
       const short = names.get(name) ?? `${prefix}${names.size + 1}`
@@ -132,7 +146,7 @@ test('a host endpoint: failsafes and discovery before policies, in chains that c
 })
 
 test('without host endpoints and workloads there is no chain that packets would have to pass', () => {
-  assert.equal(plan({ settings: { ...settings, workloadInterfaces: [] } }).objects, [])
+  assert.equal(plan({ settings: { ...settings, workloadInterfaces: [] } }), [])
 })
 
 test('the mark is used where something is allowed early, and nowhere else', () => {
@@ -176,16 +190,33 @@ test('policies of a longer tier have chains that endpoints share, asked only abo
   )
 })
 
-test('what is planned again without a change is the same, object by object', () => {
-  const lists = new ListCompiler(settings)
-  const input: DispatchInput = {
-    settings,
-    workloads: new Map([['mgyw1', endpoint('w1', web)]]),
-    hostEndpoints: new Map(),
-    wildcard: undefined,
+test('what is told again without a change is the same, object by object, but for the base chains', () => {
+  const [lists, ruleset] = [new ListCompiler(settings), new Ruleset()]
+  const input = { workloads: new Map([['mgyw1', endpoint('w1', web)]]) }
+  tell(ruleset, input, lists)
+  ruleset.objects.takeDelta()
+  tell(ruleset, input, lists)
+  const { put, remove } = ruleset.objects.takeDelta()
+  assert.ok(put.every((object) => object.kind === 'chain' && object.hook !== undefined))
+  assert.equal(remove, [])
+})
+
+test('what nobody refers to any more goes, what another one has too stays', () => {
+  const [lists, ruleset] = [new ListCompiler(settings), new Ruleset()]
+  const both = new Map([
+    ['mgyw1', endpoint('w1', web)],
+    ['mgyw2', endpoint('w2', web)],
+  ])
+  tell(ruleset, { workloads: both }, lists)
+  ruleset.objects.takeDelta()
+  const forget = (id: string) => {
+    for (const _ of ruleset.setWorkload(id, undefined, { settings, lists }));
+    ruleset.settle(lists)
+    const { put, remove } = ruleset.objects.takeDelta()
+    return { put: put.map(keyOf.policy), removed: remove.length }
   }
-  const [first, second] = [toEnd(input, lists), toEnd(input, lists)]
-  assert.equal(first, second)
+  assert.equal(forget('mgyw1'), { put: ['set from-workloads', 'set to-workloads'], removed: 0 })
+  assert.equal(forget('mgyw2'), { put: ['set from-workloads', 'set to-workloads'], removed: 2 })
 })
 
 test.run()

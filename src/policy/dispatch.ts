@@ -1,10 +1,10 @@
-import type { NftChain, NftHook, NftMatch, NftObject, NftRule, NftSet } from '../kernel/objects.ts'
+import type { NftChain, NftHook, NftMatch, NftRule } from '../kernel/objects.ts'
 import { FAMILIES, type Family } from '../net/ip.ts'
-import { gatherPieces, PieceCollector, type UsedSet } from './chains.ts'
+import { PieceCollector, type Pieces } from './chains.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import { HOST_DISCOVERY, HOST_MULTICAST, LOOPBACK, WORKLOAD_ICMPV6 } from './evaluate-path.ts'
 import type { Failsafe, Failsafes } from './failsafes.ts'
-import { type CompiledList, ListCompiler, type ListPlace, type ListSettings } from './lists.ts'
+import type { CompiledList, ListCompiler, ListPlace, ListSettings } from './lists.ts'
 import { ICMP_PROTOCOLS } from './packet.ts'
 import type { Direction } from './policies.ts'
 import { isAsked, type ListStage } from './tiers.ts'
@@ -27,18 +27,17 @@ export interface DispatchSettings extends ListSettings {
   readonly implicit: readonly ImplicitRule[]
 }
 
-/** The endpoints of a host by the name of their interface. */
+/** What a host's base chains are made of: its host endpoints by the name of their interface. */
 export interface DispatchInput {
   readonly settings: DispatchSettings
-  readonly workloads: ReadonlyMap<string, LocalEndpoint>
   readonly hostEndpoints: ReadonlyMap<string, LocalEndpoint>
   readonly wildcard: LocalEndpoint | undefined
 }
 
-/** The rule set, and the sets in it whose members somebody else must keep. */
-export interface Ruleset {
-  readonly objects: readonly NftObject[]
-  readonly used: ReadonlyMap<string, UsedSet>
+/** The base chains of a host, and what they refer to beside the maps. */
+export interface Dispatch {
+  readonly bases: readonly NftChain[]
+  readonly pieces: Pieces
 }
 
 /** Maps from a workload's interface to the rules of what it sends and gets. */
@@ -48,7 +47,7 @@ export const TO_WORKLOADS = 'to-workloads'
 /**
  * The rule set of a host's endpoints. Each place where packets are decided about is a base chain: accepted there means asked at the next.
  * Interfaces of hosts are compared one by one and those of workloads looked up in a map behind which everything is dropped, so that a
- * look-up that misses while the rule set changes lets nothing through. What takes long can be left and resumed at each `yield`.
+ * look-up that misses while the rule set changes lets nothing through.
  *
  * ```
  * prerouting  -299 untracked    -150 before NAT
@@ -58,17 +57,38 @@ export const TO_WORKLOADS = 'to-workloads'
  * postrouting -150 from host, where NAT changed the destination
  * ```
  */
-export function* planDispatch(input: DispatchInput, lists = new ListCompiler(input.settings)): Generator<undefined, Ruleset> {
+export function planDispatch(input: DispatchInput, lists: ListCompiler): Dispatch {
   const plan = new DispatchPlan(input, lists)
-  yield* plan.prepare()
   const bases = [...plan.early(), ...plan.workloads(), ...plan.hostEndpoints()]
-  const { chains, fixed, used } = gatherPieces(plan.pieces)
-  return { objects: [...fixed.values(), ...plan.maps, ...chains.values(), ...bases], used }
+  return { bases, pieces: plan.pieces }
+}
+
+/** A workload's endpoint, and which of its directions is meant. */
+export interface WorkloadInput {
+  readonly endpoint: LocalEndpoint
+  readonly direction: Direction
+  readonly settings: DispatchSettings
+}
+
+/** The rules of a workload in one direction. */
+export interface WorkloadChain extends Pieces {
+  /** The name of the chain to which the map of its direction leads. */
+  readonly chain: string
+}
+
+/** The chain of what a workload sends (`egress`) or gets; what takes long can be left and resumed at each `yield`. */
+export function* planWorkload({ endpoint, direction, settings }: WorkloadInput, lists: ListCompiler): Generator<undefined, WorkloadChain> {
+  yield* lists.prepare(endpoint, at('normal', direction))
+  const pieces = new PieceCollector(settings.shapeOf, lists.pool)
+  const list = lists.compile(endpoint, at('normal', direction))
+  pieces.include(list)
+  const chain = pieces.chain('e_', list.rules)
+  const { key, chains, fixed, used, parts } = pieces
+  return { chain, key, chains, fixed, used, parts }
 }
 
 class DispatchPlan {
   readonly pieces: PieceCollector
-  readonly maps: NftSet[] = []
   readonly #input: DispatchInput
   readonly #lists: ListCompiler
   readonly #hasEarly: boolean
@@ -80,15 +100,6 @@ class DispatchPlan {
     this.#hasEarly = this.#all().some(
       (endpoint) => hasPolicies(endpoint, 'untracked', 'ingress', 'egress') || hasPolicies(endpoint, 'pre-dnat', 'ingress'),
     )
-  }
-
-  /** Compiles the lists of workloads one by one: the rest finds them made. */
-  *prepare(): Generator<undefined, void> {
-    for (const endpoint of this.#input.workloads.values()) {
-      for (const direction of ['ingress', 'egress'] as const) {
-        yield* this.#lists.prepare(endpoint, at('normal', direction))
-      }
-    }
   }
 
   /** Rules before connection tracking and before NAT; without any, no chain. */
@@ -110,20 +121,9 @@ class DispatchPlan {
     ]
   }
 
-  /** What workloads send and get. */
+  /** What leads to workloads' own chains. */
   workloads(): readonly NftChain[] {
-    const { settings, workloads } = this.#input
-    if (settings.workloadInterfaces.length === 0) return []
-    const map = (name: string, direction: Direction): NftSet => ({
-      kind: 'set',
-      name,
-      key: 'interface',
-      family: 4,
-      isInterval: false,
-      isMap: true,
-      elements: new Set([...workloads].map(([link, endpoint]) => `${link} goto ${this.#workloadChain(endpoint, at('normal', direction))}`)),
-    })
-    this.maps.push(map(FROM_WORKLOADS, 'egress'), map(TO_WORKLOADS, 'ingress'))
+    if (this.#input.settings.workloadInterfaces.length === 0) return []
     const from = this.pieces.chain('from-workload_', [...this.#known(), ...this.#invalid(), ...mapOrDrop('iifname', FROM_WORKLOADS)])
     const to = this.pieces.chain('to-workload_', [...this.#known(), ...this.#invalid(), ...mapOrDrop('oifname', TO_WORKLOADS)])
     const toHost = this.pieces.chain('workload-to-host_', [
@@ -235,10 +235,6 @@ class DispatchPlan {
   #toEndpoint(on: 'iifname' | 'oifname', name: string | undefined, endpoint: LocalEndpoint, place: ListPlace): NftRule {
     const chain = this.#hostEndpointChain(endpoint, place)
     return { matches: name === undefined ? [] : [{ on, value: name }], verdict: { do: 'goto', chain } }
-  }
-
-  #workloadChain(endpoint: LocalEndpoint, place: ListPlace): string {
-    return this.pieces.chain('e_', this.#list(endpoint, place).rules)
   }
 
   #hostEndpointChain(endpoint: LocalEndpoint, place: ListPlace): string {

@@ -8,6 +8,7 @@ import { keyOf, type NftChain, type NftObject, type NftSet } from '../kernel/obj
 import { parseIp } from '../net/ip.ts'
 import { PolicyEngine, type PolicyHost } from './engine.ts'
 import { DEFAULT_FAILSAFES } from './failsafes.ts'
+import type { ObjectDelta } from './kept-objects.ts'
 
 const test = suite('policy/engine')
 
@@ -26,10 +27,15 @@ const host: PolicyHost = {
 }
 
 function flush(engine: PolicyEngine): ReadonlyMap<string, NftObject> {
+  takeDelta(engine)
+  return new Map(engine.objects)
+}
+
+function takeDelta(engine: PolicyEngine): ObjectDelta {
   const steps = engine.flush()
   for (;;) {
     const { done, value } = steps.next()
-    if (done) return new Map(value.map((object) => [keyOf.policy(object), object]))
+    if (done) return value
   }
 }
 
@@ -141,18 +147,39 @@ test('an interface that gets the address of a host endpoint is governed from the
   assert.is(governed(), true)
 })
 
-test('from any world to any other the rule set comes to what it is from nothing', () => {
+test('from any world to any other, in any steps, the rule set comes to what it is from nothing, and each delta says what changed', () => {
   const engine = new PolicyEngine(host)
+  const told = new Map<string, NftObject>()
   let world: World = new Map()
   for (let seed = 1; seed <= 25; seed++) {
+    const random = randomOf(1000 + seed)
     const next = randomWorld(randomOf(seed), { hasUntracked: seed % 3 === 0 })
-    for (const [key, resource] of world) if (!next.has(key)) engine.set(resource.kind, idOf(resource), undefined)
-    for (const resource of next.values()) engine.set(resource.kind, idOf(resource), resource)
+    const keys = [...new Set([...world.keys(), ...next.keys()])]
+    const now = new Map(world)
+    while (keys.length > 0) {
+      // One change, some, or all that are left.
+      for (const key of keys.splice(0, [1, 5, keys.length][random(3)])) {
+        const [before, after] = [now.get(key), next.get(key)]
+        const resource = after ?? before
+        if (resource) engine.set(resource.kind, idOf(resource), after)
+        if (after) now.set(key, after)
+        else now.delete(key)
+      }
+      const { put, remove } = takeDelta(engine)
+      for (const key of remove) assert.ok(told.delete(key), key)
+      for (const object of put) told.set(keyOf.policy(object), object)
+      assert.ok(isSame(told, engine.objects), `the delta of seed ${seed}`)
+      const fresh = new PolicyEngine(host)
+      for (const resource of now.values()) fresh.set(resource.kind, idOf(resource), resource)
+      assert.equal(comparable(engine.objects), comparable(flush(fresh)), `seed ${seed}`)
+    }
     world = next
-    const fresh = new PolicyEngine(host)
-    for (const resource of next.values()) fresh.set(resource.kind, idOf(resource), resource)
-    assert.equal(comparable(flush(engine)), comparable(flush(fresh)), `seed ${seed}`)
   }
 })
+
+/** Whether both have the same objects, not merely equal ones. */
+function isSame(a: ReadonlyMap<string, NftObject>, b: ReadonlyMap<string, NftObject>): boolean {
+  return a.size === b.size && [...a].every(([key, object]) => b.get(key) === object)
+}
 
 test.run()

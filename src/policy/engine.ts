@@ -4,20 +4,20 @@ import type { HostEndpoint } from '../model/host-endpoint.ts'
 import type { Profile } from '../model/profile.ts'
 import type { Tier } from '../model/tier.ts'
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
-import { FAMILIES, type Family } from '../net/ip.ts'
-import type { DispatchSettings, Ruleset } from './dispatch.ts'
-import { planDispatch } from './dispatch.ts'
+import type { DispatchInput, DispatchSettings } from './dispatch.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import { type HostInterface, planHostEndpoints } from './host-endpoints.ts'
+import type { ObjectDelta } from './kept-objects.ts'
+import { KeptSets } from './kept-sets.ts'
 import { LabelIndex } from './label-index.ts'
 import { type Labelled, type LabelledTypes, labelledOf } from './labelled.ts'
 import { ListCompiler } from './lists.ts'
 import type { ServicePort } from './members.ts'
+import { namedSets } from './named-sets.ts'
 import { type PolicyResource, readPolicy } from './policies.ts'
 import { type ProfileRules, readProfile } from './profiles.ts'
+import { BASES, type LocalWorkload, type Making, Ruleset } from './ruleset.ts'
 import { PolicySelection } from './select.ts'
-import type { Shape } from './set-names.ts'
-import { SetContent } from './sets.ts'
 
 /** A resource that decides about packets. */
 export type PolicyInput = LabelledTypes[keyof LabelledTypes] | PolicyResource | Tier | Profile
@@ -40,16 +40,20 @@ export class PolicyEngine {
   readonly #hostEndpoints = new Map<string, HostEndpoint>()
   readonly #profiles = new Map<string, Profile>()
   readonly #profileRules = new Map<string, ProfileRules>()
-  readonly #contents = new Map<string, Readonly<Record<Family, SetContent>>>()
   readonly #problems = new Map<string, string>()
+  readonly #ruleset = new Ruleset()
+  readonly #sets = new KeptSets(this.#members, this.#ruleset.objects)
+  /** Policies and profiles of which the sets are kept. */
+  readonly #foreseen = new WeakSet<object>()
+  /** Workloads whose rules must be made anew, by id. */
+  readonly #outdated = new Set<string>()
+  #areBasesOutdated = true
   #host: PolicyHost
-  #lists: ListCompiler
-  #ruleset: Ruleset = { objects: [], used: new Map() }
-  #isOutdated = true
+  #making: Making
 
   constructor(host: PolicyHost) {
     this.#host = host
-    this.#lists = this.#newLists()
+    this.#making = this.#newMaking()
   }
 
   /** What could not be read, by kind and id; its last good version stands. */
@@ -61,8 +65,10 @@ export class PolicyEngine {
   setHost(host: PolicyHost): void {
     const isSame = host.settings === this.#host.settings
     this.#host = host
-    if (!isSame) this.#lists = this.#newLists()
-    this.#isOutdated = true
+    this.#areBasesOutdated = true
+    if (isSame) return
+    this.#making = this.#newMaking()
+    this.#outdateAll()
   }
 
   /** Takes note of what stands behind a Service, by `<namespace>/<name>`; undefined: nothing. */
@@ -80,25 +86,26 @@ export class PolicyEngine {
     }
   }
 
-  /** Works in all that was told, and gives the whole rule set; resumes where the caller left it at a `yield`. */
-  *flush(): Generator<undefined, readonly NftObject[]> {
+  /** The whole rule set as of the last `flush`, by the kernel's key; the map is live. */
+  get objects(): ReadonlyMap<string, NftObject> {
+    return this.#ruleset.objects.all
+  }
+
+  /** Works in all that was told, and gives what is otherwise than at the last time; resumes where the caller left it at a `yield`. */
+  *flush(): Generator<undefined, ObjectDelta> {
     yield* this.#selection.flush()
-    if (this.#selection.takeChanges().size > 0) this.#isOutdated = true
-    if (this.#isOutdated) yield* this.#compile()
-    // What rules say of a set depends on its shape: where that changed they are made anew.
-    for (;;) {
-      yield* this.#members.flush()
-      const changed = yield* this.#fillSets()
-      if (changed.size === 0) break
-      this.#lists.forgetUsers(changed)
+    for (const id of this.#selection.takeChanges()) this.#outdate(id)
+    this.#foreseeSets()
+    const { held } = this.#ruleset
+    do {
+      // What rules say of a set depends on its shape: where that changed they are made anew.
+      const reshaped = yield* this.#sets.fill()
+      for (const id of this.#ruleset.usersOf(reshaped, this.#making.lists)) this.#outdate(id)
       yield* this.#compile()
-    }
-    this.#isOutdated = false
-    const sets = [...this.#ruleset.used.values()].flatMap(({ set, family }) => {
-      const content = this.#contents.get(set.id)?.[family]
-      return content === undefined || content.shape === 'empty' ? [] : [content.object]
-    })
-    return [...sets, ...this.#ruleset.objects]
+    } while (this.#sets.use(held.takeChangedSets()))
+    this.#sets.settle()
+    this.#ruleset.settle(this.#making.lists)
+    return this.#ruleset.objects.takeDelta()
   }
 
   #set(kind: PolicyInput['kind'], id: string, resource: PolicyInput | undefined): void {
@@ -117,7 +124,9 @@ export class PolicyEngine {
     if (profile === undefined) this.#profiles.delete(name)
     else this.#profiles.set(name, profile)
     this.#profileRules.set(name, rules)
-    this.#isOutdated = true
+    for (const endpoints of [this.#workloads, this.#hostEndpoints]) {
+      for (const [id, { spec }] of endpoints) if (spec.profiles?.includes(name)) this.#outdate(id)
+    }
     for (const index of [this.#members, this.#selection]) index.setProfile(name, profile?.spec.labelsToApply)
   }
 
@@ -141,23 +150,36 @@ export class PolicyEngine {
     if (isOurs) known.set(key, resource)
     else known.delete(key)
     this.#selection.setEndpoint(key, isOurs ? labelled : undefined)
-    this.#isOutdated = true
+    this.#outdate(key)
   }
 
+  /** Makes the rules of endpoints anew of which something changed. */
   *#compile(): Generator<undefined, void> {
-    const { settings, interfaces } = this.#host
+    for (const id of this.#outdated) {
+      yield* this.#ruleset.setWorkload(id, this.#localWorkload(id), this.#making)
+      this.#outdated.delete(id)
+      yield
+    }
+    if (!this.#areBasesOutdated) return
+    this.#ruleset.setHostEndpoints(this.#dispatchInput(), this.#making.lists)
+    this.#areBasesOutdated = false
+  }
+
+  #localWorkload(id: string): LocalWorkload | undefined {
+    const endpoint = this.#workloads.get(id)
+    const link = endpoint?.spec.interfaceName
+    if (!endpoint || !link || this.#making.settings.workloadInterfaces.length === 0) return undefined
+    return { link, endpoint: this.#local(id, endpoint) }
+  }
+
+  #dispatchInput(): DispatchInput {
+    const { interfaces } = this.#host
+    const { settings } = this.#making
     const isWorkload = (name: string) => settings.workloadInterfaces.some((pattern) => fits(pattern, name))
     const { byInterface, wildcard } = planHostEndpoints(this.#hostEndpoints.values(), interfaces, isWorkload)
     const toLocal = (endpoint: HostEndpoint) => this.#local(`HostEndpoint/${endpoint.metadata.name}`, endpoint)
-    const input = {
-      settings: { ...settings, shapeOf: this.#shapeOf },
-      workloads: new Map([...this.#workloads].map(([key, endpoint]) => [endpoint.spec.interfaceName ?? '', this.#local(key, endpoint)])),
-      hostEndpoints: new Map([...byInterface].map(([name, endpoint]) => [name, toLocal(endpoint)])),
-      wildcard: wildcard && toLocal(wildcard),
-    }
-    this.#ruleset = yield* planDispatch(input, this.#lists)
-    this.#lists.sweep()
-    this.#useSets()
+    const hostEndpoints = new Map([...byInterface].map(([name, endpoint]) => [name, toLocal(endpoint)]))
+    return { settings, hostEndpoints, wildcard: wildcard && toLocal(wildcard) }
   }
 
   #local(key: string, { spec }: WorkloadEndpoint | HostEndpoint): LocalEndpoint {
@@ -170,40 +192,33 @@ export class PolicyEngine {
     return known
   }
 
-  /** Begins to keep the sets that the rules name, ends to keep those that they don't. */
-  #useSets(): void {
-    const wanted = new Map([...this.#ruleset.used.values()].map(({ set }) => [set.id, set]))
-    for (const [id, contents] of this.#contents) {
-      if (wanted.has(id)) continue
-      this.#contents.delete(id)
-      this.#members.deactivate(contents[4].set)
+  /** Most of what a new policy names is not there yet: rules made before their sets are filled would have to be made again. */
+  #foreseeSets(): void {
+    for (const id of this.#outdated) {
+      const endpoint = this.#workloads.get(id)
+      if (endpoint) this.#foresee(this.#local(id, endpoint))
     }
-    for (const [id, set] of wanted) {
-      if (this.#contents.has(id)) continue
-      this.#contents.set(id, { 4: new SetContent(set, 4), 6: new SetContent(set, 6) })
-      this.#members.activate(set)
-    }
+    if (!this.#areBasesOutdated) return
+    for (const [id, endpoint] of this.#hostEndpoints) this.#foresee(this.#local(id, endpoint))
   }
 
-  /** Gives the ids of the sets whose shape changed. */
-  *#fillSets(): Generator<undefined, ReadonlySet<string>> {
-    const changed = new Set<string>()
-    for (const [id, change] of this.#members.takeChanges()) {
-      for (const family of FAMILIES) {
-        const content = this.#contents.get(id)?.[family]
-        if (content === undefined) continue
-        const before = content.shape
-        yield* content.apply(change)
-        if (content.shape !== before) changed.add(id)
-      }
-    }
-    return changed
+  #foresee(endpoint: LocalEndpoint): void {
+    for (const set of namedSets(endpoint, this.#foreseen)) this.#sets.foresee(set)
   }
 
-  readonly #shapeOf = (id: string, family: Family): Shape => this.#contents.get(id)?.[family].shape ?? 'empty'
+  #outdate(id: string): void {
+    if (id === BASES || id.startsWith('HostEndpoint/')) this.#areBasesOutdated = true
+    else this.#outdated.add(id)
+  }
 
-  #newLists(): ListCompiler {
-    return new ListCompiler({ ...this.#host.settings, shapeOf: this.#shapeOf })
+  #outdateAll(): void {
+    for (const id of this.#workloads.keys()) this.#outdate(id)
+    this.#areBasesOutdated = true
+  }
+
+  #newMaking(): Making {
+    const settings = { ...this.#host.settings, shapeOf: this.#sets.shapeOf }
+    return { settings, lists: new ListCompiler(settings) }
   }
 }
 

@@ -51,7 +51,8 @@ export class ListCompiler {
   readonly pool: ChainPool = new WeakMap()
   readonly #settings: ListSettings
   readonly #lists = new Map<string, CompiledList>()
-  readonly #asked = new Set<string>()
+  /** Made since the last `sweep`. */
+  readonly #fresh = new Set<string>()
   readonly #ids = new WeakMap<object, number>()
   #nextId = 1
 
@@ -205,43 +206,30 @@ export class ListCompiler {
     return [{ matches: [], verdict: { do: 'jump', chain: pieces.chain(prefix, part.rules) } }]
   }
 
-  /** Forgets what was not asked for since the last time. */
-  sweep(): void {
-    for (const key of this.#lists.keys()) if (!this.#asked.has(key)) this.#lists.delete(key)
-    this.#asked.clear()
+  /** Forgets what was made since the last time and is not needed. */
+  sweep(isNeeded: (list: Pieces) => boolean): void {
+    for (const key of this.#fresh) {
+      const list = this.#lists.get(key)
+      if (list !== undefined && !isNeeded(list)) this.#lists.delete(key)
+    }
+    this.#fresh.clear()
+  }
+
+  /** Makes this list anew when it is next asked for. */
+  forget(list: Pieces): void {
+    if (this.#lists.get(list.key) === list) this.#lists.delete(list.key)
   }
 
   #once(key: string, make: (pieces: PieceCollector) => readonly NftRule[]): CompiledList {
     const known = this.#lists.get(key)
-    if (known) {
-      this.#keep(known)
-      return known
-    }
-    this.#asked.add(key)
+    if (known) return known
     const pieces = new PieceCollector(this.#settings.shapeOf, this.pool, key)
     const rules = make(pieces)
     const { chains, fixed, used, parts } = pieces
     const made = { key, rules, chains, fixed, used, parts }
     this.#lists.set(key, made)
+    this.#fresh.add(key)
     return made
-  }
-
-  /** Forgets the lists that name one of these sets, by their ids: the sets have another shape now. */
-  forgetUsers(sets: ReadonlySet<string>): void {
-    const known = new Map<Pieces, boolean>()
-    const isUser = (pieces: Pieces): boolean => {
-      const found = known.get(pieces) ?? ([...pieces.used.values()].some(({ set }) => sets.has(set.id)) || [...pieces.parts].some(isUser))
-      known.set(pieces, found)
-      return found
-    }
-    for (const [key, list] of this.#lists) if (isUser(list)) this.#lists.delete(key)
-  }
-
-  /** Parts are asked for with what they are part of: the next change must not make all of them anew. */
-  #keep({ key, parts }: Pieces): void {
-    if (this.#asked.has(key)) return
-    this.#asked.add(key)
-    for (const part of parts) this.#keep(part)
   }
 
   #idOf(one: object): number {

@@ -5,7 +5,7 @@ import { anEndpoint } from '../../test/support/planning.ts'
 import { aGlobalPolicy, aHostEndpoint, aPacket, aProfile, aTier } from '../../test/support/policies.ts'
 import { createPolicyLab, LINKS, type Link, OWN, type PolicyLab, REACHED } from '../../test/support/policy-lab.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
-import { keyOf, type NftObject } from '../kernel/objects.ts'
+import type { NftObject } from '../kernel/objects.ts'
 import { silentLogger } from '../log.ts'
 import type { GlobalNetworkPolicy } from '../model/network-policy.ts'
 import { parseIp } from '../net/ip.ts'
@@ -47,7 +47,7 @@ async function withScene(work: (scene: Scene) => Promise<void>): Promise<void> {
     const steps = engine.flush()
     let step = steps.next()
     while (!step.done) step = steps.next()
-    const put = new Map(step.value.map((object) => [keyOf.policy(object), object]))
+    const put = new Map(engine.objects)
     const failures = await table.commit({ put, remove: new Map([...before].filter(([key]) => !put.has(key))) }, signal)
     assert.equal([...failures.values()], [])
     before = put

@@ -19,8 +19,7 @@ export function rulesOf(port: number): readonly NftObject[] {
   engine.set('HostEndpoint', 'eth0', aHostEndpoint('eth0', { interfaceName: 'eth0' }))
   const steps = engine.flush()
   for (;;) {
-    const { done, value } = steps.next()
-    if (done) return value
+    if (steps.next().done) return [...engine.objects.values()]
   }
 }
 
