@@ -14,6 +14,13 @@ export interface Clash {
   readonly loser: string
 }
 
+/** What changes in a group's part of one table. */
+export interface Patch<V> {
+  readonly put: readonly V[]
+  /** Keys. */
+  readonly remove: readonly string[]
+}
+
 /**
  * Puts the parts of all planning groups together to what is wanted in the kernel.
  * The result depends only on the parts that are set now, never on the order in which they came.
@@ -21,6 +28,8 @@ export interface Clash {
 export class Merger {
   readonly #tables: { readonly [T in TableName]: Map<string, TableTypes[T]> }
   readonly #parts = new Map<string, Desired>()
+  /** By group and table, what was told change by change instead of whole. */
+  readonly #patched = new Map<string, { readonly [T in TableName]?: Map<string, TableTypes[T]> }>()
   /** Claimants of a key that more than one group wants, by table and key, sorted. */
   readonly #shared = new Map<string, string[]>()
   /** How often parts of a table were replaced. */
@@ -59,16 +68,38 @@ export class Merger {
 
   /** The part that a group contributed last. */
   partOf(group: string): Desired | undefined {
-    return this.#parts.get(group)
+    const part = this.#parts.get(group)
+    const patched = Object.entries(this.#patched.get(group) ?? {}).map(([table, values]) => [table, [...values.values()]])
+    return patched.length === 0 ? part : { ...part, ...Object.fromEntries(patched) }
   }
 
   /** Replaces a group's part (undefined: the group is gone) and adds what may have changed to `dirty`. */
   set(group: string, part: Desired | undefined, dirty: Map<TableName, Set<string>>): void {
-    const before = this.#parts.get(group)
-    if (before === part) return
+    if (this.#parts.get(group) === part && !this.#patched.has(group)) return
+    const before = this.partOf(group)
     for (const table of APPLY_ORDER) this.#setTable(table, group, before?.[table], part?.[table], dirty)
+    this.#patched.delete(group)
     if (part === undefined) this.#parts.delete(group)
     else this.#parts.set(group, part)
+  }
+
+  /** Changes a group's part in one table at the cost of what changes, and adds that to `dirty`: for parts of thousands of objects. */
+  patch<T extends TableName>(group: string, table: T, { put, remove }: Patch<TableTypes[T]>, dirty: Map<TableName, Set<string>>): void {
+    if (put.length === 0 && remove.length === 0) return
+    this.#revisions.set(table, this.revisionOf(table) + 1)
+    const values = this.#patchedOf(group, table)
+    const touched = dirtySet(dirty, table)
+    for (const key of remove) {
+      if (!values.delete(key)) continue
+      this.#drop(table, key, group)
+      touched.add(key)
+    }
+    for (const value of put) {
+      const key = keyOf[table](value)
+      values.set(key, value)
+      this.#claim(table, key, group, value)
+      touched.add(key)
+    }
   }
 
   /** Every key that more than one group wants. */
@@ -77,6 +108,17 @@ export class Merger {
       const [table, key] = splitOnce(id)
       return losers.map((loser) => ({ table: table as TableName, key, owner, loser }))
     })
+  }
+
+  /** What a group wants in a table, to be changed; what it was told whole is taken over. */
+  #patchedOf<T extends TableName>(group: string, table: T): Map<string, TableTypes[T]> {
+    const known = this.#patched.get(group)?.[table]
+    if (known !== undefined) return known
+    const { [table]: whole, ...rest } = this.#parts.get(group) ?? {}
+    const values = new Map(((whole as Desired[T]) ?? []).map((value) => [keyOf[table](value), value]))
+    this.#parts.set(group, rest)
+    this.#patched.set(group, { ...this.#patched.get(group), [table]: values })
+    return values
   }
 
   #setTable<T extends TableName>(
@@ -133,7 +175,8 @@ export class Merger {
   }
 
   #inherit<T extends TableName>(table: T, key: string, heir: string): void {
-    const value = this.#parts.get(heir)?.[table]?.find((candidate) => keyOf[table](candidate) === key)
+    const patched = this.#patched.get(heir)?.[table]
+    const value = patched ? patched.get(key) : this.#parts.get(heir)?.[table]?.find((candidate) => keyOf[table](candidate) === key)
     if (value === undefined) return
     this.#owners[table].set(key, heir)
     this.#tables[table].set(key, value)
