@@ -18,15 +18,17 @@ const PERMITTED: Readonly<Record<string, readonly string[]>> = {
   routing: ['model', 'net', 'kernel/objects.ts', 'encap'],
   policy: ['model', 'net', 'kernel/objects.ts'],
   workloads: ['model', 'net', 'kernel/objects.ts'],
+  questions: ['model', 'net', 'kernel/objects.ts', 'encap', 'routing', 'policy', 'workloads'],
   plugins: ['ipam', 'store', 'model', 'net'],
   kernel: ['net'],
   reconcile: ['kernel', 'net'],
   observe: ['kernel', 'model', 'net'],
   daemon: [
-    ...['net', 'model', 'store', 'ipam', 'encap', 'routing', 'policy', 'workloads', 'plugins', 'kernel', 'reconcile', 'observe'],
+    ...['net', 'model', 'store', 'ipam', 'encap', 'routing', 'policy', 'workloads', 'questions', 'plugins', 'kernel', 'reconcile'],
+    'observe',
     ...['config', 'config.ts'],
   ],
-  cli: ['ipam', 'store', 'encap', 'routing', 'policy', 'workloads', 'model', 'net', 'config.ts'],
+  cli: ['ipam', 'store', 'encap', 'routing', 'policy', 'workloads', 'questions', 'model', 'net', 'config.ts'],
 }
 
 /** Files beside the folders, and what each may import of ours. */
@@ -37,7 +39,7 @@ const TOP_FILES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Folders whose files compute only: no clock, no waiting, nothing of the system. */
-const PURE = ['net', 'encap', 'routing', 'policy', 'workloads']
+const PURE = ['net', 'encap', 'routing', 'policy', 'workloads', 'questions']
 
 const sources = findSources('src')
 const texts = new Map(sources.map((path) => [path, readFileSync(path, 'utf8')]))

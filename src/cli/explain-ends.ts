@@ -1,4 +1,4 @@
-import { underlayOf, vtepOf } from '../encap/peer.ts'
+import { underlayAddresses, vtepOf } from '../encap/peer.ts'
 import { ConflictError } from '../errors.ts'
 import type { HostEndpoint } from '../model/host-endpoint.ts'
 import type { Node } from '../model/node.ts'
@@ -125,11 +125,6 @@ function hostEndpointEnd(maps: ResourceMaps, { metadata, spec }: HostEndpoint): 
 function hostEnd(node: Node): End {
   const { name } = node.metadata
   return { kind: 'host', name, node: name, addresses: underlayAddresses(node), isByAddress: false, ports: [] }
-}
-
-/** The addresses of a host for other hosts. */
-export function underlayAddresses(node: Node): readonly Ip[] {
-  return FAMILIES.flatMap((family) => underlayOf(node, family) ?? [])
 }
 
 /** Those, those of its tunnels, and those that its record lists beside them. */

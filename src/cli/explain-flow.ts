@@ -4,9 +4,9 @@ import { type Family, familyOf, type Ip } from '../net/ip.ts'
 import type { PathPacket } from '../policy/evaluate-path.ts'
 import { type ExplainedPath, type ExplainedStep, explainPath } from '../policy/explain.ts'
 import { findPolicedHost } from '../policy/explain-host.ts'
+import type { ExplainSource, KnownHost } from '../questions/known-host.ts'
 import type { ExplainedRoute } from '../routing/explain-route.ts'
 import type { FlowQuestion } from './explain-question.ts'
-import type { ExplainSource, KnownHost } from './explain-source.ts'
 import { type Leg, planWay } from './explain-way.ts'
 
 /** What one host on the way does with the packet. */

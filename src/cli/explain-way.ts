@@ -2,10 +2,10 @@ import { vtepOf } from '../encap/peer.ts'
 import { familyOf, type Ip } from '../net/ip.ts'
 import { LOOPBACK } from '../policy/evaluate-path.ts'
 import type { KnownInterfaces } from '../policy/known-interfaces.ts'
+import type { ExplainSource } from '../questions/known-host.ts'
 import { ASSUMED_UPLINK_MTU, type ExplainedRoute, explainRoute, natAddress, workloadMtuOf } from '../routing/explain-route.ts'
 import type { End } from './explain-ends.ts'
 import type { FlowQuestion } from './explain-question.ts'
-import type { ExplainSource } from './explain-source.ts'
 
 /** A packet's way through one host. */
 export interface Leg {

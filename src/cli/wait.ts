@@ -1,10 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
-import { LIVE_PREFIX } from '../model/keys.ts'
 import type { ResourceKind } from '../model/kinds.ts'
-import { type AskAnswer, askKey, decodeAnswer } from '../model/own/ask.ts'
 import { isObject } from '../model/shape.ts'
 import type { Store } from '../store/store.ts'
+import { type Asked, askHosts } from './ask-hosts.ts'
 import { type Context, type ExitCode, UsageError } from './context.ts'
 import { parseCount } from './options.ts'
 import type { NotedSession } from './session.ts'
@@ -16,16 +14,6 @@ export interface Concerning {
   readonly spec?: unknown
 }
 
-/** What became of a change on the hosts that it concerns. */
-export interface Applied {
-  /** Hosts of ours that are alive, and that it concerns. */
-  readonly hosts: readonly string[]
-  readonly answers: readonly AskAnswer[]
-}
-
-/** The question outlives its answer only where the asker dies. Seconds. */
-const LEASE_SECONDS = 60
-
 /**
  * Asks the hosts that are alive, and concerned, when they have applied all up to this revision, and waits for their answers.
  * `nodes` are the hosts that it concerns; undefined for all.
@@ -34,54 +22,8 @@ export async function waitApplied(
   store: Store,
   { revision, nodes, seconds }: { readonly revision: number; readonly nodes: ReadonlySet<string> | undefined; readonly seconds: number },
   signal: AbortSignal,
-): Promise<Applied> {
-  const hosts = (await liveHosts(store, signal)).filter((node) => nodes === undefined || nodes.has(node))
-  if (hosts.length === 0) return { hosts, answers: [] }
-  const lease = await store.lease(LEASE_SECONDS + seconds, signal)
-  try {
-    const key = askKey(randomUUID())
-    const value = JSON.stringify({ revision, lease: String(lease.id) })
-    const asked = await store.commit([{ key, modRevision: 0 }], [{ put: key, value, lease: lease.id }], signal)
-    return { hosts, answers: await gather(store, { prefix: `${key}/`, from: asked.revision + 1, hosts, seconds }, signal) }
-  } finally {
-    await lease.revoke().catch(() => {
-      // It runs out by itself.
-    })
-  }
-}
-
-async function gather(
-  store: Store,
-  {
-    prefix,
-    from,
-    hosts,
-    seconds,
-  }: { readonly prefix: string; readonly from: number; readonly hosts: readonly string[]; readonly seconds: number },
-  signal: AbortSignal,
-): Promise<readonly AskAnswer[]> {
-  const answers = new Map<string, AskAnswer>()
-  const stop = new AbortController()
-  const ends = AbortSignal.any([signal, stop.signal])
-  const timer = setTimeout(() => stop.abort(), seconds * 1000)
-  try {
-    for await (const { events } of store.watch(prefix, from, ends)) {
-      for (const { entry } of events) {
-        const answer = entry && decodeAnswer(entry.value)
-        if (answer !== undefined) answers.set(answer.node, answer)
-      }
-      if (hosts.every((host) => answers.has(host))) stop.abort()
-    }
-  } finally {
-    clearTimeout(timer)
-  }
-  return [...answers.values()].filter(({ node }) => hosts.includes(node))
-}
-
-async function liveHosts(store: Store, signal: AbortSignal): Promise<readonly string[]> {
-  const nodes: string[] = []
-  for await (const page of store.list(LIVE_PREFIX, {}, signal)) nodes.push(...page.entries.map(({ key }) => key.slice(LIVE_PREFIX.length)))
-  return nodes
+): Promise<Asked> {
+  return askHosts(store, { revision, nodes, seconds }, signal)
 }
 
 /** The hosts that resources of these concern, where each concerns one; undefined when one concerns all. */
@@ -103,7 +45,7 @@ function nodeOf({ kind, metadata, spec }: Concerning): string | undefined {
 }
 
 /** How a change went on the hosts, in words, and whether on all. */
-export function describeApplied({ hosts, answers }: Applied, seconds: number): { readonly text: string; readonly isWhole: boolean } {
+export function describeApplied({ hosts, answers }: Asked, seconds: number): { readonly text: string; readonly isWhole: boolean } {
   if (hosts.length === 0) return { text: 'no host that it concerns is alive: it is applied when one starts', isWhole: true }
   const silent = hosts.filter((host) => !answers.some(({ node }) => node === host))
   const refusing = answers.filter(({ refused }) => refused > 0)

@@ -6,6 +6,7 @@ import { createKernel, type RealKernel } from '../kernel/kernel.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import { startUnit } from '../kernel/units.ts'
 import type { Logger } from '../log.ts'
+import type { AskKind } from '../model/own/ask.ts'
 import type { LiveRecord } from '../model/own/live.ts'
 import { serveHealth } from '../observe/health.ts'
 import { Merger } from '../reconcile/merge.ts'
@@ -16,9 +17,11 @@ import { openEtcd } from '../store/etcd.ts'
 import { readSavedView } from '../store/saved-view.ts'
 import type { Connection, Store } from '../store/store.ts'
 import { admit } from './admission.ts'
-import { Answers } from './answers.ts'
+import { answerSessions } from './answer-sessions.ts'
+import { Answers, type Responder } from './answers.ts'
 import { type ApiHandlers, serveApi } from './api.ts'
 import { Applied } from './applied.ts'
+import { AskedHost } from './asked-host.ts'
 import { Attachments } from './attachments.ts'
 import { type AppliedRules, BootRules } from './boot-rules.ts'
 import { Collector } from './collector.ts'
@@ -102,6 +105,7 @@ export class Daemon {
     this.#answers = new Answers({
       ...{ store: this.#store, node: config.node.name, log },
       failures: () => describeFailures(this.#reconciler.failures()),
+      responders: this.#createResponders(),
     })
     this.#attachments = new Attachments(state, run, log)
     this.#live = new LiveKeeper(this.#store, liveRecord(config), log)
@@ -157,6 +161,19 @@ export class Daemon {
       failed.abort()
       for (const timer of timers) clearTimeout(timer)
       await this.#close(servers)
+    }
+  }
+
+  /** Who answers which kind of question. */
+  #createResponders(): Readonly<Partial<Record<AskKind, Responder>>> {
+    const asked = new AskedHost({
+      node: this.#options.config.node.name,
+      kernel: this.#kernel,
+      view: () => this.#planner.context?.view,
+      facts: () => this.#host.facts,
+    })
+    return {
+      sessions: (body, signal) => answerSessions(asked, body, signal),
     }
   }
 

@@ -1,7 +1,7 @@
 import type { Node } from '../model/node.ts'
 import { vtepMac } from '../model/vtep-mac.ts'
 import { ipOf } from '../net/cidr.ts'
-import { type Family, familyOf, type Ip } from '../net/ip.ts'
+import { FAMILIES, type Family, familyOf, type Ip } from '../net/ip.ts'
 import type { Peer, Vtep } from './driver.ts'
 
 /** What a Node record says of how its host is reached. A VTEP needs a tunnel address and an underlay address of its family. */
@@ -33,4 +33,9 @@ export function underlayOf(node: Node, family: Family): Ip | undefined {
     if (found !== undefined) return ipOf(found.address)
   }
   return undefined
+}
+
+/** The addresses of a host for other hosts. */
+export function underlayAddresses(node: Node): readonly Ip[] {
+  return FAMILIES.flatMap((family) => underlayOf(node, family) ?? [])
 }

@@ -34,12 +34,26 @@ export interface ReadPolicies {
 
 /** Reads all policies; one that can't be read hinders no other. */
 export function readPolicies(maps: ResourceMaps): ReadPolicies {
+  const steps = readPoliciesInSteps(maps)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+  }
+}
+
+/** The same for whoever lets others run between two; what was read already is taken from `known`, and what is read is put there. */
+export function* readPoliciesInSteps(
+  maps: ResourceMaps,
+  known: WeakMap<PolicyResource, Policy> = new WeakMap(),
+): Generator<undefined, ReadPolicies> {
   const [policies, resources, problems] = [[] as Policy[], new Map<string, PolicyResource>(), [] as string[]]
   for (const kind of POLICY_KIND_NAMES) {
     for (const [id, resource] of maps.get(kind)) {
+      yield
       try {
-        const policy = readPolicy(resource)
+        const policy = known.get(resource) ?? readPolicy(resource)
         if (policy === undefined) continue
+        known.set(resource, policy)
         policies.push(policy)
         resources.set(policy.key, resource)
       } catch (error) {
@@ -116,7 +130,8 @@ function localEndpoint(maps: ResourceMaps, { policies }: ReadPolicies, endpoint:
   }
 }
 
-function endpointId({ kind, metadata }: WorkloadEndpoint | HostEndpoint): string {
+/** An endpoint in words. */
+export function endpointId({ kind, metadata }: WorkloadEndpoint | HostEndpoint): string {
   return kind === 'WorkloadEndpoint' ? `workload endpoint ${metadata.namespace}/${metadata.name}` : `host endpoint ${metadata.name}`
 }
 

@@ -92,7 +92,7 @@ function explainCheck(source: RuleSource, step: Step, direction: Direction): Exp
       const resource = source.read.resources.get(step.policy)
       const { tier, isStaged } = step
       const rules = resource === undefined ? [] : rulesOf(resource, direction)
-      return { by: 'policy', tier, name: nameOf(resource, step.policy), isStaged, ...matched(step, rules, direction) }
+      return { by: 'policy', tier, name: nameOfPolicy(resource, step.policy), isStaged, ...matched(step, rules, direction) }
     }
     case 'tier':
       return {
@@ -128,7 +128,8 @@ function rulesOf(resource: PolicyResource, direction: Direction): readonly Rule[
   return spec[direction] ?? []
 }
 
-function nameOf(resource: PolicyResource | undefined, key: string): string {
+/** Kind and name of a policy, with its namespace; its key where the resource is not known. */
+export function nameOfPolicy(resource: PolicyResource | undefined, key: string): string {
   if (resource === undefined) return key
   const { kind, metadata } = resource
   return `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name}`

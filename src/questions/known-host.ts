@@ -1,4 +1,4 @@
-import { underlayOf, vtepOf } from '../encap/peer.ts'
+import { underlayAddresses, underlayOf, vtepOf } from '../encap/peer.ts'
 import { VXLAN_DEFAULTS } from '../encap/vxlan.ts'
 import type { FelixConfigurationSpec } from '../model/felix-configuration.ts'
 import { FAMILIES, type Ip } from '../net/ip.ts'
@@ -8,7 +8,6 @@ import { type KnownInterfaces, knownInterfaces } from '../policy/known-interface
 import type { RouteSource } from '../routing/explain-route.ts'
 import { felixSettings } from '../routing/settings.ts'
 import { WORKLOAD_PREFIX } from '../workloads/interfaces.ts'
-import { underlayAddresses } from './explain-ends.ts'
 
 /** One host as far as the store tells. */
 export interface KnownHost {
@@ -23,6 +22,12 @@ export interface KnownHost {
   readonly hosts: ReadonlySet<Ip>
 }
 
+/** The interfaces of a host as it sees them itself. */
+export interface OwnInterfaces {
+  readonly node: string
+  readonly known: KnownInterfaces
+}
+
 /** All that an explanation is made of. */
 export interface ExplainSource {
   readonly maps: ResourceMaps
@@ -31,8 +36,8 @@ export interface ExplainSource {
   readonly hosts: { of(node: string): KnownHost }
 }
 
-/** Prepares resources for questions about them. */
-export function createExplainSource(maps: ResourceMaps): ExplainSource {
+/** Prepares resources for questions about them; `own` is what a host knows of itself, which goes before what the store says of it. */
+export function createExplainSource(maps: ResourceMaps, own?: OwnInterfaces, read: ReadPolicies = readPolicies(maps)): ExplainSource {
   const interfaces = new Map<string, Set<string>>()
   for (const { spec } of maps.get('WorkloadEndpoint').values()) {
     const { node = '', interfaceName = '' } = spec
@@ -41,9 +46,9 @@ export function createExplainSource(maps: ResourceMaps): ExplainSource {
   const addresses = new Set([...maps.get('Node').values()].flatMap(underlayAddresses))
   return {
     maps,
-    read: readPolicies(maps),
+    read,
     routes: { nodes: maps.get('Node'), pools: maps.get('IPPool'), blocks: maps.get('IPAMBlock'), live: maps.get('Live') },
-    hosts: { of: (node) => findHost(maps, node, { addresses, workloads: interfaces.get(node) ?? new Set() }) },
+    hosts: { of: (node) => findHost(maps, node, { addresses, workloads: interfaces.get(node) ?? new Set(), own }) },
   }
 }
 
@@ -52,9 +57,10 @@ interface Gathered {
   readonly addresses: ReadonlySet<Ip>
   /** The interfaces of the host's workloads. */
   readonly workloads: ReadonlySet<string>
+  readonly own: OwnInterfaces | undefined
 }
 
-function findHost(maps: ResourceMaps, node: string, { addresses: hosts, workloads }: Gathered): KnownHost {
+function findHost(maps: ResourceMaps, node: string, { addresses: hosts, workloads, own }: Gathered): KnownHost {
   const record = maps.get('Node').get(node)
   const felix = felixSettings(maps.get('FelixConfiguration'), node, record?.metadata.labels)
   const underlay = record === undefined ? [] : underlayAddresses(record)
@@ -68,7 +74,7 @@ function findHost(maps: ResourceMaps, node: string, { addresses: hosts, workload
     node,
     felix,
     isWorkloadInterface: (name) => name.startsWith(WORKLOAD_PREFIX) || workloads.has(name),
-    known: knownInterfaces({ node, record, underlay, endpoints }),
+    known: own?.node === node ? own.known : knownInterfaces({ node, record, underlay, endpoints }),
     implicit: hasVxlan && hasVtep ? [{ ...vxlan, isPeer: (ip) => hosts.has(ip) }] : [],
     hasTunnel: hasVxlan && hasVtep,
     hosts,

@@ -1,0 +1,52 @@
+import type { Flow } from '../model/own/questions.ts'
+import { familyOf } from '../net/ip.ts'
+import { evaluatePath, type PathPacket, type PolicedHost } from '../policy/evaluate-path.ts'
+import { type ExplainedPath, explainPath, type RuleSource } from '../policy/explain.ts'
+import type { ConnectionState, PacketEnd } from '../policy/packet.ts'
+
+/** A connection and its way through this host. */
+export interface HostFlow extends Flow {
+  /** The interface by which its first packet comes; absent where the host opens it. */
+  readonly in?: string | undefined
+  /** The interface by which it goes on; absent where the host is its end. */
+  readonly out?: string | undefined
+  /** Where destination NAT sends it. */
+  readonly translated?: PacketEnd | undefined
+}
+
+const TCP = 6
+
+/**
+ * Why a connection would not come about now, in words; undefined: it would. Both its first packet and the answer are asked: rules before
+ * connection tracking see each direction alone.
+ */
+export function whyDenied(source: RuleSource, host: PolicedHost, flow: HostFlow): string | undefined {
+  const first = packetOf(flow, 'new')
+  const asked = evaluatePath(host, first)
+  if (asked.verdict === 'deny') return describeDenial(explainPath(source, host, first))
+  const isUntracked = asked.steps.some(({ place, verdict }) => place === 'untracked' && verdict === 'allow')
+  // Of an answer to what was not tracked tracking makes nothing, unless the protocol has no states.
+  const answer = answerOf(flow, isUntracked ? (flow.protocol === TCP ? 'invalid' : 'new') : 'established')
+  if (evaluatePath(host, answer).verdict === 'allow') return undefined
+  return `its answers: ${describeDenial(explainPath(source, host, answer))}`
+}
+
+function packetOf({ source, destination, protocol, icmp, translated, ...way }: HostFlow, state: ConnectionState): PathPacket {
+  const ways = { inInterface: way.in, outInterface: way.out }
+  return { family: familyOf(source.address), protocol, source, destination, icmp, translated, state, ...ways }
+}
+
+/** Seen where rules come before NAT: an answer has the address that NAT sent the question to. */
+function answerOf({ source, destination, protocol, icmp, translated, ...way }: HostFlow, state: ConnectionState): PathPacket {
+  const ends = { source: translated ?? destination, destination: source }
+  return { family: familyOf(source.address), protocol, ...ends, icmp, state, inInterface: way.out, outInterface: way.in }
+}
+
+/** What denied a packet: place, endpoint, policy and rule. */
+export function describeDenial({ steps }: Pick<ExplainedPath, 'steps'>): string {
+  const step = steps.find(({ verdict }) => verdict === 'deny')
+  const last = step?.checks.at(-1)
+  const name = last?.name === undefined ? '' : `${last.name}, `
+  const endpoint = step?.endpoint === undefined ? '' : `, ${step.endpoint}`
+  return `${step?.place}${endpoint}: ${last === undefined ? step?.because : `${name}${last.text}`}`
+}
