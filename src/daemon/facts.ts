@@ -1,4 +1,5 @@
 import type { Underlay } from '../encap/driver.ts'
+import type { HostInterface } from '../policy/host-endpoints.ts'
 
 /** What planning knows of this host beside the store's content. A value: whoever finds that a fact changed gives a new one. */
 export interface Facts {
@@ -12,6 +13,8 @@ export interface Facts {
   readonly capabilities: { readonly hasIpv6: boolean }
   /** Pinned network namespaces of attached endpoints, by endpoint id (`<namespace>/<name of the WorkloadEndpoint>`). */
   readonly netns: ReadonlyMap<string, string>
+  /** Interfaces that are not ours, with their addresses: what host endpoints may be of. They change alone. */
+  readonly interfaces: readonly HostInterface[]
   /** Interfaces that are not ours and have accept_ra 1 or 2. */
   readonly advertisedLinks: readonly string[]
   /** Uplinks on which the kernel checks sources: their rp_filter, or that of `all`, is not 0. */

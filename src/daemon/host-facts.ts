@@ -9,12 +9,15 @@ import type { Interface, Kernel } from '../kernel/table.ts'
 import type { Node } from '../model/node.ts'
 import { type InterfaceAddress, ipOf, parseInterfaceAddress, subnetOf } from '../net/cidr.ts'
 import { FAMILIES, type Family, isIp } from '../net/ip.ts'
+import type { HostInterface } from '../policy/host-endpoints.ts'
 import { type Candidate, detectAddress } from './detect.ts'
 import { writeStateFile } from './state-file.ts'
 
 /** What was read of this host, apart from what only the daemon's own work decides. */
 export interface HostFacts {
   readonly interfaces: readonly Interface[]
+  /** Those that are not ours, by name, with their addresses. */
+  readonly foreignInterfaces: readonly HostInterface[]
   readonly address: { readonly [F in Family]?: InterfaceAddress }
   readonly underlay: { readonly 4?: Underlay; readonly 6?: Underlay }
   readonly advertisedLinks: readonly string[]
@@ -48,6 +51,7 @@ export async function readHostFacts({ kernel, config, node }: HostFactsInput, si
   const uplinks = [...new Set([...found.values()].map(({ link }) => link))]
   return {
     interfaces,
+    foreignInterfaces: foreignInterfaces(interfaces),
     address: { ...(v4 === undefined ? {} : { 4: v4.address }), ...(v6 === undefined ? {} : { 6: v6.address }) },
     underlay: {
       ...(v4 === undefined ? {} : { 4: underlayOf(v4, interfaces) }),
@@ -94,9 +98,20 @@ async function resolve(target: string, family: Family): Promise<readonly string[
   }
 }
 
+/** What policies may be for: an address counts whatever its scope is. */
+function foreignInterfaces(interfaces: readonly Interface[]): readonly HostInterface[] {
+  return interfaces
+    .filter(({ name }) => !isOurs(name))
+    .map(({ name, addresses }) => ({ name, addresses: addresses.map(({ address }) => ipOf(parseInterfaceAddress(address))) }))
+}
+
+function isOurs(name: string): boolean {
+  return /^(margay\.|mgy)/.test(name)
+}
+
 /** The kernel takes router advertisements on it now, and would stop when forwarding is turned on, if it has 1. */
 function isAdvertised(link: string): boolean {
-  if (/^(lo$|margay\.|mgy)/.test(link)) return false
+  if (link === 'lo' || isOurs(link)) return false
   const value = readSysctl(`net/ipv6/conf/${link}/accept_ra`)
   return value === '1' || value === '2'
 }
@@ -133,6 +148,6 @@ function readKnown(file: string): { readonly boot: string; readonly wasForwardin
 
 /** Every prefix that an interface of the host is in, for choosing a pool that overlaps none of them. */
 export function hostNetworks(interfaces: readonly Interface[]) {
-  const foreign = interfaces.filter(({ name }) => !/^(margay\.|mgy)/.test(name))
+  const foreign = interfaces.filter(({ name }) => !isOurs(name))
   return foreign.flatMap(({ addresses }) => addresses.map(({ address }) => subnetOf(parseInterfaceAddress(address))))
 }

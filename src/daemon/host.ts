@@ -180,6 +180,7 @@ export class Host implements Planning {
       hostForwardedBefore,
       capabilities: { hasIpv6: host.hasIpv6 },
       netns: attachments.pins,
+      interfaces: host.foreignInterfaces,
       advertisedLinks: host.advertisedLinks,
       filteredUplinks: host.filteredUplinks,
       timedOut: this.#timers.timedOut,

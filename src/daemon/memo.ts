@@ -29,6 +29,11 @@ export class Memo {
     return this.#readers.get(key) ?? []
   }
 
+  /** What a group wanted last. */
+  partOf(group: string): Desired | undefined {
+    return this.#merger.partOf(group)
+  }
+
   /** Takes over the plan of one group. */
   set(group: string, planned: Planned, dirty: Map<TableName, Set<string>>): void {
     this.#forgetReads(group)

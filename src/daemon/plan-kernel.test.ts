@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createNamespace, type Namespace } from '../../test/support/nft-lab.ts'
 import { aFelix, anEndpoint, anUnderlay, someFacts, type TestView, threeHosts } from '../../test/support/planning.ts'
+import { aProfile } from '../../test/support/policies.ts'
 import { createKernel, type RealKernel } from '../kernel/kernel.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import type { TableName } from '../kernel/objects.ts'
@@ -73,8 +74,9 @@ function twoHosts(): readonly [Host, Host] {
 function aView(spec: Partial<IPPoolSpec>): TestView {
   return threeHosts(spec)
     .set('FelixConfiguration', 'default', aFelix('default', { programClusterRoutes: 'Enabled' }))
-    .endpoint(anEndpoint('w1', 'h1', ['10.65.1.5', 'fd65::1:5']))
-    .endpoint(anEndpoint('w2', 'h2', ['10.65.2.5', 'fd65::2:5']))
+    .set('Profile', 'open', aProfile('open', { ingress: [{ action: 'Allow' }], egress: [{ action: 'Allow' }] }))
+    .endpoint(anEndpoint('w1', 'h1', ['10.65.1.5', 'fd65::1:5'], { profiles: ['open'] }))
+    .endpoint(anEndpoint('w2', 'h2', ['10.65.2.5', 'fd65::2:5'], { profiles: ['open'] }))
 }
 
 function pings(from: Host, target: string, size: number): boolean {

@@ -161,9 +161,9 @@ test('two pools of one family with different modes are two rows of a peer', () =
   assert.equal(peers(view).slice(0, 2), ['h2 v4 vxlan 10.65.2.0 1450 1', 'h2 v4 direct 192.0.2.2 1500 2'])
 })
 
-test('with networking off nothing but the frame is planned', () => {
+test('with networking off nothing but the frame and the rules of endpoints are planned', () => {
   const plans = planView(threeHosts(), someFacts({ isNetworkingEnabled: false }))
-  assert.equal([...plans.keys()], ['frame'])
+  assert.equal([...plans.keys()], ['frame', 'policy'])
   assert.equal(problems(threeHosts(), { isNetworkingEnabled: false }), [])
 })
 

@@ -5,19 +5,20 @@ import { type Desired, MAIN_TABLE, type Route } from '../kernel/objects.ts'
 import type { Receive } from '../model/own/live.ts'
 import type { Cidr } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
-import { HOST_SETS, OTHER_NETWORKS, planFrame, TUNNEL_INTERFACES, WORKLOAD_INTERFACES } from '../policy/frame.ts'
+import { HOST_SETS, OTHER_NETWORKS, planFrame, TUNNEL_INTERFACES } from '../policy/frame.ts'
 import { blockOf, blockRoutes } from '../routing/blocks.ts'
 import { planForwarding } from '../routing/forwarding.ts'
 import { planNat } from '../routing/nat.ts'
 import { planBlock, routeMetric } from '../routing/plan.ts'
 import { type Path, pathTo } from '../routing/switch.ts'
 import type { View } from '../store/view.ts'
-import { WORKLOAD_PREFIX } from '../workloads/interfaces.ts'
 import { gatewayRoute, planEndpoint } from '../workloads/plan.ts'
 import { type Facts, factKey, switchPair } from './facts.ts'
 import { allGroups, type GroupId, viewKey } from './groups.ts'
 import type { Planned } from './memo.ts'
 import { createContext, type PlanContext, type PoolPlan, peerIn, poolOf } from './plan-context.ts'
+import { POLICY_GROUP, PolicyPart } from './policy-part.ts'
+import { workloadInterfaces } from './workload-interfaces.ts'
 
 /** The plan of one group, and for which peers and pools it waits in a switch of a mode (`<peer> <pool>`, as in `Facts.timedOut`). */
 export interface GroupPlan extends Planned {
@@ -27,7 +28,8 @@ export interface GroupPlan extends Planned {
 /** Plans a whole view anew: what every sequence of changes, planned group by group, must come to. */
 export function planView(view: View, facts: Facts): ReadonlyMap<GroupId, GroupPlan> {
   const context = createContext(view, facts)
-  return new Map([...allGroups(context)].sort().map((group) => [group, planGroup(group, context)]))
+  const groups = [...allGroups(context)].sort().map((group) => [group, planGroup(group, context)] as const)
+  return new Map([...groups, [POLICY_GROUP, planPolicy(context)]])
 }
 
 /** One group's part of what is wanted in the kernel; its part is undefined when what it is about is gone. */
@@ -51,6 +53,14 @@ export function planGroup(group: GroupId, context: PlanContext): GroupPlan {
       return plannedEndpoint(id, context)
     default:
       return GONE
+  }
+}
+
+function planPolicy(context: PlanContext): GroupPlan {
+  const steps = new PolicyPart().plan(context, [])
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return planned({ policy: value.objects ?? [] }, [], value.problems)
   }
 }
 
@@ -78,9 +88,8 @@ function planned(part: Desired, reads: readonly string[] = [], problems: readonl
   return { part, reads, problems, waits: [] }
 }
 
-function plannedFrame({ view, facts, felix, tunnels, vteps, endpoints, local }: PlanContext): GroupPlan {
-  const foreign = [...endpoints].map((id) => view.get('WorkloadEndpoint').get(id)?.spec.interfaceName ?? '')
-  const interfaces = new Set(foreign.filter((name) => name !== '' && !name.startsWith(WORKLOAD_PREFIX)))
+function plannedFrame(context: PlanContext): GroupPlan {
+  const { facts, felix, tunnels, vteps, local } = context
   const isForwarding = facts.isNetworkingEnabled && felix.ipForwarding !== 'Disabled'
   const policy = planFrame({
     hosts: { 4: vteps.hostSet(4), 6: vteps.hostSet(6) },
@@ -88,7 +97,7 @@ function plannedFrame({ view, facts, felix, tunnels, vteps, endpoints, local }: 
     vxlan:
       tunnels.length === 0 ? undefined : { port: local.vxlan.port, isAllowedFromWorkloads: felix.allowVXLANPacketsFromWorkloads === true },
     forwardOnlyOurs: isForwarding && !facts.hostForwardedBefore,
-    workloadInterfaces: [...WORKLOAD_INTERFACES, ...[...interfaces].sort()],
+    workloadInterfaces: workloadInterfaces(context),
     tunnelInterfaces: TUNNEL_INTERFACES,
     otherInterfaces: OTHER_NETWORKS,
   })

@@ -8,12 +8,14 @@ import { type Advance, advance, allGroups, type GroupId } from './groups.ts'
 import { Memo } from './memo.ts'
 import { createContextInSteps, type PlanContext } from './plan-context.ts'
 import { planGroup } from './plan-view.ts'
+import { POLICY_GROUP, PolicyPart } from './policy-part.ts'
 
 /** Plans what changes touch, group by group, and keeps the merged result up. */
 export class Planner {
   readonly #memo: Memo
   readonly #waits = new Map<GroupId, readonly string[]>()
   readonly #failed = new Set<GroupId>()
+  readonly #policy = new PolicyPart()
   #context: PlanContext | undefined
   #planned: ReadonlySet<GroupId> = new Set()
   #isBrokenOff = false
@@ -52,12 +54,13 @@ export class Planner {
     const before = this.#isBrokenOff ? undefined : this.#context
     // A plan that breaks off is made anew from nothing: `advance` has taken the changes into the context's memory already.
     this.#isBrokenOff = true
+    if (before === undefined) this.#policy.forget()
     const { context, isFull, groups, keys } = before === undefined ? await begin(view, facts) : advance(before, view, changes, facts)
     const touched = new Set([...groups, ...this.#failed])
     for (const key of keys) for (const group of this.#memo.readersOf(key)) touched.add(group)
     const all = isFull ? allGroups(context) : undefined
     if (all !== undefined) {
-      this.#memo.keepOnly(all, dirty)
+      this.#memo.keepOnly(new Set([...all, POLICY_GROUP]), dirty)
       for (const group of [...this.#waits.keys()]) if (!all.has(group)) this.#waits.delete(group)
       this.#failed.clear()
     }
@@ -67,8 +70,24 @@ export class Planner {
       this.#planOne(group, context, dirty)
       if (pace.isDue) await pace.giveWay()
     }
+    await this.#planPolicy(context, changes, pace, dirty)
     this.#context = context
     this.#isBrokenOff = false
+  }
+
+  /** The rules of endpoints are planned by what remembers them; a fault there leaves what was, and they are planned from nothing then. */
+  async #planPolicy(context: PlanContext, changes: readonly Change[], pace: Pace, dirty: Map<TableName, Set<string>>): Promise<void> {
+    try {
+      const steps = this.#policy.plan(context, changes)
+      let step = steps.next()
+      for (; !step.done; step = steps.next()) if (pace.isDue) await pace.giveWay()
+      const { objects, problems } = step.value
+      const part = objects === undefined ? this.#memo.partOf(POLICY_GROUP) : { policy: objects }
+      this.#memo.set(POLICY_GROUP, { part, reads: [], problems }, dirty)
+    } catch (error) {
+      this.#policy.forget()
+      this.#memo.fail(POLICY_GROUP, `the rules of endpoints could not be planned, what they were stays: ${describeError(error)}`)
+    }
   }
 
   /** A fault in one group must not stop the others: it is named, and the group is planned again in each pass until it succeeds. */

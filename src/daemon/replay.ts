@@ -151,7 +151,7 @@ function isEntry(value: unknown): value is RecordedStep['entries'][number] {
 function isFacts(value: unknown): value is RecordedFacts {
   if (typeof value !== 'object' || value === null) return false
   const facts = value as Partial<Record<keyof RecordedFacts, unknown>>
-  const lists = [facts.netns, facts.timedOut, facts.advertisedLinks, facts.filteredUplinks]
+  const lists = [facts.netns, facts.timedOut, facts.interfaces, facts.advertisedLinks, facts.filteredUplinks]
   const objects = [facts.underlay, facts.capabilities]
   return typeof facts.node === 'string' && lists.every(Array.isArray) && objects.every((item) => typeof item === 'object' && item !== null)
 }

@@ -20,6 +20,7 @@ import type { LiveKeeper } from './live.ts'
 import type { PassLoop } from './loop.ts'
 import type { PlanContext } from './plan-context.ts'
 import type { Planner } from './planner.ts'
+import { POLICY_GROUP } from './policy-part.ts'
 import { describeFailures, hostReasons, withRefusals } from './refusals.ts'
 import type { Registrar } from './register.ts'
 import type { ViewSaver } from './saver.ts'
@@ -30,8 +31,8 @@ import { VERSION } from './version.ts'
 const STUCK_MS = 90_000
 /** One fault can be in thousands of records: so many warnings are named, the others counted. */
 const MOST_WARNINGS = 100
-/** So many policies of which nobody knows for whom they are stand among the reasons why a host is not ready. */
-const MOST_UNKNOWN = 10
+/** So many policies that can't be read stand among the reasons why a host is not ready. */
+const MOST_OF_A_KIND = 10
 
 /** What status is computed from, each time that it is asked for; nothing is remembered for it. */
 export interface StatusParts {
@@ -75,7 +76,7 @@ export function notReady(parts: StatusParts): readonly string[] {
   }
   if (loop.failure !== undefined) reasons.push(loop.failure)
   if (live.problem !== undefined) reasons.push(live.problem)
-  reasons.push(...unknownReach(parts.source.view))
+  reasons.push(...atMost(unknownReach(parts.source.view)), ...atMost(planner.problemsOf(POLICY_GROUP)))
   if (host.factsProblem !== undefined) reasons.push(host.factsProblem)
   return [...reasons, ...hostReasons(reconciler.failures())]
 }
@@ -83,8 +84,12 @@ export function notReady(parts: StatusParts): readonly string[] {
 /** What decides about traffic and can't be read: nobody knows for whom. */
 function unknownReach({ unreadable }: Pick<MutableView, 'unreadable'>): readonly string[] {
   const unknown = [...unreadable.values()].filter(({ reach }) => reach === undefined)
-  const texts = unknown.map(({ kind, id, reason }) => `${kind} ${id} does not parse, and whom it is for can't be read either: ${reason}`)
-  return texts.length <= MOST_UNKNOWN ? texts : [...texts.slice(0, MOST_UNKNOWN), `${texts.length - MOST_UNKNOWN} more of this kind`]
+  return unknown.map(({ kind, id, reason }) => `${kind} ${id} does not parse, and whom it is for can't be read either: ${reason}`)
+}
+
+function atMost(reasons: readonly string[]): readonly string[] {
+  if (reasons.length <= MOST_OF_A_KIND) return reasons
+  return [...reasons.slice(0, MOST_OF_A_KIND), `${reasons.length - MOST_OF_A_KIND} more of this kind`]
 }
 
 /** What `margay status` shows. With thousands of peers it takes a while, in which others run. */

@@ -2,6 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { until } from '../../test/support/nft-lab.ts'
+import { anEndpoint } from '../../test/support/planning.ts'
 import { byId } from '../../test/support/policies.ts'
 import { createPolicyLab, LINKS, OWN, type PolicyLab } from '../../test/support/policy-lab.ts'
 import { idOf, type Journey, type Random, randomJourney, randomOf, randomWorld, type World } from '../../test/support/random-policies.ts'
@@ -163,6 +164,8 @@ test(`the kernel decides about ${WORLDS * JOURNEYS} random packets in ${WORLDS} 
   const table = new NftablesTable({ netns: lab.host.path, log: silentLogger })
   const engine = new PolicyEngine(policyHost(randomVariant(randomOf(0))))
   for (const [name, ends] of SERVICES) engine.setService(name, ends)
+  // Somebody is always closed: else nothing is asked about anybody, not even about an interface of a workload that is none.
+  engine.set('WorkloadEndpoint', 'default/closed', anEndpoint('closed', 'h1', ['10.65.0.200']))
   let [world, objects]: [World, ReadonlyMap<string, NftObject>] = [new Map(), new Map()]
   const seen = new Set<string>()
   let allowed = 0

@@ -36,7 +36,7 @@ function endpoint(id: string, list: readonly Policy[] = [], profiles = [open]): 
 }
 
 /** A host's endpoints by the names of their interfaces. */
-type HostInput = DispatchInput & { readonly workloads: ReadonlyMap<string, LocalEndpoint> }
+type HostInput = Omit<DispatchInput, 'workloads'> & { readonly workloads: ReadonlyMap<string, LocalEndpoint> }
 
 function plan(input: Partial<HostInput>): readonly NftObject[] {
   const ruleset = new Ruleset()
@@ -49,7 +49,8 @@ function tell(ruleset: Ruleset, { workloads = new Map(), ...input }: Partial<Hos
     const steps = ruleset.setWorkload(link, { link, endpoint }, { settings, lists })
     while (!steps.next().done);
   }
-  ruleset.setHostEndpoints({ settings, hostEndpoints: new Map(), wildcard: undefined, ...input }, lists)
+  const { workloads: state } = ruleset
+  ruleset.setHostEndpoints({ settings, hostEndpoints: new Map(), wildcard: undefined, ...input, workloads: state }, lists)
   ruleset.settle(lists)
 }
 

@@ -7,7 +7,7 @@ import type { Failsafe, Failsafes } from './failsafes.ts'
 import type { CompiledList, ListCompiler, ListPlace, ListSettings } from './lists.ts'
 import { ICMP_PROTOCOLS } from './packet.ts'
 import type { Direction } from './policies.ts'
-import { isAsked, type ListStage } from './tiers.ts'
+import { isAsked, type ListStage, policiesAt } from './tiers.ts'
 
 /** What hosts of the network always let through between each other, by the sets of their addresses. */
 export interface ImplicitRule {
@@ -32,7 +32,11 @@ export interface DispatchInput {
   readonly settings: DispatchSettings
   readonly hostEndpoints: ReadonlyMap<string, LocalEndpoint>
   readonly wildcard: LocalEndpoint | undefined
+  readonly workloads: WorkloadState
 }
+
+/** Whether the host has workloads, and whether one of them is not open in both directions. */
+export type WorkloadState = 'none' | 'open' | 'restricted'
 
 /** The base chains of a host, and what they refer to beside the maps. */
 export interface Dispatch {
@@ -43,6 +47,9 @@ export interface Dispatch {
 /** Maps from a workload's interface to the rules of what it sends and gets. */
 export const FROM_WORKLOADS = 'from-workloads'
 export const TO_WORKLOADS = 'to-workloads'
+
+/** The first of the base chains that look workloads up. */
+export const FORWARD_FROM_WORKLOAD = 'forward-from-workload'
 
 /**
  * The rule set of a host's endpoints. Each place where packets are decided about is a base chain: accepted there means asked at the next.
@@ -59,7 +66,7 @@ export const TO_WORKLOADS = 'to-workloads'
  */
 export function planDispatch(input: DispatchInput, lists: ListCompiler): Dispatch {
   const plan = new DispatchPlan(input, lists)
-  const bases = [...plan.early(), ...plan.workloads(), ...plan.hostEndpoints()]
+  const bases = plan.isNeeded ? [...plan.early(), ...plan.workloads(), ...plan.hostEndpoints()] : plan.open()
   return { bases, pieces: plan.pieces }
 }
 
@@ -74,6 +81,8 @@ export interface WorkloadInput {
 export interface WorkloadChain extends Pieces {
   /** The name of the chain to which the map of its direction leads. */
   readonly chain: string
+  /** No policy is for it there, staged ones included, and its profiles let everything through. */
+  readonly isOpen: boolean
 }
 
 /** The chain of what a workload sends (`egress`) or gets; what takes long can be left and resumed at each `yield`. */
@@ -84,7 +93,10 @@ export function* planWorkload({ endpoint, direction, settings }: WorkloadInput, 
   pieces.include(list)
   const chain = pieces.chain('e_', list.rules)
   const { key, chains, fixed, used, parts } = pieces
-  return { chain, key, chains, fixed, used, parts }
+  const [first] = list.rules
+  const isUnasked = policiesAt(endpoint.tiers, 'normal', direction).length === 0
+  const isOpen = isUnasked && first?.verdict.do === 'accept' && first.matches.length === 0
+  return { chain, isOpen, key, chains, fixed, used, parts }
 }
 
 class DispatchPlan {
@@ -100,6 +112,19 @@ class DispatchPlan {
     this.#hasEarly = this.#all().some(
       (endpoint) => hasPolicies(endpoint, 'untracked', 'ingress', 'egress') || hasPolicies(endpoint, 'pre-dnat', 'ingress'),
     )
+  }
+
+  /**
+   * Whether packets must be asked about at all: each base chain costs every packet that passes it. As soon as one endpoint is not open
+   * there are all of them, so that what is no endpoint is closed too.
+   */
+  get isNeeded(): boolean {
+    return this.#input.workloads === 'restricted' || this.#all().length > 0
+  }
+
+  /** What is left where all workloads are open: their own host is not one of those that they reach. */
+  open(): readonly NftChain[] {
+    return this.#input.workloads === 'none' ? [] : this.#toHost()
   }
 
   /** Rules before connection tracking and before NAT; without any, no chain. */
@@ -131,7 +156,7 @@ class DispatchPlan {
       { matches: [], verdict: { do: 'goto', chain: from } },
     ])
     return [
-      base('forward-from-workload', { type: 'filter', hook: 'forward', priority: -3 }, this.#onWorkloads('iifname', from)),
+      base(FORWARD_FROM_WORKLOAD, { type: 'filter', hook: 'forward', priority: -3 }, this.#onWorkloads('iifname', from)),
       base('forward-to-workload', { type: 'filter', hook: 'forward', priority: -2 }, this.#onWorkloads('oifname', to)),
       base('input-from-workload', { type: 'filter', hook: 'input', priority: -1 }, this.#onWorkloads('iifname', toHost)),
       ...this.#toHost(),

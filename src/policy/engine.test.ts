@@ -115,9 +115,27 @@ test('an endpoint that moves to another host takes its rules with it', () => {
   const engine = scene()
   flush(engine)
   engine.set('WorkloadEndpoint', 'default/here', workload('here', 'h2', '10.65.0.2', { role: 'db' }))
-  const objects = flush(engine)
-  assert.equal(sets(objects), [])
-  assert.is((objects.get('set to-workloads') as NftSet).elements.size, 0)
+  assert.equal([...flush(engine).keys()], [])
+})
+
+test('as long as every workload is open there are no chains that all packets pass but the one that keeps them from their host', () => {
+  const engine = new PolicyEngine(host)
+  const allow = [{ action: 'Allow' }] as const
+  engine.set('Profile', 'kns.default', aProfile('kns.default', { ingress: allow, egress: allow }))
+  engine.set('WorkloadEndpoint', 'default/a', workload('a', 'h1', '10.65.0.2', {}))
+  engine.set('WorkloadEndpoint', 'default/b', workload('b', 'h1', '10.65.0.3', { role: 'db' }))
+  const bases = () =>
+    chains(flush(engine))
+      .flatMap(({ name, hook }) => (hook === undefined ? [] : [name]))
+      .sort()
+  const open = bases()
+  assert.equal(open, ['workload-to-host'])
+  engine.set('GlobalNetworkPolicy', 'p', aGlobalPolicy('p', { selector: 'role == "db"', types: ['Ingress'] }))
+  assert.equal(bases(), ['forward-from-workload', 'forward-to-workload', 'input-from-workload', 'workload-to-host'])
+  engine.set('GlobalNetworkPolicy', 'p', undefined)
+  assert.equal(bases(), open)
+  engine.set('HostEndpoint', 'h', aHostEndpoint('h', { interfaceName: 'eth0' }))
+  assert.ok(bases().includes('forward-from-workload') && bases().includes('to-host'))
 })
 
 test('a resource that does not read keeps its last good version, and is named until it reads', () => {

@@ -4,7 +4,7 @@ import type { HostEndpoint } from '../model/host-endpoint.ts'
 import type { Profile } from '../model/profile.ts'
 import type { Tier } from '../model/tier.ts'
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
-import type { DispatchInput, DispatchSettings } from './dispatch.ts'
+import type { DispatchInput, DispatchSettings, WorkloadState } from './dispatch.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import { type HostInterface, planHostEndpoints } from './host-endpoints.ts'
 import type { ObjectDelta } from './kept-objects.ts'
@@ -48,6 +48,8 @@ export class PolicyEngine {
   /** Workloads whose rules must be made anew, by id. */
   readonly #outdated = new Set<string>()
   #areBasesOutdated = true
+  /** With which the base chains were made. */
+  #workloadsOfBases: WorkloadState = 'none'
   #host: PolicyHost
   #making: Making
 
@@ -160,9 +162,11 @@ export class PolicyEngine {
       this.#outdated.delete(id)
       yield
     }
-    if (!this.#areBasesOutdated) return
+    const { workloads } = this.#ruleset
+    if (!this.#areBasesOutdated && workloads === this.#workloadsOfBases) return
     this.#ruleset.setHostEndpoints(this.#dispatchInput(), this.#making.lists)
     this.#areBasesOutdated = false
+    this.#workloadsOfBases = workloads
   }
 
   #localWorkload(id: string): LocalWorkload | undefined {
@@ -179,7 +183,7 @@ export class PolicyEngine {
     const { byInterface, wildcard } = planHostEndpoints(this.#hostEndpoints.values(), interfaces, isWorkload)
     const toLocal = (endpoint: HostEndpoint) => this.#local(`HostEndpoint/${endpoint.metadata.name}`, endpoint)
     const hostEndpoints = new Map([...byInterface].map(([name, endpoint]) => [name, toLocal(endpoint)]))
-    return { settings, hostEndpoints, wildcard: wildcard && toLocal(wildcard) }
+    return { settings, hostEndpoints, wildcard: wildcard && toLocal(wildcard), workloads: this.#ruleset.workloads }
   }
 
   #local(key: string, { spec }: WorkloadEndpoint | HostEndpoint): LocalEndpoint {

@@ -8,7 +8,7 @@ import { cidrContains } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import type { ImplicitAllow, PolicedHost } from './evaluate-path.ts'
-import { failsafesOf } from './failsafes.ts'
+import { policySettings } from './felix-settings.ts'
 import { planHostEndpoints } from './host-endpoints.ts'
 import type { KnownInterfaces } from './known-interfaces.ts'
 import { LABELLED_KINDS, type Labelled, labelledOf } from './labelled.ts'
@@ -88,9 +88,7 @@ export function findPolicedHost(maps: ResourceMaps, read: ReadPolicies, question
   const { byInterface, wildcard } = planHostEndpoints(hostEndpoints, known.interfaces, isWorkloadInterface)
   return {
     settings: {
-      endpointToHost: felix.defaultEndpointToHostAction ?? 'Drop',
-      failsafes: failsafesOf(felix),
-      dropsInvalid: true,
+      ...policySettings(felix),
       isWorkloadInterface,
       implicit,
     },

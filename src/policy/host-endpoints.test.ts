@@ -22,9 +22,12 @@ const cases: readonly { name: string; endpoints: readonly HostEndpoint[]; want: 
     want: { eth0: 'a' },
   },
   {
-    name: 'one that names an interface is not found by address elsewhere',
-    endpoints: [aHostEndpoint('a', { interfaceName: 'eth9', expectedIPs: ips('192.0.2.1') })],
-    want: {},
+    name: 'one that names an interface is not found by address elsewhere, and governs the name before there is the interface',
+    endpoints: [
+      aHostEndpoint('b', { interfaceName: 'eth9' }),
+      aHostEndpoint('a', { interfaceName: 'eth9', expectedIPs: ips('192.0.2.1') }),
+    ],
+    want: { eth9: 'a' },
   },
   {
     name: 'of several the first by name, whichever way they match and whatever the order in the store',

@@ -29,6 +29,11 @@ export function planHostEndpoints(
 ): HostEndpointPlan {
   const sorted = [...endpoints].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
   const byInterface = new Map<string, HostEndpoint>()
+  // Before the kernel has the interface too: it is governed by its name as soon as it comes.
+  for (const endpoint of sorted) {
+    const { interfaceName: name = '' } = endpoint.spec
+    if (name !== '' && name !== ANY_INTERFACE && !isWorkload(name) && !byInterface.has(name)) byInterface.set(name, endpoint)
+  }
   for (const { name, addresses } of interfaces) {
     if (isWorkload(name)) continue
     const found = sorted.find(({ spec }) => governs(spec, name, addresses))
@@ -37,7 +42,6 @@ export function planHostEndpoints(
   return { byInterface, wildcard: sorted.find(({ spec }) => spec.interfaceName === ANY_INTERFACE) }
 }
 
-/** What the kernel knows as yet no interface of is governed by its name as soon as it comes. */
 function governs({ interfaceName, expectedIPs }: HostEndpoint['spec'], name: string, addresses: readonly Ip[]): boolean {
   if (interfaceName !== undefined && interfaceName !== '') return interfaceName === name
   return expectedIPs?.some((ip) => addresses.includes(ip)) === true

@@ -3,11 +3,13 @@ import type { Pieces } from './chains.ts'
 import {
   type DispatchInput,
   type DispatchSettings,
+  FORWARD_FROM_WORKLOAD,
   FROM_WORKLOADS,
   planDispatch,
   planWorkload,
   TO_WORKLOADS,
   type WorkloadChain,
+  type WorkloadState,
 } from './dispatch.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import { HeldPieces } from './held-pieces.ts'
@@ -44,6 +46,14 @@ export class Ruleset {
   #bases: Pieces | undefined
   #baseObjects: readonly NftObject[] = []
   #hasMaps = false
+  /** Ids of workloads that are not open in both directions. */
+  readonly #restricted = new Set<string>()
+
+  /** What the base chains must know of the workloads. */
+  get workloads(): WorkloadState {
+    if (this.#restricted.size > 0) return 'restricted'
+    return this.#workloads.size > 0 ? 'open' : 'none'
+  }
 
   /** Takes over the host endpoints. */
   setHostEndpoints(input: DispatchInput, lists: ListCompiler): void {
@@ -51,7 +61,7 @@ export class Ruleset {
     this.#hold(BASES, pieces)
     if (this.#bases) this.#release(this.#bases)
     this.#bases = pieces
-    this.#hasMaps = input.settings.workloadInterfaces.length > 0
+    this.#hasMaps = bases.some(({ name }) => name === FORWARD_FROM_WORKLOAD)
     const now = new Set(bases.map(keyOf.policy))
     for (const before of this.#baseObjects.map(keyOf.policy)) if (!now.has(before)) this.objects.delete(before)
     for (const chain of bases) this.objects.put(chain)
@@ -97,6 +107,8 @@ export class Ruleset {
     const before = this.#workloads.get(id) ?? []
     for (const one of chains) this.#hold(id, one)
     for (const one of before) this.#release(one)
+    if (chains.every(({ isOpen }) => isOpen)) this.#restricted.delete(id)
+    else this.#restricted.add(id)
     if (chains.length > 0) this.#workloads.set(id, chains)
     else this.#workloads.delete(id)
   }

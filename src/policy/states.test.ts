@@ -74,6 +74,8 @@ async function withScene(work: (scene: Scene) => Promise<void>): Promise<void> {
       aTier('default', { order: 1 }),
       aProfile('open', { ingress: [{ action: 'Allow' }], egress: [{ action: 'Allow' }] }),
       ...endpoints,
+      // Somebody is closed: else nothing is asked about anybody.
+      anEndpoint('closed', 'h1', ['10.65.0.9']),
     )
     await work({ lab, apply, pass })
   } finally {

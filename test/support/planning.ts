@@ -128,6 +128,7 @@ export function someFacts(over: Partial<Facts> = {}): Facts {
     hostForwardedBefore: false,
     capabilities: { hasIpv6: true },
     netns: new Map(),
+    interfaces: [],
     advertisedLinks: [],
     filteredUplinks: [],
     timedOut: new Set(),

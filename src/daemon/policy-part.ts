@@ -1,0 +1,145 @@
+import type { NftObject } from '../kernel/objects.ts'
+import type { ModelKind } from '../model/kinds.ts'
+import { PolicyEngine, type PolicyHost, type PolicyInput } from '../policy/engine.ts'
+import { policySettings } from '../policy/felix-settings.ts'
+import { HOST_SETS } from '../policy/frame.ts'
+import { LABELLED_KINDS } from '../policy/labelled.ts'
+import { POLICY_KIND_NAMES } from '../policy/policies.ts'
+import { ServiceIndex } from '../policy/service-index.ts'
+import type { Change, View } from '../store/view.ts'
+import type { PlanContext } from './plan-context.ts'
+import { workloadInterfaces } from './workload-interfaces.ts'
+
+/** The group whose part are the rules of endpoints. It stands also without networking. */
+export const POLICY_GROUP = 'policy'
+
+/** The kinds that the engine is told of. */
+const ENGINE_KINDS: readonly PolicyInput['kind'][] = ['Tier', 'Profile', ...POLICY_KIND_NAMES, ...LABELLED_KINDS]
+
+/** The bit of packets' marks that says "allowed before connection tracking or before NAT". */
+const MARK_BIT = 0x1000_0000
+
+/** What the plan of the rules came to. */
+export interface PolicyPlan {
+  /** Undefined: nothing that rules are made of changed. */
+  readonly objects: readonly NftObject[] | undefined
+  /** What could not be read, in words. */
+  readonly problems: readonly string[]
+}
+
+/**
+ * The rules of this host's endpoints as a part of the plan. Its engine remembers what it was told, so that a change costs what
+ * it touches; of another view, and after `forget`, everything is told anew.
+ */
+export class PolicyPart {
+  #engine: PolicyEngine | undefined
+  #services = new ServiceIndex()
+  #view: View | undefined
+  #felix: PlanContext['felix'] | undefined
+  #host: PolicyHost | undefined
+
+  /** Begins from nothing with the next plan: the last one broke off. */
+  forget(): void {
+    this.#engine = undefined
+  }
+
+  /** Takes in what changed, and gives the rules that follow; resumes where the caller left it at a `yield`. */
+  *plan(context: PlanContext, changes: readonly Change[]): Generator<undefined, PolicyPlan> {
+    const { view } = context
+    const isFresh = this.#engine === undefined || view !== this.#view
+    const isOtherHost = this.#takeHost(context, isFresh || changes.some(({ kind }) => kind === 'WorkloadEndpoint'))
+    const engine = this.#engineFor(isFresh, isOtherHost)
+    this.#view = view
+    const isTold = isFresh ? yield* this.#tellAll(engine, view) : yield* this.#tell(engine, view, changes)
+    const isChanged = isFresh || isOtherHost || isTold
+    if (isChanged) yield* engine.flush()
+    return { objects: isChanged ? [...engine.objects.values()] : undefined, problems: [...engine.problems.values()] }
+  }
+
+  #engineFor(isFresh: boolean, isOtherHost: boolean): PolicyEngine {
+    const host = this.#host as PolicyHost
+    if (this.#engine !== undefined && !isFresh) {
+      if (isOtherHost) this.#engine.setHost(host)
+      return this.#engine
+    }
+    this.#services = new ServiceIndex()
+    this.#engine = new PolicyEngine(host)
+    return this.#engine
+  }
+
+  /** Gives whether the host is another than before. What did not change stays the same object, by which the engine knows it. */
+  #takeHost(context: PlanContext, areWorkloadsChanged: boolean): boolean {
+    const { facts, felix } = context
+    const before = this.#host
+    const areSettingsOld = before !== undefined && felix === this.#felix && !areWorkloadsChanged
+    this.#felix = felix
+    if (areSettingsOld && before.interfaces === facts.interfaces) return false
+    const settings = areSettingsOld ? before.settings : settingsOf(context)
+    const host: PolicyHost = {
+      node: facts.node,
+      interfaces: facts.interfaces,
+      settings: before !== undefined && isSame(before.settings, settings) ? before.settings : settings,
+    }
+    this.#host = host
+    return before === undefined || host.settings !== before.settings || !isSame(host.interfaces, before.interfaces)
+  }
+
+  *#tellAll(engine: PolicyEngine, view: View): Generator<undefined, boolean> {
+    for (const kind of ENGINE_KINDS) {
+      for (const [id, resource] of view.get(kind)) {
+        engine.set(kind, id, resource)
+        yield
+      }
+    }
+    for (const [id, endpoint] of view.get('WorkloadEndpoint')) {
+      this.#services.setEndpoint(id, endpoint)
+      yield
+    }
+    for (const [id, service] of view.get('Service')) {
+      this.#services.setService(id, service)
+      yield
+    }
+    this.#tellServices(engine)
+    return true
+  }
+
+  *#tell(engine: PolicyEngine, view: View, changes: readonly Change[]): Generator<undefined, boolean> {
+    let isTold = false
+    for (const { kind, id } of changes) {
+      if (isEngineKind(kind)) engine.set(kind, id, view.get(kind).get(id))
+      if (kind === 'WorkloadEndpoint') this.#services.setEndpoint(id, view.get(kind).get(id))
+      if (kind === 'Service') this.#services.setService(id, view.get(kind).get(id))
+      isTold ||= isEngineKind(kind) || kind === 'Service'
+      yield
+    }
+    this.#tellServices(engine)
+    return isTold
+  }
+
+  #tellServices(engine: PolicyEngine): void {
+    for (const [id, ends] of this.#services.takeChanges()) engine.setService(id, ends)
+  }
+}
+
+/** What decides about packets here beside resources: the configuration, and what of this host the frame knows too. */
+function settingsOf(context: PlanContext): PolicyHost['settings'] {
+  const { felix, tunnels, local } = context
+  const vxlan = { protocol: UDP, port: local.vxlan.port, peers: HOST_SETS }
+  return {
+    ...policySettings(felix),
+    markBit: MARK_BIT,
+    workloadInterfaces: workloadInterfaces(context),
+    implicit: tunnels.length === 0 ? [] : [vxlan],
+  }
+}
+
+const UDP = 17
+
+function isEngineKind(kind: ModelKind): kind is PolicyInput['kind'] {
+  return (ENGINE_KINDS as readonly ModelKind[]).includes(kind)
+}
+
+/** Plain values, small ones. */
+function isSame(a: unknown, b: unknown): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
+}
