@@ -1,5 +1,5 @@
-import type { Desired, TableName } from '../kernel/objects.ts'
-import type { Merger } from '../reconcile/merge.ts'
+import type { Desired, TableName, TableTypes } from '../kernel/objects.ts'
+import type { Merger, Patch } from '../reconcile/merge.ts'
 
 /** What planning one group gave: its part of the desired state, what it read, and what could not be planned. */
 export interface Planned {
@@ -29,11 +29,6 @@ export class Memo {
     return this.#readers.get(key) ?? []
   }
 
-  /** What a group wanted last. */
-  partOf(group: string): Desired | undefined {
-    return this.#merger.partOf(group)
-  }
-
   /** Takes over the plan of one group. */
   set(group: string, planned: Planned, dirty: Map<TableName, Set<string>>): void {
     this.#forgetReads(group)
@@ -47,6 +42,18 @@ export class Memo {
       if (readers === undefined) this.#readers.set(key, new Set([group]))
       else readers.add(group)
     }
+  }
+
+  /** Takes over what changed in the plan of a group that reads nothing by key. */
+  patch<T extends TableName>(
+    group: string,
+    { table, ...change }: Patch<TableTypes[T]> & { readonly table: T },
+    problems: readonly string[],
+    dirty: Map<TableName, Set<string>>,
+  ): void {
+    this.#merger.patch(group, table, change, dirty)
+    if (problems.length > 0) this.#problems.set(group, problems)
+    else this.#problems.delete(group)
   }
 
   /** A group could not be planned at all: what it wanted before stands. */

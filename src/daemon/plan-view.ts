@@ -60,7 +60,7 @@ function planPolicy(context: PlanContext): GroupPlan {
   const steps = new PolicyPart().plan(context, [])
   for (;;) {
     const { done, value } = steps.next()
-    if (done) return planned({ policy: value.objects ?? [] }, [], value.problems)
+    if (done) return planned({ policy: value.delta.put }, [], value.problems)
   }
 }
 

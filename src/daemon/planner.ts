@@ -81,9 +81,9 @@ export class Planner {
       const steps = this.#policy.plan(context, changes)
       let step = steps.next()
       for (; !step.done; step = steps.next()) if (pace.isDue) await pace.giveWay()
-      const { objects, problems } = step.value
-      const part = objects === undefined ? this.#memo.partOf(POLICY_GROUP) : { policy: objects }
-      this.#memo.set(POLICY_GROUP, { part, reads: [], problems }, dirty)
+      const { delta, isFresh, problems } = step.value
+      if (isFresh) this.#memo.set(POLICY_GROUP, { part: { policy: delta.put }, reads: [], problems }, dirty)
+      else this.#memo.patch(POLICY_GROUP, { table: 'policy', ...delta }, problems, dirty)
     } catch (error) {
       this.#policy.forget()
       this.#memo.fail(POLICY_GROUP, `the rules of endpoints could not be planned, what they were stays: ${describeError(error)}`)

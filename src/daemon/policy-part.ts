@@ -1,8 +1,8 @@
-import type { NftObject } from '../kernel/objects.ts'
 import type { ModelKind } from '../model/kinds.ts'
 import { PolicyEngine, type PolicyHost, type PolicyInput } from '../policy/engine.ts'
 import { policySettings } from '../policy/felix-settings.ts'
 import { HOST_SETS } from '../policy/frame.ts'
+import type { ObjectDelta } from '../policy/kept-objects.ts'
 import { LABELLED_KINDS } from '../policy/labelled.ts'
 import { POLICY_KIND_NAMES } from '../policy/policies.ts'
 import { ServiceIndex } from '../policy/service-index.ts'
@@ -21,8 +21,10 @@ const MARK_BIT = 0x1000_0000
 
 /** What the plan of the rules came to. */
 export interface PolicyPlan {
-  /** Undefined: nothing that rules are made of changed. */
-  readonly objects: readonly NftObject[] | undefined
+  /** What is otherwise than after the plan before. */
+  readonly delta: ObjectDelta
+  /** There is no plan before: what is put is all that is wanted. */
+  readonly isFresh: boolean
   /** What could not be read, in words. */
   readonly problems: readonly string[]
 }
@@ -43,7 +45,7 @@ export class PolicyPart {
     this.#engine = undefined
   }
 
-  /** Takes in what changed, and gives the rules that follow; resumes where the caller left it at a `yield`. */
+  /** Takes in what changed, and gives what follows for the rules; resumes where the caller left it at a `yield`. */
   *plan(context: PlanContext, changes: readonly Change[]): Generator<undefined, PolicyPlan> {
     const { view } = context
     const isFresh = this.#engine === undefined || view !== this.#view
@@ -51,9 +53,8 @@ export class PolicyPart {
     const engine = this.#engineFor(isFresh, isOtherHost)
     this.#view = view
     const isTold = isFresh ? yield* this.#tellAll(engine, view) : yield* this.#tell(engine, view, changes)
-    const isChanged = isFresh || isOtherHost || isTold
-    if (isChanged) yield* engine.flush()
-    return { objects: isChanged ? [...engine.objects.values()] : undefined, problems: [...engine.problems.values()] }
+    const delta = isFresh || isOtherHost || isTold ? yield* engine.flush() : UNCHANGED
+    return { delta, isFresh, problems: [...engine.problems.values()] }
   }
 
   #engineFor(isFresh: boolean, isOtherHost: boolean): PolicyEngine {
@@ -120,6 +121,8 @@ export class PolicyPart {
     for (const [id, ends] of this.#services.takeChanges()) engine.setService(id, ends)
   }
 }
+
+const UNCHANGED: ObjectDelta = { put: [], remove: [] }
 
 /** What decides about packets here beside resources: the configuration, and what of this host the frame knows too. */
 function settingsOf(context: PlanContext): PolicyHost['settings'] {
