@@ -29,7 +29,6 @@ const cases: readonly { name: string; kind: ResourceKind; spec: unknown; want: r
       ],
     },
     want: [
-      `: GlobalNetworkPolicy ${LATER}`,
       "spec.ingress[1].http: is kept for Calico; margay can't look into requests, so an Allow rule with it allows nothing",
       `spec.performanceHints: ${STORED}`,
     ],

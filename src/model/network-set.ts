@@ -3,11 +3,11 @@ import type { Issue } from '../errors.ts'
 import { type DeepReadonly, netField } from './fields.ts'
 import type { Resource } from './resource.ts'
 import { NAMESPACE_LABEL } from './scoped-selector.ts'
-import { later } from './tags.ts'
+import { enforced } from './tags.ts'
 
 /** The spec of both kinds of network sets. Its addresses and prefixes are kept as given; host bits mean nothing (parseCidrLoosely masks them). */
 export const networkSetSpecSchema = z.object({
-  nets: later('Addresses and prefixes that rules select by the labels of the set.', z.array(netField)).optional(),
+  nets: enforced('Addresses and prefixes that rules select by the labels of the set.', z.array(netField)).optional(),
 })
 
 export type NetworkSetSpec = DeepReadonly<z.infer<typeof networkSetSpecSchema>>

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { type DeepReadonly, defaultsTo, zeroIsAbsent } from './fields.ts'
 import { labelSelectorField, ruleSchema } from './rule.ts'
-import { later, stored } from './tags.ts'
+import { enforced, stored } from './tags.ts'
 
 /** The tier of policies that name none. */
 export const DEFAULT_TIER = 'default'
@@ -11,16 +11,16 @@ export type PolicyType = 'Ingress' | 'Egress'
 
 /** Members that every kind of policy has. Each kind puts them, with its own, in the order of Go's structs. */
 export const policyFields = {
-  tier: later('The tier that the policy stands in; it must exist.', defaultsTo(DEFAULT_TIER, z.string())).optional(),
-  order: later('Where the policy stands in its tier, lowest first; absent is last. Equal orders go by name.', z.number()).optional(),
+  tier: enforced('The tier that the policy stands in; it must exist.', defaultsTo(DEFAULT_TIER, z.string())).optional(),
+  order: enforced('Where the policy stands in its tier, lowest first; absent is last. Equal orders go by name.', z.number()).optional(),
   ingress: z.array(ruleSchema).optional(),
   egress: z.array(ruleSchema).optional(),
-  selector: later('The endpoints that the policy applies to; absent is all().', labelSelectorField).optional(),
-  types: later(
+  selector: enforced('The endpoints that the policy applies to; absent is all().', labelSelectorField).optional(),
+  types: enforced(
     'The directions that the policy governs. Default: Ingress, unless there are only egress rules; Egress, if there are egress rules.',
     z.array(z.enum(['Ingress', 'Egress'])),
   ).optional(),
-  serviceAccountSelector: later('Only workloads of service accounts with these labels.', labelSelectorField).optional(),
+  serviceAccountSelector: enforced('Only workloads of service accounts with these labels.', labelSelectorField).optional(),
   performanceHints: stored(
     'AssumeNeededOnEveryNode makes Calico program the policy on hosts that do not need it yet.',
     z.array(z.string()),
@@ -29,10 +29,13 @@ export const policyFields = {
 
 /** Members that only policies without a namespace have. */
 export const globalPolicyFields = {
-  doNotTrack: later('The rules go before connection tracking, and what they allow is not tracked.', zeroIsAbsent(z.boolean())).optional(),
-  preDNAT: later('The rules go before destination NAT.', zeroIsAbsent(z.boolean())).optional(),
-  applyOnForward: later('The policy of a host endpoint also governs what is forwarded.', zeroIsAbsent(z.boolean())).optional(),
-  namespaceSelector: later('Only workloads in namespaces with these labels.', labelSelectorField).optional(),
+  doNotTrack: enforced(
+    'The rules go before connection tracking, and what they allow is not tracked.',
+    zeroIsAbsent(z.boolean()),
+  ).optional(),
+  preDNAT: enforced('The rules go before destination NAT.', zeroIsAbsent(z.boolean())).optional(),
+  applyOnForward: enforced('The policy of a host endpoint also governs what is forwarded.', zeroIsAbsent(z.boolean())).optional(),
+  namespaceSelector: enforced('Only workloads in namespaces with these labels.', labelSelectorField).optional(),
 } as const
 
 /** What the kinds of policies have in common. */

@@ -5,13 +5,13 @@ import { checkLabels } from './metadata.ts'
 import type { Resource } from './resource.ts'
 import { ruleSchema } from './rule.ts'
 import { checkRules } from './rule-check.ts'
-import { later } from './tags.ts'
+import { enforced } from './tags.ts'
 
 /** The spec of a Profile: rules for endpoints that no policy selects, and labels that its endpoints inherit. */
 export const profileSpecSchema = z.object({
   ingress: z.array(ruleSchema).optional(),
   egress: z.array(ruleSchema).optional(),
-  labelsToApply: later(
+  labelsToApply: enforced(
     'Labels that the endpoints of the profile have, unless they have one of that name themselves.',
     z.record(z.string(), z.string()),
   ).optional(),

@@ -5,7 +5,7 @@ import { parseIp } from '../net/ip.ts'
 import { type PortRange, parsePortRange } from '../net/port.ts'
 import { checkedText, type DeepReadonly, integerField, parsedText, protocolField, shownAs } from './fields.ts'
 import { parseSelector } from './selector-parse.ts'
-import { later, stored } from './tags.ts'
+import { enforced, stored } from './tags.ts'
 
 /** A port that a rule names: numbers from `low` to `high`, or the name of a port of endpoints. */
 export type RulePort = PortRange | { readonly name: string }
@@ -78,32 +78,32 @@ const rulePortField = shownAs(
 )
 
 const icmpSchema = z.object({
-  type: later('The ICMP or ICMPv6 type, 0 to 254; without it every type matches.', integerField(0, 254)).optional(),
-  code: later('The ICMP or ICMPv6 code, 0 to 255; needs a type.', integerField(0, 255)).optional(),
+  type: enforced('The ICMP or ICMPv6 type, 0 to 254; without it every type matches.', integerField(0, 254)).optional(),
+  code: enforced('The ICMP or ICMPv6 code, 0 to 255; needs a type.', integerField(0, 255)).optional(),
 })
 
 const servicesSchema = z.object({
-  name: later('The name of the Service.', z.string()).optional(),
-  namespace: later('Its namespace; in a NetworkPolicy that of the policy, if absent.', z.string()).optional(),
+  name: enforced('The name of the Service.', z.string()).optional(),
+  namespace: enforced('Its namespace; in a NetworkPolicy that of the policy, if absent.', z.string()).optional(),
 })
 
 const serviceAccountsSchema = z.object({
-  names: later('Names of service accounts, of which one must be that of the workload.', z.array(z.string())).optional(),
-  selector: later('Selects service accounts by their labels.', labelSelectorField).optional(),
+  names: enforced('Names of service accounts, of which one must be that of the workload.', z.array(z.string())).optional(),
+  selector: enforced('Selects service accounts by their labels.', labelSelectorField).optional(),
 })
 
 const entitySchema = z.object({
-  nets: later('Prefixes, of which one must hold the address.', z.array(ruleNetField)).optional(),
-  selector: later('Selects endpoints and network sets whose addresses match.', labelSelectorField).optional(),
-  namespaceSelector: later(
+  nets: enforced('Prefixes, of which one must hold the address.', z.array(ruleNetField)).optional(),
+  selector: enforced('Selects endpoints and network sets whose addresses match.', labelSelectorField).optional(),
+  namespaceSelector: enforced(
     'Selects the namespaces of these endpoints; `global()` for those without one. Absent in a NetworkPolicy: its own namespace.',
     ruleNamespaceSelectorField,
   ).optional(),
   services: servicesSchema.optional(),
-  ports: later('Ports: numbers, ranges `8000:8100` and names, of which one must match.', z.array(rulePortField)).optional(),
-  notNets: later('Prefixes, of which none may hold the address.', z.array(ruleNetField)).optional(),
-  notSelector: later('Selects endpoints and network sets whose addresses do not match.', labelSelectorField).optional(),
-  notPorts: later('Ports of which none may match.', z.array(rulePortField)).optional(),
+  ports: enforced('Ports: numbers, ranges `8000:8100` and names, of which one must match.', z.array(rulePortField)).optional(),
+  notNets: enforced('Prefixes, of which none may hold the address.', z.array(ruleNetField)).optional(),
+  notSelector: enforced('Selects endpoints and network sets whose addresses do not match.', labelSelectorField).optional(),
+  notPorts: enforced('Ports of which none may match.', z.array(rulePortField)).optional(),
   serviceAccounts: serviceAccountsSchema.optional(),
 })
 
@@ -123,20 +123,20 @@ const httpSchema = z
 
 /** One rule of a policy or a profile: all that it names must hold for a packet. */
 export const ruleSchema = z.object({
-  action: later(
+  action: enforced(
     'What happens to a packet that matches: Allow and Deny end, Pass goes on to the next tier, Log logs and goes on to the next rule.',
     z.enum(['Allow', 'Deny', 'Log', 'Pass']),
   ),
-  ipVersion: later('Only packets of this IP version, 4 or 6.', z.literal([4, 6])).optional(),
-  protocol: later('TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite, or a number from 1 to 255.', protocolField).optional(),
+  ipVersion: enforced('Only packets of this IP version, 4 or 6.', z.literal([4, 6])).optional(),
+  protocol: enforced('TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite, or a number from 1 to 255.', protocolField).optional(),
   icmp: icmpSchema.optional(),
-  notProtocol: later('Any protocol but this one.', protocolField).optional(),
+  notProtocol: enforced('Any protocol but this one.', protocolField).optional(),
   notICMP: icmpSchema.optional(),
   source: entitySchema.optional(),
   destination: entitySchema.optional(),
   http: httpSchema.optional(),
   metadata: z
-    .object({ annotations: later('Notes on the rule; they change nothing.', z.record(z.string(), z.string())).optional() })
+    .object({ annotations: enforced('Notes on the rule; they change nothing.', z.record(z.string(), z.string())).optional() })
     .optional(),
 })
 

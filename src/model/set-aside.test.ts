@@ -86,7 +86,12 @@ const refused: readonly (readonly [string, ResourceKind, unknown, RegExp])[] = [
     { ...ENDPOINT, ports: [{ name: 'a', port: 'x', hostPort: 'x' }] },
     /spec\.ports\[0\]\.port: /,
   ],
-  ['something else in the place of fields', 'FelixConfiguration', { externalNodesList: 'all' }, /spec\.externalNodesList: must be a list/],
+  [
+    'something else in the place of fields',
+    'FelixConfiguration',
+    { failsafeInboundHostPorts: 'all' },
+    /spec\.failsafeInboundHostPorts: must be a list/,
+  ],
   ['what must be there', 'CalicoNodeStatus', { node: 'h1', classes: ['All'], updatePeriodSeconds: 1 }, /spec\.classes\[0\]: /],
   ['metadata', 'BGPPeer', undefined, /spec: must be an object/],
 ]

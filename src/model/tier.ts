@@ -3,12 +3,12 @@ import type { Issue } from '../errors.ts'
 import { type DeepReadonly, defaultsTo } from './fields.ts'
 import { isDnsLabel, isSubdomain } from './metadata.ts'
 import type { Resource } from './resource.ts'
-import { later } from './tags.ts'
+import { enforced } from './tags.ts'
 
 /** The spec of a Tier: where it stands among the tiers, and what happens to what none of its policies decided. */
 export const tierSpecSchema = z.object({
-  order: later('Where the tier stands, lowest first; absent is last. Equal orders go by name.', z.number()).optional(),
-  defaultAction: later(
+  order: enforced('Where the tier stands, lowest first; absent is last. Equal orders go by name.', z.number()).optional(),
+  defaultAction: enforced(
     'What happens to packets of an endpoint that has policies in this tier, of which none decided: Deny, or Pass to the next tier.',
     defaultsTo('Deny', z.enum(['Deny', 'Pass'])),
   ).optional(),

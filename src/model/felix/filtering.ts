@@ -11,7 +11,7 @@ import {
   shownAs,
   wordField,
 } from '../fields.ts'
-import { enforced, later, stored } from '../tags.ts'
+import { enforced, stored } from '../tags.ts'
 
 const off = defaultsTo(false, z.boolean())
 const on = defaultsTo(true, z.boolean())
@@ -41,24 +41,24 @@ const failsafes = (direction: string) =>
   emptyIsKept(
     z.array(
       z.object({
-        protocol: later('The protocol: tcp, udp or sctp.', defaultsTo('tcp', z.string())).optional(),
-        port: later(`Port that stays open ${direction} host endpoints, whatever the policies say.`, integerField(0, 65_535)),
-        net: later('Only for these addresses.', interfaceAddressField).optional(),
+        protocol: enforced('The protocol: tcp, udp or sctp.', defaultsTo('tcp', z.string())).optional(),
+        port: enforced(`Port that stays open ${direction} host endpoints, whatever the policies say.`, integerField(0, 65_535)),
+        net: enforced('Only for these addresses.', interfaceAddressField).optional(),
       }),
     ),
   ).optional()
 
 /** What decides about packets. */
 const verdicts = {
-  defaultEndpointToHostAction: later(
+  defaultEndpointToHostAction: enforced(
     'What happens to packets of a workload for its own host after the rules of the workload.',
     defaultsTo('Drop', wordField(['Drop', 'Return', 'Accept'])),
   ).optional(),
   failsafeInboundHostPorts: failsafes('to'),
   failsafeOutboundHostPorts: failsafes('from'),
-  nftablesFilterDenyAction: later('Whether packets that are denied are dropped, or answered.', dropReject).optional(),
-  iptablesFilterDenyAction: later('As nftablesFilterDenyAction, where Calico uses iptables.', dropReject).optional(),
-  disableConntrackInvalidCheck: later('Let packets pass that belong to no connection and begin none.', off).optional(),
+  nftablesFilterDenyAction: enforced('Whether packets that are denied are dropped, or answered.', dropReject).optional(),
+  iptablesFilterDenyAction: enforced('As nftablesFilterDenyAction, where Calico uses iptables.', dropReject).optional(),
+  disableConntrackInvalidCheck: enforced('Let packets pass that belong to no connection and begin none.', off).optional(),
   workloadSourceSpoofing: enforced(
     "Whether endpoints' allowSpoofedSourcePrefixes are acted on.",
     defaultsTo('Disabled', wordField(['Disabled', 'Any'])),

@@ -2,20 +2,20 @@ import * as z from 'zod'
 import type { Issue } from '../../errors.ts'
 import type { DeepReadonly } from '../fields.ts'
 import { checkLabelKey, checkLabelValue } from '../metadata.ts'
-import { later } from '../tags.ts'
+import { enforced } from '../tags.ts'
 
 /** Kubernetes' LabelSelector in Go's order: all of it must hold, so an empty one selects everything. */
 export const labelSelectorSchema = z.object({
-  matchLabels: later('Labels with the values that they must have.', z.record(z.string(), z.string())).optional(),
+  matchLabels: enforced('Labels with the values that they must have.', z.record(z.string(), z.string())).optional(),
   matchExpressions: z
     .array(
       z.object({
-        key: later('The label.', z.string()),
-        operator: later(
+        key: enforced('The label.', z.string()),
+        operator: enforced(
           'In and NotIn compare with `values`; Exists and DoesNotExist take none.',
           z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
         ),
-        values: later('The values.', z.array(z.string())).optional(),
+        values: enforced('The values.', z.array(z.string())).optional(),
       }),
     )
     .optional(),

@@ -3,7 +3,7 @@ import { type Issue, ValidationError } from '../../errors.ts'
 import { cidrContains, lengthOf, parseCidrLoosely } from '../../net/cidr.ts'
 import { portOrNameField } from '../endpoint-check.ts'
 import { checkedText, type DeepReadonly, defaultsTo, integerField, shownAs } from '../fields.ts'
-import { later } from '../tags.ts'
+import { enforced } from '../tags.ts'
 import { checkLabelSelector, labelSelectorSchema } from './label-selector.ts'
 
 /** A prefix; host bits are masked, as Kubernetes does. */
@@ -21,16 +21,16 @@ const peerSchema = z.object({
   namespaceSelector: labelSelectorSchema.optional(),
   ipBlock: z
     .object({
-      cidr: later('A prefix.', prefixField),
-      except: later('Prefixes in it that do not match.', z.array(prefixField)).optional(),
+      cidr: enforced('A prefix.', prefixField),
+      except: enforced('Prefixes in it that do not match.', z.array(prefixField)).optional(),
     })
     .optional(),
 })
 
 const portSchema = z.object({
-  protocol: later('The protocol of the port.', defaultsTo('TCP', z.enum(['TCP', 'UDP', 'SCTP']))).optional(),
-  port: later('A port by number or name; absent: every port of the protocol.', portOrNameField).optional(),
-  endPort: later('The last of a range of ports that begins with `port`.', integerField(1, 65_535)).optional(),
+  protocol: enforced('The protocol of the port.', defaultsTo('TCP', z.enum(['TCP', 'UDP', 'SCTP']))).optional(),
+  port: enforced('A port by number or name; absent: every port of the protocol.', portOrNameField).optional(),
+  endPort: enforced('The last of a range of ports that begins with `port`.', integerField(1, 65_535)).optional(),
 })
 
 /** The members of the spec of a NetworkPolicy of `networking.k8s.io/v1` in Go's order: what it allows to or from the workloads selected. */
@@ -38,7 +38,7 @@ export const kubernetesPolicyFields = {
   podSelector: labelSelectorSchema.optional(),
   ingress: z.array(z.object({ ports: z.array(portSchema).optional(), from: z.array(peerSchema).optional() })).optional(),
   egress: z.array(z.object({ ports: z.array(portSchema).optional(), to: z.array(peerSchema).optional() })).optional(),
-  policyTypes: later(
+  policyTypes: enforced(
     'The directions that are closed but for what the rules allow. Default: Ingress, and Egress if there are egress rules.',
     z.array(z.enum(['Ingress', 'Egress'])),
   ).optional(),

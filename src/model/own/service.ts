@@ -5,7 +5,7 @@ import { portOrNameField } from '../endpoint-check.ts'
 import { type DeepReadonly, defaultsTo, integerField, ipField, zeroIsAbsent } from '../fields.ts'
 import { checkLabels, isDnsLabel, isSubdomain } from '../metadata.ts'
 import type { Resource } from '../resource.ts'
-import { later, stored } from '../tags.ts'
+import { enforced, later, stored } from '../tags.ts'
 
 const port = integerField(1, 65_535)
 const word = z.string()
@@ -18,16 +18,16 @@ export const serviceSpecSchema = z.object({
   ports: z
     .array(
       z.object({
-        name: later('The name of the port; needed where there are several.', word).optional(),
-        protocol: later('The protocol of the port.', defaultsTo('TCP', z.enum(['TCP', 'UDP', 'SCTP']))).optional(),
+        name: enforced('The name of the port; needed where there are several.', word).optional(),
+        protocol: enforced('The protocol of the port.', defaultsTo('TCP', z.enum(['TCP', 'UDP', 'SCTP']))).optional(),
         appProtocol: stored('What is spoken over the port.', word).optional(),
-        port: later('The port of the service.', port),
-        targetPort: later('The port of the workloads, by number or by name; absent: the same.', portOrNameField).optional(),
+        port: enforced('The port of the service.', port),
+        targetPort: enforced('The port of the workloads, by number or by name; absent: the same.', portOrNameField).optional(),
         nodePort: stored('A port of every host that leads to the service.', zeroIsAbsent(integerField(0, 65_535))).optional(),
       }),
     )
     .optional(),
-  selector: later(
+  selector: enforced(
     'The labels of the workloads of the same namespace that are the service; without any, none is.',
     z.record(word, word),
   ).optional(),
@@ -46,7 +46,7 @@ export const serviceSpecSchema = z.object({
   healthCheckNodePort: stored("A load balancer's port for health checks.", zeroIsAbsent(integerField(0, 65_535))).optional(),
   publishNotReadyAddresses: stored('Whether workloads that are not ready are members; here all are.', zeroIsAbsent(z.boolean())).optional(),
   sessionAffinityConfig: stored('How long a client stays with one workload.', z.looseObject({})).optional(),
-  ipFamilies: later('The IP versions of the addresses; absent: both.', z.array(z.enum(['IPv4', 'IPv6']))).optional(),
+  ipFamilies: enforced('The IP versions of the addresses; absent: both.', z.array(z.enum(['IPv4', 'IPv6']))).optional(),
   ipFamilyPolicy: stored('Whether one IP version is enough.', defaultsTo('SingleStack', word)).optional(),
   allocateLoadBalancerNodePorts: stored('Whether a load balancer gets ports of hosts.', z.boolean()).optional(),
   loadBalancerClass: stored('The kind of load balancer.', word).optional(),
