@@ -25,7 +25,7 @@ export function allGroups({ view, facts, endpoints }: PlanContext): ReadonlySet<
 
 /** The groups that a changed key makes, changes or ends by itself; readers of the key come beside them. */
 export function groupsOf(change: Change, { view, facts, endpoints }: PlanContext): readonly GroupId[] {
-  if (!facts.isNetworkingEnabled) return []
+  if (!facts.isNetworkingEnabled && change.kind !== 'WorkloadEndpoint') return []
   switch (change.kind) {
     case 'Node':
       return change.id === facts.node ? [] : [`peer/${change.id}`]
@@ -33,7 +33,8 @@ export function groupsOf(change: Change, { view, facts, endpoints }: PlanContext
       return [`block/${change.id}`]
     case 'WorkloadEndpoint': {
       const isOurs = view.get('WorkloadEndpoint').get(change.id)?.spec.node === facts.node
-      return isOurs || endpoints.has(change.id) ? [`endpoint/${change.id}`, 'forwarding', 'frame'] : []
+      if (!isOurs && !endpoints.has(change.id)) return []
+      return facts.isNetworkingEnabled ? [`endpoint/${change.id}`, 'forwarding', 'frame'] : ['frame']
     }
     default:
       return []
@@ -83,15 +84,18 @@ function concernsAll({ kind, id }: Change, node: string): boolean {
 
 /** Keeps the context's memory up; adds the keys and groups of those whom the change touches through it. */
 function remember(context: PlanContext, view: View, change: Change, groups: Set<GroupId>, keys: Set<string>): void {
-  const { vteps, endpoints, facts } = context
+  const { vteps, endpoints, senders, facts } = context
   if (change.kind === 'Node') {
     const node = view.get('Node').get(change.id)
     const { affected, areHostsChanged } = vteps.set(change.id, node === undefined ? undefined : peerOf(node))
     for (const other of affected) keys.add(viewKey('Node', other))
     if (areHostsChanged) groups.add('frame')
   } else if (change.kind === 'WorkloadEndpoint') {
-    if (view.get('WorkloadEndpoint').get(change.id)?.spec.node === facts.node) endpoints.add(change.id)
+    const endpoint = view.get('WorkloadEndpoint').get(change.id)
+    const isOurs = endpoint?.spec.node === facts.node
+    if (isOurs) endpoints.add(change.id)
     else endpoints.delete(change.id)
+    senders.set(change.id, isOurs ? endpoint : undefined)
   }
 }
 

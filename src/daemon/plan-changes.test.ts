@@ -1,10 +1,23 @@
 import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { aBlock, aFelix, aLive, aNode, anEndpoint, aPool, someFacts, TestView, threeHosts } from '../../test/support/planning.ts'
+import {
+  aBlock,
+  aFelix,
+  aLive,
+  aNode,
+  anEndpoint,
+  aPool,
+  MAC1,
+  MAC2,
+  someFacts,
+  TestView,
+  threeHosts,
+} from '../../test/support/planning.ts'
 import type { TableName } from '../kernel/objects.ts'
 import { emptyTables } from '../kernel/objects.ts'
 import type { ModelKind } from '../model/kinds.ts'
+import { parseInterfaceAddress } from '../net/cidr.ts'
 import { Merger } from '../reconcile/merge.ts'
 import type { Change } from '../store/view.ts'
 import type { Facts } from './facts.ts'
@@ -63,6 +76,7 @@ function factsOf(change: Partial<Facts>): Act {
 }
 
 const names = fc.constantFrom('h1', 'h2', 'h3', 'h4')
+const SPOOFED = [parseInterfaceAddress('198.51.100.0/24')]
 const octets = fc.constantFrom(1, 2, 3, 4)
 const modes = fc.constantFrom('Always', 'CrossSubnet', 'Never') as fc.Arbitrary<'Always' | 'CrossSubnet' | 'Never'>
 const receives = fc.constantFrom(['vxlan'], ['direct'], ['direct', 'vxlan'], undefined) as fc.Arbitrary<('direct' | 'vxlan')[] | undefined>
@@ -86,14 +100,14 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   }),
   octets.map((n) => put('IPAMBlock', `10.65.${n}.0/26`, undefined)),
   fc
-    .record({ n: octets, node: names })
-    .map(({ n, node }) => put('WorkloadEndpoint', `default/w${n}`, anEndpoint(`w${n}`, node, [`10.65.${n}.9`]))),
+    .record({ n: octets, node: names, more: fc.constantFrom({}, { mac: MAC1 }, { mac: MAC2, allowSpoofedSourcePrefixes: SPOOFED }) })
+    .map(({ n, node, more }) => put('WorkloadEndpoint', `default/w${n}`, anEndpoint(`w${n}`, node, [`10.65.${n}.9`], more))),
   octets.map((n) => put('WorkloadEndpoint', `default/w${n}`, undefined)),
   modes.map((vxlanMode) => put('IPPool', 'v4', { ...aPool('10.65.0.0/16', { vxlanMode, natOutgoing: true }), metadata: { name: 'v4' } })),
   fc.record({ name: names, ways: receives }).map(({ name, ways }) => put('Live', name, ways && aLive(name, { '10.65.0.0/16': ways }))),
   fc
-    .constantFrom('default', 'node.h1', 'node.h2')
-    .map((name) => put('FelixConfiguration', name, aFelix(name, { programClusterRoutes: 'Enabled' }))),
+    .record({ name: fc.constantFrom('default', 'node.h1', 'node.h2'), workloadSourceSpoofing: fc.constantFrom('Any', 'Disabled') })
+    .map(({ name, ...more }) => put('FelixConfiguration', name, aFelix(name, { programClusterRoutes: 'Enabled', ...more }))),
   fc.boolean().map((isSettling) => factsOf({ isSettling })),
   fc.array(names).map((all) => factsOf({ timedOut: new Set(all.map((name) => `${name} 10.65.0.0/16`)) })),
   fc.array(octets).map((all) => factsOf({ netns: new Map(all.map((n) => [`default/w${n}`, `/run/margay/netns/w${n}`])) })),

@@ -12,6 +12,7 @@ import { FAMILIES, type Family, familyOf, type Ip } from '../net/ip.ts'
 import { type RouteOwner, routeOwner } from '../routing/owner.ts'
 import { felixSettings } from '../routing/settings.ts'
 import type { View } from '../store/view.ts'
+import { SenderIndex } from '../workloads/senders.ts'
 import type { Facts } from './facts.ts'
 
 /** A pool with what follows from its record. */
@@ -39,6 +40,8 @@ export interface PlanContext {
   readonly vteps: VtepIndex
   /** Memory: ids of the endpoints of this host. Kept up by `advance`. */
   readonly endpoints: Set<string>
+  /** Memory: from where they send. Kept up by `advance`. */
+  readonly senders: SenderIndex
 }
 
 /** The context of a view as it is now, with its memory made anew. */
@@ -58,15 +61,19 @@ export function* createContextInSteps(view: View, facts: Facts): Generator<undef
     yield
   }
   const endpoints = new Set<string>()
+  const senders = new SenderIndex()
   for (const [id, endpoint] of view.get('WorkloadEndpoint')) {
-    if (endpoint.spec.node === facts.node) endpoints.add(id)
+    if (endpoint.spec.node === facts.node) {
+      endpoints.add(id)
+      senders.set(id, endpoint)
+    }
     yield
   }
-  return renewContext({ vteps, endpoints }, view, facts)
+  return renewContext({ vteps, endpoints, senders }, view, facts)
 }
 
 /** The context after what all groups depend on has changed; its memory goes on. */
-export function renewContext(memory: Pick<PlanContext, 'vteps' | 'endpoints'>, view: View, facts: Facts): PlanContext {
+export function renewContext(memory: Pick<PlanContext, 'vteps' | 'endpoints' | 'senders'>, view: View, facts: Facts): PlanContext {
   const own = view.get('Node').get(facts.node)
   const felix = felixSettings(view.get('FelixConfiguration'), facts.node, own?.metadata.labels)
   const [vtep4, vtep6] = own === undefined ? [] : [vtepOf(own, 4), vtepOf(own, 6)]
@@ -81,6 +88,7 @@ export function renewContext(memory: Pick<PlanContext, 'vteps' | 'endpoints'>, v
       mtuBytes: { 4: felix.vxlanMTU || undefined, 6: felix.vxlanMTUV6 || undefined },
     },
   }
+  memory.senders.use(felix)
   const pools = facts.isNetworkingEnabled ? poolPlans(view.get('IPPool').values(), felix) : []
   const drivers = facts.isSettling
     ? [...pools, ...FAMILIES.filter((family) => local.vtep[family] !== undefined).map((family) => ({ family, driver: DRIVER_OF.vxlan }))]
@@ -96,6 +104,7 @@ export function renewContext(memory: Pick<PlanContext, 'vteps' | 'endpoints'>, v
     mtuBytes: { 4: workloadMtu(local, drivers, 4), 6: workloadMtu(local, drivers, 6) },
     vteps: memory.vteps,
     endpoints: memory.endpoints,
+    senders: memory.senders,
   }
 }
 

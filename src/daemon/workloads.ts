@@ -11,7 +11,7 @@ import type { Merger } from '../reconcile/merge.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
 import { getResource } from '../store/resource-store.ts'
 import type { Store } from '../store/store.ts'
-import { workloadInterface } from '../workloads/interfaces.ts'
+import { workloadInterface, workloadMac } from '../workloads/interfaces.ts'
 import type { Applied, Verdict } from './applied.ts'
 import type { Attachments } from './attachments.ts'
 import type { Planner } from './planner.ts'
@@ -46,6 +46,7 @@ export class Workloads {
       ipam: parts.ipam,
       log: parts.log,
       interfaceName: workloadInterface,
+      mac: workloadMac,
       attach: (endpoint, given) => {
         attachments.attach(endpoint, given)
         wake()

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { aLog, never, refusal } from '../../test/support/daemon.ts'
+import { MAC1 } from '../../test/support/planning.ts'
 import { aNetwork, countHeld, findFaults, readRecords } from '../ipam/fixtures.ts'
 import { createIpam, type Ipam } from '../ipam/ipam.ts'
 import { silentLogger } from '../log.ts'
@@ -18,7 +19,7 @@ async function aHost(over: Partial<WorkloadHost> = {}) {
   const [log, calls] = [aLog(), [] as string[]]
   const note = (what: string) => async (endpoint: string) => void calls.push(`${what} ${endpoint}`)
   const host: WorkloadHost = {
-    ...{ node: 'h1', store, ipam: h1, log, interfaceName: () => 'mgy0123456789a', holderOf: () => undefined },
+    ...{ node: 'h1', store, ipam: h1, log, interfaceName: () => 'mgy0123456789a', mac: () => MAC1, holderOf: () => undefined },
     attach: (endpoint) => void calls.push(`attach ${endpoint}`),
     detach: (endpoint) => void calls.push(`detach ${endpoint}`),
     applied: note('applied'),
@@ -35,7 +36,7 @@ test('the endpoint is written as Calico would, with an address of each family', 
   assert.equal(stored, endpoint)
   const { ipNetworks = [], ...spec } = endpoint.spec
   assert.equal(spec, {
-    ...{ orchestrator: 'margay', workload: 'web', node: 'h1', endpoint: 'eth0', interfaceName: 'mgy0123456789a' },
+    ...{ orchestrator: 'margay', workload: 'web', node: 'h1', endpoint: 'eth0', interfaceName: 'mgy0123456789a', mac: MAC1 },
     profiles: ['kns.default'],
   })
   assert.match(ipNetworks.join(' '), /^10\.65\.0\.\d+\/32 fd65::[0-9a-f:]+\/128$/)

@@ -10,6 +10,7 @@ import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
 import { workloadEndpointName } from '../model/workload-endpoint-name.ts'
 import { parseInterfaceAddress } from '../net/cidr.ts'
 import { type Ip, parseIp } from '../net/ip.ts'
+import type { Mac } from '../net/mac.ts'
 import { withDeadline } from '../store/deadline.ts'
 import { createResource, createResourceIf, getResource, removeResource } from '../store/resource-store.ts'
 import type { Store } from '../store/store.ts'
@@ -35,6 +36,8 @@ export interface WorkloadHost {
   readonly log: Logger
   /** The name of the workload's interface on the host. */
   interfaceName(namespace: string, name: string): string
+  /** The MAC of the workload's own end. */
+  mac(namespace: string, name: string): Mac
   /** Keeps hold of a network namespace for an endpoint. */
   attach(endpoint: string, given: { readonly path: string } | { readonly pid: number }): void
   detach(endpoint: string): void
@@ -225,6 +228,7 @@ function describeEndpoint(host: WorkloadHost, { name, namespace, labels = {} }: 
       node: host.node,
       endpoint: ENDPOINT,
       interfaceName: host.interfaceName(namespace, name),
+      mac: host.mac(namespace, name),
       ipNetworks: addresses.map((ip) => parseInterfaceAddress(ip)),
       profiles: [namespaceProfileName(namespace)],
     },

@@ -2,6 +2,7 @@ import type { NftChain, NftHook, NftMatch, NftObject, NftRule, NftSet } from '..
 import { type Cidr, parseCidrLoosely } from '../net/cidr.ts'
 import { FAMILIES, type Family, familyOf, type Ip } from '../net/ip.ts'
 import { withoutCovered } from '../net/prefix-set.ts'
+import { planSenders, type Senders, toSenders } from './anti-spoofing.ts'
 
 /** What decides the frame: the chains that the kernel calls, and the little that is in them before there is any policy. */
 export interface FrameInput {
@@ -11,6 +12,10 @@ export interface FrameInput {
   readonly externalHosts: readonly string[]
   /** Absent where no tunnel uses VXLAN. */
   readonly vxlan: { readonly port: number; readonly isAllowedFromWorkloads: boolean } | undefined
+  /** Absent where no tunnel uses IP-in-IP. */
+  readonly ipip?: { readonly isAllowedFromWorkloads: boolean } | undefined
+  /** From where workloads of this host may send; absent where there are none. */
+  readonly senders?: Senders | undefined
   /** The host did not forward before margay came: then it forwards for our interfaces, and other programs' guests, only. */
   readonly forwardOnlyOurs: boolean
   /** Names of workloads' interfaces; a trailing `*` is a wildcard. */
@@ -36,29 +41,40 @@ export const OTHER_NETWORKS: readonly string[] = 'docker br- podman cni virbr vn
   .split(' ')
   .map((prefix) => `${prefix}*`)
 
-const RECEIVED_CHAIN = 'tunnel-received'
 const SENT_CHAIN = 'tunnel-sent'
+const IPIP = 4
 const UDP = 17
 const RAW_PRIORITY = -300
 const FILTER_PRIORITY = 0
 
 /**
  * The base chains of `inet margay` that have something to do. They take in tunnel packets from
- * known hosts only, let no workload send any, and keep a host from becoming a router for others than us.
+ * known hosts only, let no workload send any, or anything in another's name, and keep a host from becoming a router for others than us.
  */
 export function planFrame(input: FrameInput): readonly NftObject[] {
   const external = externalSets(input.externalHosts)
-  const senders = [...FAMILIES.map((family) => ({ family, name: HOST_SETS[family] })), ...external]
+  const known = [...FAMILIES.map((family) => ({ family, name: HOST_SETS[family] })), ...external]
   return [
     ...hostSets(input.hosts),
     ...external,
-    ...tunnelChains(senders, input),
+    ...rawChains(known, input),
     ...baseChain('filter-forward', 'forward', FILTER_PRIORITY, forwardRules(input)),
+    TRACKING,
   ]
 }
 
+/**
+ * Nobody calls it. The kernel begins to track connections when a rule of any chain asks for their state: with a first host endpoint that
+ * would be too late, for every connection that stands by then would look like a new one.
+ */
+const TRACKING: NftChain = {
+  kind: 'chain',
+  name: 'tracking',
+  rules: [{ matches: [{ on: 'ct-state', value: ['established'] }], verdict: { do: 'return' } }],
+}
+
 /** One set that a tunnel packet's other end may be in. */
-interface Senders {
+interface HostSet {
   readonly name: string
   readonly family: Family
 }
@@ -75,28 +91,53 @@ function externalSets(externalHosts: readonly string[]): readonly NftSet[] {
   })
 }
 
+/** A tunnel of which packets are judged: what they are, and whether workloads may send such. */
+interface TunnelKind {
+  readonly chain: string
+  readonly matches: readonly NftMatch[]
+  readonly isAllowedFromWorkloads: boolean
+}
+
+function tunnelKinds({ vxlan, ipip }: FrameInput): readonly TunnelKind[] {
+  return [
+    ...(vxlan ? [{ ...vxlan, chain: 'tunnel-received', matches: toVxlan(vxlan.port) }] : []),
+    ...(ipip ? [{ ...ipip, chain: 'ipip-received', matches: [{ on: 'protocol', value: IPIP }] as const }] : []),
+  ]
+}
+
 /**
  * What judges tunnel packets, in the first chain that sees them: before anything that accepts what is established, so that an address
  * that is taken out of the set is shut out at once. In chains of their own, because each rule more of a base chain is paid for each
  * packet of a workload. Only between hosts that we know nothing is tracked, which would double the cost of a packet: for others port 4789
- * may be any port, and translated answers must find their way back.
+ * may be any port, and translated answers must find their way back. Behind them stands what asks workloads who they are.
  */
-function tunnelChains(senders: readonly Senders[], { vxlan, workloadInterfaces }: FrameInput): readonly NftChain[] {
-  if (!vxlan) return []
-  const untracked = (on: 'saddr' | 'daddr'): readonly NftRule[] =>
-    senders.map(({ name, family }) => ({ matches: [{ on, set: name, family }], verdict: { do: 'notrack' } }))
-  const received = [
-    ...(vxlan.isAllowedFromWorkloads ? [] : workloadInterfaces.map(dropWorkload)),
-    ...untracked('saddr'),
-    { matches: [{ on: 'daddr-type', value: 'local' }], verdict: { do: 'drop' }, isCounted: true } as const,
-  ]
-  const toChain = (chain: string): readonly NftRule[] => [{ matches: toVxlan(vxlan.port), verdict: { do: 'goto', chain } }]
+function rawChains(hosts: readonly HostSet[], input: FrameInput): readonly NftObject[] {
+  const { senders, workloadInterfaces } = input
+  const tunnels = tunnelKinds(input)
+  const checks = senders === undefined ? [] : toSenders(workloadInterfaces)
+  const toChain = (chainOf: (kind: TunnelKind) => string): readonly NftRule[] =>
+    tunnels.map((kind) => ({ matches: kind.matches, verdict: { do: 'goto', chain: chainOf(kind) } }))
   return [
-    { kind: 'chain', name: RECEIVED_CHAIN, rules: received },
-    { kind: 'chain', name: SENT_CHAIN, rules: untracked('daddr') },
-    ...baseChain('raw-prerouting', 'prerouting', RAW_PRIORITY, toChain(RECEIVED_CHAIN)),
-    ...baseChain('raw-output', 'output', RAW_PRIORITY, toChain(SENT_CHAIN)),
+    ...(senders === undefined ? [] : planSenders(senders, workloadInterfaces)),
+    ...tunnels.map((kind) => receivedChain(kind, hosts, kind.isAllowedFromWorkloads ? checks : workloadInterfaces.map(dropWorkload))),
+    ...(tunnels.length === 0 ? [] : [{ kind: 'chain', name: SENT_CHAIN, rules: untracked(hosts, 'daddr') } as const]),
+    ...baseChain('raw-prerouting', 'prerouting', RAW_PRIORITY, [...toChain(({ chain }) => chain), ...checks]),
+    ...baseChain(
+      'raw-output',
+      'output',
+      RAW_PRIORITY,
+      toChain(() => SENT_CHAIN),
+    ),
   ]
+}
+
+function receivedChain({ chain }: TunnelKind, hosts: readonly HostSet[], ofWorkloads: readonly NftRule[]): NftChain {
+  const toUs: NftRule = { matches: [{ on: 'daddr-type', value: 'local' }], verdict: { do: 'drop' }, isCounted: true }
+  return { kind: 'chain', name: chain, rules: [...ofWorkloads, ...untracked(hosts, 'saddr'), toUs] }
+}
+
+function untracked(hosts: readonly HostSet[], on: 'saddr' | 'daddr'): readonly NftRule[] {
+  return hosts.map(({ name, family }) => ({ matches: [{ on, set: name, family }], verdict: { do: 'notrack' } }))
 }
 
 /** A workload that could send tunnel packets would be in every other workload's network behind all policy, whatever address it gives. */

@@ -42,6 +42,7 @@ export const TRANSLATED = {
 /** The policed host with its neighbours, who send whatever they are told to and answer nothing. */
 export interface PolicyLab {
   readonly host: Namespace
+  readonly neighbours: Readonly<Record<Link, Namespace>>
   /** Sends a packet from the neighbour at this link, or from the host itself. */
   send(from: Link | 'host', packet: Packet, id: number, hopLimit?: number): void
   /** The numbers of the packets that have come anywhere, each by whom it was got last; then they are forgotten. */
@@ -89,6 +90,7 @@ export function createPolicyLab(label: string): PolicyLab {
   const buffer = Buffer.alloc(2048)
   return {
     host,
+    neighbours: Object.fromEntries(LINKS.map((link, i) => [link, neighbours[i]])) as Record<Link, Namespace>,
     send(from, packet, id, hopLimit) {
       const fd = senders.get(`${from} ${packet.family}`) ?? -1
       const sent = native.send(fd, encodePacket(packet, id, hopLimit), socketAddress(packet.family, packet.destination.address))

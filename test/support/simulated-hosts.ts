@@ -15,6 +15,7 @@ import { MemoryStore } from '../../src/store/memory.ts'
 import { applyResource, getResource } from '../../src/store/resource-store.ts'
 import type { Lease, Store } from '../../src/store/store.ts'
 import { never } from './daemon.ts'
+import { MAC1 } from './planning.ts'
 
 /** Hosts with daemons that come and go, over a store in memory: what of a daemon has to do with addresses, and nothing of the kernel. */
 
@@ -212,7 +213,7 @@ export class SimulatedHost {
   #workloadHost(): WorkloadHost {
     const { store, ipam } = this.process
     return {
-      ...{ node: this.node, store, ipam, log: silentLogger, interfaceName: () => 'mgy0', holderOf: () => undefined },
+      ...{ node: this.node, store, ipam, log: silentLogger, interfaceName: () => 'mgy0', mac: () => MAC1, holderOf: () => undefined },
       attach: (id) => void this.attached.add(id),
       detach: (id) => void this.attached.delete(id),
       applied: async () => {},
