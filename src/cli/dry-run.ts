@@ -13,6 +13,8 @@ export function dryRunStore(store: Store): Store {
     commit: (compares, writes, signal) => commitInto(written, read, { compares, writes }, signal),
     watch: (prefix, fromRevision, signal) => store.watch(prefix, fromRevision, signal),
     lease: (ttlSeconds, signal) => store.lease(ttlSeconds, signal),
+    expiringLease: (ttlSeconds, signal) => store.expiringLease(ttlSeconds, signal),
+    leaseSeconds: (id, signal) => store.leaseSeconds(id, signal),
     close: () => store.close(),
   }
 }

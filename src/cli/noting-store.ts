@@ -15,6 +15,8 @@ export function notingStore(store: Store): { readonly store: Store; readonly las
     },
     watch: (prefix, from, signal) => store.watch(prefix, from, signal),
     lease: (ttlSeconds, signal) => store.lease(ttlSeconds, signal),
+    expiringLease: (ttlSeconds, signal) => store.expiringLease(ttlSeconds, signal),
+    leaseSeconds: (id, signal) => store.leaseSeconds(id, signal),
     close: () => store.close(),
   }
   return { store: noting, lastRevision: () => last }

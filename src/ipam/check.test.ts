@@ -243,6 +243,7 @@ test('a listing that is cut short by compaction is begun anew', async () => {
   let lists = 0
   const compacting: Store = {
     ...{ get: store.get.bind(store), commit: store.commit.bind(store), watch: store.watch.bind(store), lease: store.lease.bind(store) },
+    ...{ expiringLease: store.expiringLease.bind(store), leaseSeconds: store.leaseSeconds.bind(store) },
     async *list(prefix, options, signal) {
       if (++lists === 2) {
         await putValue(store, '/other', '')

@@ -40,6 +40,8 @@ function deadlyStore(store: Store, death: Death): Store {
     },
     watch: store.watch.bind(store),
     lease: store.lease.bind(store),
+    expiringLease: store.expiringLease.bind(store),
+    leaseSeconds: store.leaseSeconds.bind(store),
     close() {},
   }
 }

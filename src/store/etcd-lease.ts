@@ -31,6 +31,19 @@ export async function grantLease(context: LeaseContext, ttlSeconds: number, sign
   }
 }
 
+/** Asks etcd for a lease that nobody keeps alive, as `Store.expiringLease` says. */
+export async function grantExpiring(client: EtcdClient, ttlSeconds: number, signal: AbortSignal): Promise<bigint> {
+  const id = randomId()
+  await grant(client, id, ttlSeconds, signal)
+  return id
+}
+
+/** What is left of a lease, as `Store.leaseSeconds` says. */
+export async function readLease(client: EtcdClient, id: bigint, signal: AbortSignal): Promise<number | undefined> {
+  const { TTL } = await client.call(LeaseService.method.leaseTimeToLive, { ID: id }, { signal, isRepeatable: true })
+  return TTL < 0n ? undefined : Number(TTL)
+}
+
 interface Held {
   readonly id: bigint
   readonly ttlSeconds: number

@@ -5,7 +5,7 @@ import { ConnectionState } from './connection-state.ts'
 import { EtcdClient, type EtcdOptions, InterruptedError } from './etcd-client.ts'
 import { isServiceError } from './etcd-error.ts'
 import { nextKey, prefixEnd, toBytes, toEntry } from './etcd-keys.ts'
-import { grantLease } from './etcd-lease.ts'
+import { grantExpiring, grantLease, readLease } from './etcd-lease.ts'
 import { type Newest, watchPrefix } from './etcd-watch.ts'
 import {
   Compare_CompareResult,
@@ -115,6 +115,14 @@ export class EtcdStore implements Store {
 
   lease(ttlSeconds: number, signal: AbortSignal): Promise<Lease> {
     return grantLease({ client: this.#client, newest: (within) => this.#newest(within) }, ttlSeconds, signal)
+  }
+
+  expiringLease(ttlSeconds: number, signal: AbortSignal): Promise<bigint> {
+    return this.#call(() => grantExpiring(this.#client, ttlSeconds, signal))
+  }
+
+  leaseSeconds(id: bigint, signal: AbortSignal): Promise<number | undefined> {
+    return this.#call(() => readLease(this.#client, id, signal))
   }
 
   onConnection(listener: (connection: Connection) => void, signal: AbortSignal): void {

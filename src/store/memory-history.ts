@@ -87,6 +87,12 @@ export class MemoryHistory {
     return lease !== undefined
   }
 
+  /** What is left of a lease. */
+  leaseSeconds(id: bigint): number | undefined {
+    const lease = this.#leases.get(id)
+    return lease && Math.floor((lease.endsAt - this.now()) / 1000)
+  }
+
   revoke(id: bigint): void {
     if (!this.#leases.delete(id)) return
     this.write([...this.#entries.values()].filter((entry) => entry.lease === id).map(({ key }) => ({ remove: key })))

@@ -108,6 +108,16 @@ export class MemoryStore implements Store {
     }
   }
 
+  async expiringLease(ttlSeconds: number, signal: AbortSignal): Promise<bigint> {
+    await this.#answer(signal)
+    return this.#history.grant(ttlSeconds)
+  }
+
+  async leaseSeconds(id: bigint, signal: AbortSignal): Promise<number | undefined> {
+    await this.#answer(signal)
+    return this.#history.leaseSeconds(id)
+  }
+
   onConnection(listener: (connection: Connection) => void, signal: AbortSignal): void {
     this.#listeners.add(listener)
     signal.addEventListener('abort', () => this.#listeners.delete(listener), { once: true })

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { collect, listAll, put, within } from '../../test/support/store.ts'
@@ -237,6 +238,19 @@ function checkLeases(test: Suite, open: () => StoreUnderTest): void {
     assert.is((await store.get('/calico/t/leased', signal))?.lease, lease.id)
     await lease.revoke()
     assert.is(await store.get('/calico/t/leased', signal), undefined)
+  })
+
+  test('a lease that nobody keeps alive says how long it lasts, and ends by itself with its keys', async () => {
+    const { store, another } = open()
+    const id = await store.expiringLease(3, signal)
+    await store.commit([], [{ put: '/calico/t/expiring', value: '1', lease: id }], signal)
+    const left = await another().leaseSeconds(id, signal)
+    assert.ok(left !== undefined && left <= 3 && left >= 1, `${left} s are left`)
+    const end = Date.now() + 10_000
+    while ((await store.get('/calico/t/expiring', signal)) !== undefined && Date.now() < end) await delay(50)
+    assert.is(await store.get('/calico/t/expiring', signal), undefined)
+    assert.is(await store.leaseSeconds(id, signal), undefined)
+    assert.is(await store.leaseSeconds(12345n, signal), undefined)
   })
 
   test('a write with a lease that is gone is refused', async () => {

@@ -69,6 +69,10 @@ export interface Store {
   watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<WatchBatch>
   /** A lease of this many seconds that is kept alive until it is revoked, or lost because the store let it expire. The signal ends the request only. */
   lease(ttlSeconds: number, signal: AbortSignal): Promise<Lease>
+  /** A lease that nobody keeps alive: it ends by itself after these seconds, whatever becomes of who asked for it. Gives its id. */
+  expiringLease(ttlSeconds: number, signal: AbortSignal): Promise<bigint>
+  /** How long a lease lasts yet if nobody renews it, rounded down to seconds; undefined if the store does not know it (any more). */
+  leaseSeconds(id: bigint, signal: AbortSignal): Promise<number | undefined>
   /** Calls back with what is now and at every change, until aborted. */
   onConnection?(listener: (connection: Connection) => void, signal: AbortSignal): void
   /** Ends calls, watches and the keeping alive of leases; leases end by themselves. */

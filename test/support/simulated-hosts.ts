@@ -143,6 +143,8 @@ export class Process {
         this.#leases.push(lease)
         return lease
       }),
+      expiringLease: alive((...args: Parameters<Store['expiringLease']>) => store.expiringLease(...args)),
+      leaseSeconds: alive((...args: Parameters<Store['leaseSeconds']>) => store.leaseSeconds(...args)),
       close() {},
     }
   }
