@@ -1,6 +1,7 @@
 import type { NftRule } from '../kernel/objects.ts'
 import { type PortRange, PROTOCOL_NUMBERS } from '../net/port.ts'
 import type { PieceCollector } from './chains.ts'
+import type { Effect, RuleCounter } from './counted-rule.ts'
 import type { MatchRule } from './match-rule.ts'
 import { PORT_PROTOCOLS } from './packet.ts'
 import { expandRule, type Settled } from './rules.ts'
@@ -9,8 +10,12 @@ import { contentName, formatRange } from './set-names.ts'
 /** A rule with what is done where it matches. */
 export interface BlockRule {
   readonly match: MatchRule
-  /** Verdict, mark and log. */
-  readonly effect: Omit<NftRule, 'matches'>
+  /** With what its packets are counted; whoever takes up rules sees that it is there. */
+  readonly counter: RuleCounter
+  /** Nothing that matches goes on to the next rule. */
+  readonly isFinal: boolean
+  /** Verdict, mark, counter and log; what they refer to goes with the pieces. */
+  effectIn(pieces: PieceCollector): Effect
 }
 
 /** How many more rules than the linear form the form by ports may have. */
@@ -135,17 +140,17 @@ function rulesAt(rules: readonly BlockRule[], port: number): readonly Residual[]
     const isMatched = ports === undefined || ports.ranges.some(({ low, high }) => low <= port && port <= high)
     if (!isMatched && ports.named.length === 0) continue
     left.push({ rule, settled: { isProtocol: true, port: isMatched ? 'matched' : 'by-name' } })
-    if (isMatched && isFinal(rule)) break
+    if (isMatched && endsAll(rule)) break
   }
   return left
 }
 
 /** Whether nothing gets past the rule, where protocol and destination port match. */
-function isFinal({ match, effect }: BlockRule): boolean {
+function endsAll({ match, isFinal }: BlockRule): boolean {
   const { source, destination, families } = match
   const isFree = Object.values(source).every((one) => one === undefined)
   const isPort = Object.entries(destination).every(([name, one]) => name === 'ports' || one === undefined)
-  return isFree && isPort && families.length === 2 && effect.verdict.do !== 'continue'
+  return isFree && isPort && families.length === 2 && isFinal
 }
 
 /** Neighbours for which the same rules are left are one. */
@@ -184,7 +189,10 @@ function byPort(cells: readonly Cell[], pieces: PieceCollector): readonly NftRul
 }
 
 function linear(rules: readonly Residual[], pieces: PieceCollector): readonly NftRule[] {
-  return rules.flatMap(({ rule: { match, effect }, settled }) =>
-    expandRule(match, pieces, settled).map((matches) => ({ matches, ...effect })),
-  )
+  return rules.flatMap(({ rule, settled }) => {
+    const expanded = expandRule(rule.match, pieces, settled)
+    if (expanded.length === 0) return []
+    const effect = rule.effectIn(pieces)
+    return expanded.map((matches) => ({ matches, ...effect }))
+  })
 }

@@ -1,6 +1,7 @@
 import type { NftChain, NftRule, NftSet } from '../kernel/objects.ts'
 import type { Family } from '../net/ip.ts'
 import type { AddressSet } from './address-set.ts'
+import type { RuleCounter } from './counted-rule.ts'
 import type { SetUse } from './rules.ts'
 import { contentName, type ShapeOf } from './set-names.ts'
 
@@ -17,6 +18,8 @@ export interface Pieces {
   readonly chains: ReadonlyMap<string, NftChain>
   /** Sets and maps that never change. */
   readonly fixed: ReadonlyMap<string, NftSet>
+  /** Counters that rules count with, by name. */
+  readonly counters: ReadonlyMap<string, RuleCounter>
   /** By id and family. */
   readonly used: ReadonlyMap<string, UsedSet>
   /** Others that these refer to. */
@@ -31,6 +34,7 @@ export class PieceCollector implements SetUse, Pieces {
   readonly key: string
   readonly chains = new Map<string, NftChain>()
   readonly fixed = new Map<string, NftSet>()
+  readonly counters = new Map<string, RuleCounter>()
   readonly used = new Map<string, UsedSet>()
   readonly parts = new Set<Pieces>()
   readonly shapeOf: ShapeOf
@@ -48,6 +52,11 @@ export class PieceCollector implements SetUse, Pieces {
 
   use(set: AddressSet, family: Family): void {
     this.used.set(`${set.id} ${family}`, { set, family })
+  }
+
+  /** Takes note of a counter that rules count with. */
+  count(counter: RuleCounter): void {
+    this.counters.set(counter.object.name, counter)
   }
 
   /** The name of the chain with these rules; it is made if there is none. */

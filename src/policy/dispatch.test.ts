@@ -4,6 +4,7 @@ import { aGlobalPolicy, aProfile, aTier, byId } from '../../test/support/policie
 import { showNft } from '../../test/support/show-nft.ts'
 import { keyOf, type NftObject } from '../kernel/objects.ts'
 import type { GlobalNetworkPolicy } from '../model/network-policy.ts'
+import type { CountedRule } from './counted-rule.ts'
 import type { DispatchInput, DispatchSettings } from './dispatch.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import { ListCompiler } from './lists.ts'
@@ -38,10 +39,11 @@ function endpoint(id: string, list: readonly Policy[] = [], profiles = [open]): 
 /** A host's endpoints by the names of their interfaces. */
 type HostInput = Omit<DispatchInput, 'workloads'> & { readonly workloads: ReadonlyMap<string, LocalEndpoint> }
 
-function plan(input: Partial<HostInput>): readonly NftObject[] {
+function plan(input: Partial<HostInput>): { readonly objects: readonly NftObject[]; readonly rules: ReadonlyMap<string, CountedRule> } {
   const ruleset = new Ruleset()
   tell(ruleset, input, new ListCompiler(settings))
-  return [...ruleset.objects.all.values()].sort((a, b) => rankOf(a) - rankOf(b))
+  const objects = [...ruleset.objects.all.values()].sort((a, b) => rankOf(a) - rankOf(b))
+  return { objects, rules: ruleset.held.rules }
 }
 
 function tell(ruleset: Ruleset, { workloads = new Map(), ...input }: Partial<HostInput>, lists: ListCompiler): void {
@@ -60,17 +62,23 @@ function rankOf(object: NftObject): number {
   return object.kind === 'set' && object.key === 'interface' ? 1 : 0
 }
 
-/** Names made of contents in the order in which they come up. */
+/** Names made of contents in the order in which they come up; counters by what they stand for. */
 function shown(input: Partial<HostInput>): readonly string[] {
-  const names = new Map<string, string>()
-  const text = showNft(plan(input)).join('\n')
+  const { objects, rules } = plan(input)
+  const names = new Map([...rules].map(([name, rule]) => [name, describe(rule)]))
+  const text = showNft(objects.filter(({ kind }) => kind !== 'counter')).join('\n')
   return text
     .replaceAll(/\b((?:[a-z]+-)*[a-z]+\d?_)[0-9a-f]{20}\b/g, (name, prefix) => {
-      const short = names.get(name) ?? `${prefix}${names.size + 1}`
+      const short = names.get(name) ?? `${prefix}${names.size - rules.size + 1}`
       names.set(name, short)
       return short
     })
     .split('\n')
+}
+
+function describe(rule: CountedRule): string {
+  if (rule.by === 'policy') return `${rule.name}/${rule.rule}`
+  return rule.by === 'profile' ? `${rule.profile}/${rule.rule}` : rule.by === 'tier' ? `end-of-${rule.tier}` : 'end'
 }
 
 const web = policies({ types: ['Ingress'], ingress: [{ action: 'Allow', protocol: 'TCP', destination: { ports: [80] } }] })
@@ -87,11 +95,11 @@ test('workloads: two chains for all, maps to their own, and dropped where a map 
       'map from-workloads: mgyw1 goto e_1, mgyw2 goto e_1',
       'map to-workloads: mgyw1 goto e_2, mgyw2 goto e_2',
       'chain e_1',
-      '  accept',
-      '  counter drop',
+      '  counter open/0 accept',
+      '  counter end drop',
       'chain e_2',
-      '  protocol 6 dport 80 accept',
-      '  drop',
+      '  protocol 6 dport 80 counter p0/0 accept',
+      '  counter end-of-default drop',
       'chain from-workload_3',
       '  ct-state established,related accept',
       '  ct-state invalid counter drop',
@@ -141,13 +149,13 @@ test('a host endpoint: failsafes and discovery before policies, in chains that c
     from(`chain ${rules[4]?.split(' ').at(-1)}`)[1],
     ...[130, 131, 132, 143].map((type) => `  family 6 protocol 58 icmp-type ${type} accept`),
     ...[133, 134, 135, 136].map((type) => `  family 6 protocol 58 icmp-type ${type} hop-limit 255 accept`),
-    '  protocol 6 dport 80 accept',
-    '  drop',
+    '  protocol 6 dport 80 counter p0/0 accept',
+    '  counter end-of-default drop',
   ])
 })
 
 test('without host endpoints and workloads there is no chain that packets would have to pass', () => {
-  assert.equal(plan({ settings: { ...settings, workloadInterfaces: [] } }), [])
+  assert.equal(plan({ settings: { ...settings, workloadInterfaces: [] } }).objects, [])
 })
 
 test('the mark is used where something is allowed early, and nowhere else', () => {
@@ -164,7 +172,7 @@ test('a tier that passes what it does not decide is left by the end of its chain
   const lines = shown({ workloads: new Map([['mgyw1', endpoint('w1', [...list, ...web])]]) })
   const start = lines.indexOf(`chain ${/mgyw1 goto (e_\d+)/.exec(lines.find((line) => line.startsWith('map to-')) ?? '')?.[1]}`)
   assert.match(lines[start + 1] ?? '', /^ {2}jump t_\d+$/)
-  assert.equal(lines.slice(start + 2, start + 4), ['  protocol 6 dport 80 accept', '  drop'])
+  assert.equal(lines.slice(start + 2, start + 4), ['  protocol 6 dport 80 counter p0/0 accept', '  counter end-of-default drop'])
 })
 
 test('policies of a longer tier have chains that endpoints share, asked only about the ports that they name', () => {
@@ -182,12 +190,12 @@ test('policies of a longer tier have chains that endpoints share, asked only abo
   const start = lines.findIndex((line) => line.startsWith('chain q_'))
   assert.equal(
     lines.slice(start + 1, start + 4).map((line) => line.replace(/_\d+/g, '_')),
-    ['  dport @d_ jump p_', '  dport @d_ jump p_', '  drop'],
+    ['  dport @d_ jump p_', '  dport @d_ jump p_', '  counter end-of-default drop'],
   )
   const tier = lines.findIndex((line) => line.startsWith('chain t_'))
   assert.equal(
     lines.slice(tier + 1, tier + 4).map((line) => line.replace(/_\d+/g, '_')),
-    ['  protocol 17 goto q_', '  protocol 1 accept', '  drop'],
+    ['  protocol 17 goto q_', '  protocol 1 counter p0/0 accept', '  counter end-of-default drop'],
   )
 })
 
@@ -217,7 +225,7 @@ test('what nobody refers to any more goes, what another one has too stays', () =
     return { put: put.map(keyOf.policy), removed: remove.length }
   }
   assert.equal(forget('mgyw1'), { put: ['set from-workloads', 'set to-workloads'], removed: 0 })
-  assert.equal(forget('mgyw2'), { put: ['set from-workloads', 'set to-workloads'], removed: 2 })
+  assert.equal(forget('mgyw2'), { put: ['set from-workloads', 'set to-workloads'], removed: 6 }, 'two chains and what they counted with')
 })
 
 test.run()

@@ -1,10 +1,11 @@
 import type { NftChain, NftHook, NftMatch, NftRule } from '../kernel/objects.ts'
 import { FAMILIES, type Family } from '../net/ip.ts'
 import { PieceCollector, type Pieces } from './chains.ts'
+import type { ListPlace } from './effects.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import { HOST_DISCOVERY, HOST_MULTICAST, LOOPBACK, WORKLOAD_ICMPV6 } from './evaluate-path.ts'
 import type { Failsafe, Failsafes } from './failsafes.ts'
-import type { CompiledList, ListCompiler, ListPlace, ListSettings } from './lists.ts'
+import type { CompiledList, ListCompiler, ListSettings } from './lists.ts'
 import { ICMP_PROTOCOLS } from './packet.ts'
 import type { Direction } from './policies.ts'
 import { isAsked, type ListStage, policiesAt } from './tiers.ts'
@@ -92,11 +93,11 @@ export function* planWorkload({ endpoint, direction, settings }: WorkloadInput, 
   const list = lists.compile(endpoint, at('normal', direction))
   pieces.include(list)
   const chain = pieces.chain('e_', list.rules)
-  const { key, chains, fixed, used, parts } = pieces
+  const { key, chains, fixed, counters, used, parts } = pieces
   const [first] = list.rules
   const isUnasked = policiesAt(endpoint.tiers, 'normal', direction).length === 0
   const isOpen = isUnasked && first?.verdict.do === 'accept' && first.matches.length === 0
-  return { chain, isOpen, key, chains, fixed, used, parts }
+  return { chain, isOpen, key, chains, fixed, counters, used, parts }
 }
 
 class DispatchPlan {

@@ -4,6 +4,7 @@ import type { HostEndpoint } from '../model/host-endpoint.ts'
 import type { Profile } from '../model/profile.ts'
 import type { Tier } from '../model/tier.ts'
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
+import type { CountedRule } from './counted-rule.ts'
 import type { DispatchInput, DispatchSettings, WorkloadState } from './dispatch.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import { type HostInterface, planHostEndpoints } from './host-endpoints.ts'
@@ -86,6 +87,11 @@ export class PolicyEngine {
     } catch (error) {
       this.#problems.set(`${kind} ${id}`, `${kind} ${id}: ${describeError(error)}`)
     }
+  }
+
+  /** What the counters of the rule set stand for, by their names, as of the last `flush`; the map is live. */
+  get countedRules(): ReadonlyMap<string, CountedRule> {
+    return this.#ruleset.held.rules
   }
 
   /** The whole rule set as of the last `flush`, by the kernel's key; the map is live. */

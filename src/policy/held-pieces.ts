@@ -1,6 +1,7 @@
 import { keyOf, type NftObject } from '../kernel/objects.ts'
 import { FAMILIES } from '../net/ip.ts'
 import type { Pieces, UsedSet } from './chains.ts'
+import type { CountedRule } from './counted-rule.ts'
 import type { KeptObjects } from './kept-objects.ts'
 
 /** Something that several pieces have in them. */
@@ -19,6 +20,8 @@ export class HeldPieces {
   /** Who refers to each of the pieces; what is held by somebody outside has itself among them. */
   readonly #holders = new Map<Pieces, Set<Pieces>>()
   readonly #counted = new Map<string, Counted<NftObject>>()
+  /** What each counter stands for, by its name. */
+  readonly rules = new Map<string, CountedRule>()
   /** Objects that nobody refers to, until `settle`. */
   readonly #idle = new Set<string>()
   readonly #used = new Map<string, Counted<UsedSet>>()
@@ -28,7 +31,7 @@ export class HeldPieces {
   readonly #changedSets = new Set<string>()
   readonly #dropped = new Set<Pieces>()
 
-  /** Chains and fixed sets of what is held are kept in `objects`. */
+  /** Chains, fixed sets and counters of what is held are kept in `objects`. */
   constructor(objects: KeptObjects) {
     this.#objects = objects
   }
@@ -81,6 +84,8 @@ export class HeldPieces {
   /** Forgets what is not needed; gives the pieces that went. */
   settle(): Iterable<Pieces> {
     for (const key of this.#idle) {
+      const object = this.#counted.get(key)?.value
+      if (object?.kind === 'counter') this.rules.delete(object.name)
       this.#counted.delete(key)
       this.#objects.delete(key)
     }
@@ -101,6 +106,10 @@ export class HeldPieces {
     for (const part of pieces.parts) this.#hold(part, pieces)
     for (const chain of pieces.chains.values()) this.#count(chain)
     for (const set of pieces.fixed.values()) this.#count(set)
+    for (const { object, rule } of pieces.counters.values()) {
+      this.#count(object)
+      this.rules.set(object.name, rule)
+    }
     for (const used of pieces.used.values()) this.#use(used, pieces)
   }
 
@@ -112,6 +121,7 @@ export class HeldPieces {
     for (const part of pieces.parts) this.#release(part, pieces)
     for (const chain of pieces.chains.values()) this.#discount(chain)
     for (const set of pieces.fixed.values()) this.#discount(set)
+    for (const { object } of pieces.counters.values()) this.#discount(object)
     for (const used of pieces.used.values()) this.#unuse(used, pieces)
   }
 

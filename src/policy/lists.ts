@@ -1,5 +1,4 @@
-import type { NftRule, NftVerdict } from '../kernel/objects.ts'
-import type { RuleAction } from '../model/rule.ts'
+import type { NftRule } from '../kernel/objects.ts'
 import {
   type BlockRule,
   compileBlock,
@@ -11,30 +10,19 @@ import {
   toProtocol,
 } from './block.ts'
 import { type ChainPool, PieceCollector, type Pieces } from './chains.ts'
+import { type EffectSettings, type ListPlace, RuleEffects } from './effects.ts'
 import type { LocalEndpoint } from './evaluate.ts'
-import { type MatchRule, readRule } from './match-rule.ts'
 import type { Direction, Policy } from './policies.ts'
+import type { ProfileRules } from './profiles.ts'
 import { portMatches } from './rules.ts'
 import type { ShapeOf } from './set-names.ts'
-import { type ListStage, policiesAt, type TierPolicies } from './tiers.ts'
+import { policiesAt, type TierPolicies } from './tiers.ts'
 
 /** What is the same for all lists of a host. */
-export interface ListSettings {
-  /** The bit of the packet mark that says "allowed before connection tracking or before NAT". */
-  readonly markBit: number
-  /** How what is delivered, sent and forwarded is denied. */
-  readonly deny: 'drop' | 'reject'
+export interface ListSettings extends EffectSettings {
   readonly shapeOf: ShapeOf
   /** For tests of each; absent is the one that is best. */
   readonly form?: Form
-}
-
-/** Where packets are when a list is asked about them. */
-export interface ListPlace {
-  readonly stage: ListStage
-  readonly direction: Direction
-  /** Whether the kernel can tell the sender there that it rejects: not where packets leave. */
-  readonly canReject: boolean
 }
 
 /** The rules of a list, and what they refer to. */
@@ -45,11 +33,12 @@ export interface CompiledList extends Pieces {
 /**
  * Makes rules of the policies of endpoints at a stage in a direction. In them Allow is `accept`: each stage is a base chain of its own, so
  * that accepted means asked at the next one. Pass is `return` from the chain of the tier. What falls out at the end of the rules was
- * denied by nobody. The same policies give the same objects.
+ * denied by nobody. Staged policies stand among the others in chains that count and decide nothing. The same policies give the same objects.
  */
 export class ListCompiler {
   readonly pool: ChainPool = new WeakMap()
   readonly #settings: ListSettings
+  readonly #effects: RuleEffects
   readonly #lists = new Map<string, CompiledList>()
   /** Made since the last `sweep`. */
   readonly #fresh = new Set<string>()
@@ -58,14 +47,15 @@ export class ListCompiler {
 
   constructor(settings: ListSettings) {
     this.#settings = settings
+    this.#effects = new RuleEffects(settings)
   }
 
   /** Makes what takes long, in pieces: `compile` finds it made. */
   *prepare(endpoint: LocalEndpoint, place: ListPlace): Generator<undefined, void> {
     if (this.#lists.has(this.#keyOf(endpoint, place))) return
     const scratch = new PieceCollector(this.#settings.shapeOf, this.pool)
-    for (const tier of enforcedAt(endpoint, place)) {
-      const blocks = this.#blocksOf(tier, place)
+    for (const tier of tiersAt(endpoint, place)) {
+      const blocks = this.#blocksOf(tier, place).filter(({ isStaged }) => !isStaged)
       const protocols = portProtocolsOf(blocks.flatMap(({ rules }) => rules))
       for (const block of blocks) {
         for (const protocol of protocols) this.#forProtocol(block, protocol, scratch)
@@ -82,27 +72,18 @@ export class ListCompiler {
     const { stage, direction } = place
     return this.#once(this.#keyOf(endpoint, place), (pieces) => {
       const rules: NftRule[] = []
-      for (const tier of enforcedAt(endpoint, place)) {
+      for (const tier of tiersAt(endpoint, place)) {
         rules.push(...this.#include(this.#tier(tier, place), pieces, 't_', hasPass(tier.policies, direction)))
         // Nothing gets past a tier that denies what its policies do not pass.
-        if (tier.defaultAction === 'Deny' && !hasPass(tier.policies, direction)) return rules
+        if (isDenying(tier) && !hasPass(tier.policies, direction)) return rules
       }
       if (stage !== 'normal') return rules
       for (const profile of endpoint.profiles) {
-        const match = profile.rules[direction]
-        const compiled = this.#once(`profile ${this.#describe(place)} ${this.#idOf(profile)}`, (own) =>
-          this.#block(this.#toBlock(match, place), own),
-        )
-        rules.push(
-          ...this.#include(
-            compiled,
-            pieces,
-            'f_',
-            match.some(({ action }) => action === 'Pass'),
-          ),
-        )
+        rules.push(...this.#profile(profile, place, pieces))
       }
-      return [...rules, { matches: [], verdict: { do: this.#denyAt(place) }, isCounted: true }]
+      const end = this.#effects.end(place)
+      pieces.count(end.counter)
+      return [...rules, ...compileForOthers([end], [], pieces)]
     })
   }
 
@@ -111,13 +92,18 @@ export class ListCompiler {
    * about the ports that it names.
    */
   #tier(tier: TierPolicies, place: ListPlace): CompiledList {
-    const { policies, defaultAction } = tier
-    const at = this.#describe(place)
-    return this.#once(`tier ${at} ${defaultAction} ${policies.map((one) => this.#idOf(one)).join()}`, (pieces) => {
+    return this.#once(`tier ${this.#describe(place)} ${this.#describeTier(tier)}`, (pieces) => {
       const blocks = this.#blocksOf(tier, place)
-      const end = defaultAction === 'Deny' ? this.#toBlock([DENY_ALL], place) : []
-      const all = [...blocks.flatMap(({ rules }) => rules), ...end]
-      if (this.#settings.form === 'linear' || all.length <= MOST_INLINE) return compileBlock(all, pieces, 'linear')
+      for (const block of blocks) this.#count(block, pieces)
+      const end = isDenying(tier) ? [this.#effects.endOfTier(tier.name, place)] : []
+      for (const { counter } of end) pieces.count(counter)
+      const all = [...blocks.flatMap(({ isStaged, rules }) => (isStaged ? [] : rules)), ...end]
+      if (this.#settings.form === 'linear' || all.length <= MOST_INLINE) {
+        const inOrder = blocks.flatMap((block) =>
+          block.isStaged ? this.#staged(block, pieces) : compileBlock(block.rules, pieces, 'linear'),
+        )
+        return [...inOrder, ...compileBlock(end, pieces, 'linear')]
+      }
       const protocols = portProtocolsOf(all)
       const toEnd = compileForOthers(end, [], pieces)
       return [
@@ -132,24 +118,60 @@ export class ListCompiler {
 
   #blocksOf({ policies }: TierPolicies, place: ListPlace): readonly PolicyBlock[] {
     return policies.map((policy) => ({
-      rules: this.#toBlock(policy.rules[place.direction] ?? [], place),
+      rules: this.#effects.ofPolicy(policy, place),
       key: `policy ${this.#describe(place)} ${this.#idOf(policy)}`,
       isPassing: hasPass([policy], place.direction),
+      isStaged: policy.isStaged,
     }))
   }
 
-  #forProtocol({ rules, key, isPassing }: PolicyBlock, protocol: number, pieces: PieceCollector): readonly NftRule[] {
+  #profile(profile: ProfileRules, place: ListPlace, pieces: PieceCollector): readonly NftRule[] {
+    const match = profile.rules[place.direction]
+    const rules = this.#effects.ofProfile(profile, place)
+    const key = `profile ${this.#describe(place)} ${this.#idOf(profile)}`
+    const compiled = this.#once(key, (own) => {
+      this.#count({ rules, key }, own)
+      return compileBlock(rules, own, this.#settings.form ?? 'any')
+    })
+    return this.#include(
+      compiled,
+      pieces,
+      'f_',
+      match.some(({ action }) => action === 'Pass'),
+    )
+  }
+
+  /** The counters of all rules, also of those that can match nothing now: what they counted must not go when a set is empty. */
+  #count({ rules, key }: Pick<PolicyBlock, 'rules' | 'key'>, pieces: PieceCollector): void {
+    const part = this.#once(`counters ${key}`, (own) => {
+      for (const { counter } of rules) own.count(counter)
+      return []
+    })
+    pieces.include(part)
+  }
+
+  /** Counts what a staged policy would have done, and goes on. One after the other: a look-up that misses must not drop here. */
+  #staged({ rules, key }: PolicyBlock, pieces: PieceCollector): readonly NftRule[] {
+    const part = this.#once(`staged ${key}`, (own) => compileForOthers(rules, [], own))
+    return part.rules.length === 0 ? [] : this.#include(part, pieces, 's_', true)
+  }
+
+  #forProtocol(block: PolicyBlock, protocol: number, pieces: PieceCollector): readonly NftRule[] {
+    const { rules, key, isPassing, isStaged } = block
+    if (isStaged) return this.#staged(block, pieces)
     // Return from a chain of its own would only end the policy, not the tier.
     if (isPassing) return compileForProtocol(rules, protocol, pieces, 'linear')
     const part = this.#once(`${key} ${protocol}`, (own) => compileForProtocol(rules, protocol, own, this.#settings.form ?? 'any'))
     const included = this.#include(part, pieces, 'p_', part.rules.length > FEWEST_APART)
     const ports = portsOf(rules, protocol)
-    const [only, ...more] = included
-    if (only?.verdict.do !== 'jump' || more.length > 0 || ports === undefined) return included
-    return [{ ...only, matches: portMatches('destination', ports, pieces) }]
+    // Only of a jump to all of them: of rules that stand here themselves each says on its own which ports it is for.
+    if (included === part.rules || ports === undefined) return included
+    return included.map((jump) => ({ ...jump, matches: portMatches('destination', ports, pieces) }))
   }
 
-  #forOthers({ rules, key, isPassing }: PolicyBlock, protocols: readonly number[], pieces: PieceCollector): readonly NftRule[] {
+  #forOthers(block: PolicyBlock, protocols: readonly number[], pieces: PieceCollector): readonly NftRule[] {
+    const { rules, key, isPassing, isStaged } = block
+    if (isStaged) return this.#staged(block, pieces)
     if (isPassing) return compileForOthers(rules, protocols, pieces)
     const part = this.#once(`${key} not ${protocols.join()}`, (own) => compileForOthers(rules, protocols, own))
     return this.#include(part, pieces, 'p_', part.rules.length > FEWEST_APART)
@@ -157,44 +179,17 @@ export class ListCompiler {
 
   /** Names all that a list is made of. */
   #keyOf(endpoint: LocalEndpoint, place: ListPlace): string {
-    const tiers = enforcedAt(endpoint, place).map(
-      ({ defaultAction, policies }) => `${defaultAction} ${policies.map((one) => this.#idOf(one)).join()}`,
-    )
+    const tiers = tiersAt(endpoint, place).map((tier) => this.#describeTier(tier))
     const profiles = place.stage === 'normal' ? endpoint.profiles.map((one) => this.#idOf(one)) : []
     return `${this.#describe(place)}: ${tiers.join('; ')}; ${profiles.join()}`
   }
 
+  #describeTier({ name, defaultAction, policies }: TierPolicies): string {
+    return `${name} ${defaultAction} ${policies.map((one) => this.#idOf(one)).join()}`
+  }
+
   #describe(place: ListPlace): string {
-    return `${place.stage} ${place.direction} ${this.#denyAt(place)}`
-  }
-
-  #toBlock(rules: readonly MatchRule[], place: ListPlace): readonly BlockRule[] {
-    return rules.map((match) => ({ match, effect: this.#effectOf(match.action, place) }))
-  }
-
-  #effectOf(action: RuleAction, place: ListPlace): BlockRule['effect'] {
-    const { stage } = place
-    const mark = this.#settings.markBit
-    switch (action) {
-      case 'Allow': {
-        const verdict: NftVerdict = { do: stage === 'untracked' ? 'notrack' : 'accept' }
-        return isEarly(stage) ? { verdict, setMark: { value: mark, mask: mark } } : { verdict }
-      }
-      case 'Deny':
-        return { verdict: { do: this.#denyAt(place) } }
-      case 'Pass':
-        return { verdict: { do: 'return' } }
-      case 'Log':
-        return { verdict: { do: 'continue' }, log: LOG }
-    }
-  }
-
-  #denyAt({ stage, canReject }: ListPlace): 'drop' | 'reject' {
-    return isEarly(stage) || !canReject ? 'drop' : this.#settings.deny
-  }
-
-  #block(rules: readonly BlockRule[], pieces: PieceCollector): readonly NftRule[] {
-    return compileBlock(rules, pieces, this.#settings.form ?? 'any')
+    return `${place.stage} ${place.direction} ${this.#effects.denyAt(place)}`
   }
 
   /** The rules of a part of a list, or a jump to them: in a chain of their own they are shared, and `return` ends only them. */
@@ -225,8 +220,8 @@ export class ListCompiler {
     if (known) return known
     const pieces = new PieceCollector(this.#settings.shapeOf, this.pool, key)
     const rules = make(pieces)
-    const { chains, fixed, used, parts } = pieces
-    const made = { key, rules, chains, fixed, used, parts }
+    const { chains, fixed, counters, used, parts } = pieces
+    const made = { key, rules, chains, fixed, counters, used, parts }
     this.#lists.set(key, made)
     this.#fresh.add(key)
     return made
@@ -244,6 +239,7 @@ interface PolicyBlock {
   readonly rules: readonly BlockRule[]
   readonly key: string
   readonly isPassing: boolean
+  readonly isStaged: boolean
 }
 
 /** So few rules cost less than the way to a chain of their own and back. */
@@ -251,23 +247,16 @@ const MOST_INLINE = 8
 /** Policies with more rules for a packet stand in chains of their own. */
 const FEWEST_APART = 2
 
-const DENY_ALL = readRule({ action: 'Deny' }, undefined)
-
-/** The tiers with policies that are enforced there, each with those. */
-function enforcedAt({ tiers }: LocalEndpoint, { stage, direction }: ListPlace): readonly TierPolicies[] {
+/** The tiers with policies that are asked there, staged ones too. */
+function tiersAt({ tiers }: LocalEndpoint, { stage, direction }: ListPlace): readonly TierPolicies[] {
   return policiesAt(tiers, stage, direction)
-    .map((tier) => ({ ...tier, policies: tier.policies.filter(({ isStaged }) => !isStaged) }))
-    .filter(({ policies }) => policies.length > 0)
+}
+
+/** Whether the tier denies what none of its policies decided; staged ones alone make no such end. */
+function isDenying({ defaultAction, policies }: TierPolicies): boolean {
+  return defaultAction === 'Deny' && policies.some(({ isStaged }) => !isStaged)
 }
 
 function hasPass(policies: readonly Policy[], direction: Direction): boolean {
-  return policies.some(({ rules }) => rules[direction]?.some(({ action }) => action === 'Pass'))
+  return policies.some(({ isStaged, rules }) => !isStaged && rules[direction]?.some(({ action }) => action === 'Pass'))
 }
-
-/** Before connection tracking or before NAT. */
-function isEarly(stage: ListStage): boolean {
-  return stage === 'untracked' || stage === 'pre-dnat'
-}
-
-/** What is logged of packets that a Log rule matches. */
-const LOG = { group: 5, prefix: 'margay' } as const

@@ -4,7 +4,7 @@ import type { MatchRule, SideMatch } from './match-rule.ts'
 
 /** The sets that policies and profiles of the endpoint name, but for those that were `seen`, which it adds to. */
 export function* namedSets({ tiers, profiles }: LocalEndpoint, seen: WeakSet<object>): Generator<AddressSet> {
-  const policies = tiers.flatMap((tier) => tier.policies.filter(({ isStaged }) => !isStaged))
+  const policies = tiers.flatMap((tier) => tier.policies)
   for (const one of [...policies, ...profiles]) {
     if (seen.has(one)) continue
     seen.add(one)

@@ -51,11 +51,16 @@ export interface Policy {
   readonly appliesOnForward: boolean
   /** Counted and reported, not enforced. */
   readonly isStaged: boolean
+  /** What it allows is logged, too. */
+  readonly logsAllowed: boolean
   /** The key of the policy that a staged one would take the place of; its own for one that is enforced. */
   readonly enforcedKey: string
   /** The rules of each direction that it governs; a direction that it does not govern is absent. */
   readonly rules: Readonly<Partial<Record<Direction, readonly MatchRule[]>>>
 }
+
+/** On a policy with the value `true`: new connections that it allows are logged. */
+export const LOG_ANNOTATION = 'margay.io/log'
 
 /**
  * Reads a policy; undefined for a staged one that stages nothing that can be evaluated (Delete, Learn, Ignore).
@@ -83,6 +88,7 @@ export function readPolicy(resource: PolicyResource): Policy | undefined {
     stage: global?.doNotTrack ? 'untracked' : global?.preDNAT ? 'pre-dnat' : 'normal',
     appliesOnForward: global?.applyOnForward === true,
     isStaged: kind.startsWith('Staged'),
+    logsAllowed: metadata.annotations?.[LOG_ANNOTATION] === 'true',
     enforcedKey: `${metadata.name}/${namespace ?? ''}/${kind.replace('Staged', '')}`,
     rules: {
       ...(governs(spec.types, 'Ingress') ? { ingress: (spec.ingress ?? []).map((rule) => readRule(rule, namespace)) } : {}),

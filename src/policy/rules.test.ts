@@ -5,6 +5,7 @@ import { showNft } from '../../test/support/show-nft.ts'
 import type { Rule } from '../model/rule.ts'
 import { type BlockRule, compileBlock, type Form } from './block.ts'
 import { PieceCollector } from './chains.ts'
+import { counterOf } from './counted-rule.ts'
 import { readRule } from './match-rule.ts'
 import type { Shape } from './set-names.ts'
 
@@ -13,7 +14,9 @@ const test = suite('policy/rules')
 function blockRule(rule: Rule): BlockRule {
   return {
     match: readRule(rule, undefined),
-    effect: { verdict: { do: rule.action === 'Allow' ? 'accept' : rule.action === 'Pass' ? 'return' : 'drop' } },
+    isFinal: true,
+    counter: counterOf({ by: 'end', direction: 'ingress' }),
+    effectIn: () => ({ verdict: { do: rule.action === 'Allow' ? 'accept' : rule.action === 'Pass' ? 'return' : 'drop' } }),
   }
 }
 
