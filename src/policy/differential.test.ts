@@ -6,6 +6,7 @@ import { anEndpoint } from '../../test/support/planning.ts'
 import { byId } from '../../test/support/policies.ts'
 import { createPolicyLab, LINKS, OWN, type PolicyLab } from '../../test/support/policy-lab.ts'
 import { idOf, type Journey, type Random, randomJourney, randomOf, randomWorld, type World } from '../../test/support/random-policies.ts'
+import { NftCounters } from '../kernel/nftables/counters.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import { keyOf, type NftObject } from '../kernel/objects.ts'
 import { silentLogger } from '../log.ts'
@@ -15,14 +16,15 @@ import type { Tier } from '../model/tier.ts'
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
 import { parseIp } from '../net/ip.ts'
 import type { Form } from './block.ts'
+import { counterOf, type LogSettings } from './counted-rule.ts'
 import { PolicyEngine, type PolicyHost, type PolicyInput } from './engine.ts'
-import type { LocalEndpoint } from './evaluate.ts'
-import { evaluatePath, type PathSettings, type PolicedHost } from './evaluate-path.ts'
+import type { LocalEndpoint, Step } from './evaluate.ts'
+import { evaluatePath, type PathResult, type PathSettings, type PathStep, type PolicedHost } from './evaluate-path.ts'
 import { DEFAULT_FAILSAFES, type Failsafes } from './failsafes.ts'
 import { planHostEndpoints } from './host-endpoints.ts'
 import { type LabelledTypes, labelledOf } from './labelled.ts'
 import { SearchedMembers, selects } from './members.ts'
-import { POLICY_KIND_NAMES, type PolicyResource, readPolicy } from './policies.ts'
+import { type Direction, POLICY_KIND_NAMES, type PolicyKind, type PolicyResource, readPolicy } from './policies.ts'
 import { readProfile } from './profiles.ts'
 import { orderPolicies } from './tiers.ts'
 
@@ -53,12 +55,15 @@ const PEER_SETS: readonly NftObject[] = ([4, 6] as const).map((family) => ({
 const isWorkload = (name: string) => name.startsWith('mgy')
 const interfaces = LINKS.map((name) => ({ name, addresses: OWN[name].map(parseIp) }))
 
+const LIMIT = { rate: 10, seconds: 1, burst: 5 } as const
+
 /** What differs from world to world beside what is in the store. */
 interface Variant {
   readonly endpointToHost: 'Drop' | 'Return'
   readonly deny: 'drop' | 'reject'
   readonly failsafes: Failsafes
   readonly form: Form
+  readonly logs: LogSettings | undefined
 }
 
 function randomVariant(random: Random): Variant {
@@ -67,6 +72,7 @@ function randomVariant(random: Random): Variant {
     deny: random(2) === 0 ? 'drop' : 'reject',
     failsafes: random(3) === 0 ? { inbound: [], outbound: [{ protocol: 6, port: 443, net: undefined }] } : DEFAULT_FAILSAFES,
     form: (['any', 'by-port', 'linear'] as const)[random(3)] ?? 'any',
+    logs: random(2) === 0 ? { group: 77, verdicts: LIMIT, logAction: random(2) === 0 ? LIMIT : undefined } : undefined,
   }
 }
 
@@ -162,13 +168,14 @@ async function probe(
 test(`the kernel decides about ${WORLDS * JOURNEYS} random packets in ${WORLDS} random worlds as the evaluator does (seed ${SEED})`, async () => {
   const lab = createPolicyLab('diff')
   const table = new NftablesTable({ netns: lab.host.path, log: silentLogger })
+  const counters = new NftCounters({ netns: lab.host.path })
   const engine = new PolicyEngine(policyHost(randomVariant(randomOf(0))))
   for (const [name, ends] of SERVICES) engine.setService(name, ends)
   // Somebody is always closed: else nothing is asked about anybody, not even about an interface of a workload that is none.
   engine.set('WorkloadEndpoint', 'default/closed', anEndpoint('closed', 'h1', ['10.65.0.200']))
   let [world, objects]: [World, ReadonlyMap<string, NftObject>] = [new Map(), new Map()]
   const seen = new Set<string>()
-  let allowed = 0
+  let [allowed, rulesCounted] = [0, 0]
   try {
     for (let n = 0; n < WORLDS; n++) {
       const random = randomOf(SEED * 100_000 + n)
@@ -179,6 +186,7 @@ test(`the kernel decides about ${WORLDS * JOURNEYS} random packets in ${WORLDS} 
       world = next
       objects = await commit(table, objects, flush(engine))
       assert.equal([...engine.problems.values()], [])
+      const before = await counters.read(signal)
       const host = policedHost(world, variant)
       const journeys = Array.from({ length: JOURNEYS }, (_, i) => randomJourney(random, n * JOURNEYS + i, options)).filter((one) =>
         isNews(one, seen),
@@ -193,16 +201,58 @@ test(`the kernel decides about ${WORLDS * JOURNEYS} random packets in ${WORLDS} 
         0,
         `world ${n} of seed ${SEED}: ${JSON.stringify({ wrong: wrong.slice(0, 2), variant, options }, undefined, 1)}`,
       )
+      const after = await counters.read(signal)
+      const counted = new Map(
+        [...after].flatMap(([name, { packets }]) => {
+          const more = packets - (before.get(name)?.packets ?? 0)
+          return more === 0 ? [] : [[name, more] as const]
+        }),
+      )
+      const named = (counts: ReadonlyMap<string, number>) =>
+        [...counts].map(([name, count]) => `${count} ${JSON.stringify(engine.counters.get(name)?.rule ?? name)}`).toSorted()
+      assert.equal(named(counted), named(expectedCounts(results, journeys)), `counters of world ${n} of seed ${SEED}`)
+      rulesCounted += counted.size
     }
   } finally {
     table.close()
+    counters.close()
     lab.close()
   }
-  console.log(`  ${allowed} of ${WORLDS * JOURNEYS} packets allowed`)
+  console.log(`  ${allowed} of ${WORLDS * JOURNEYS} packets allowed, ${rulesCounted} rules counted what they decided`)
   assert.ok(allowed > (WORLDS * JOURNEYS) / 20, 'hardly anything was allowed: this would prove nothing')
 })
 
 test.run()
+
+/** How often each rule decided something, by its counter. */
+function expectedCounts(results: readonly PathResult[], journeys: readonly Journey[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>()
+  for (const [i, { steps }] of results.entries()) {
+    for (const { place, list } of steps) {
+      for (const step of list?.steps ?? []) {
+        const name = counterAt(step, directionAt(place, journeys[i]?.from === 'host'))
+        if (name !== undefined) counts.set(name, (counts.get(name) ?? 0) + 1)
+      }
+    }
+  }
+  return counts
+}
+
+function counterAt(step: Step, direction: Direction): string | undefined {
+  if (step.by === 'end') return counterOf({ by: 'end', direction }).object.name
+  if (step.by === 'tier') return step.action === 'Deny' ? counterOf({ by: 'tier', direction, tier: step.tier }).object.name : undefined
+  const { rule, action } = step
+  if (rule === undefined || action === undefined) return undefined
+  if (step.by === 'profile') return counterOf({ by: 'profile', direction, profile: step.profile, rule, action }).object.name
+  const [name = '', namespace, kind] = step.policy.split('/')
+  const policy = { kind: kind as PolicyKind, namespace: namespace || undefined, name, tier: step.tier, isStaged: step.isStaged }
+  return counterOf({ by: 'policy', direction, ...policy, rule, action }).object.name
+}
+
+function directionAt(place: PathStep['place'], isSent: boolean): Direction {
+  if (place === 'untracked') return isSent ? 'egress' : 'ingress'
+  return ['pre-dnat', 'forward-from-host-endpoint', 'to-workload', 'to-host'].includes(place) ? 'ingress' : 'egress'
+}
 
 function asPath({ from, to, packet, translated, hopLimit }: Journey) {
   return { ...packet, inInterface: from === 'host' ? undefined : from, outInterface: to, state: 'new' as const, translated, hopLimit }

@@ -127,7 +127,13 @@ function hostEndpoints(random: Random): readonly HostEndpoint[] {
   ]
 }
 
-function randomPolicy(random: Random, name: string, { hasUntracked }: WorldOptions): PolicyResource {
+function randomPolicy(random: Random, name: string, options: WorldOptions): PolicyResource {
+  const made = randomPolicyOf(random, name, options)
+  const isLogged = name === 'p1' || name === 'p4'
+  return isLogged ? ({ ...made, metadata: { ...made.metadata, annotations: { 'margay.io/log': 'true' } } } as PolicyResource) : made
+}
+
+function randomPolicyOf(random: Random, name: string, { hasUntracked }: WorldOptions): PolicyResource {
   const rules = (direction: 'ingress' | 'egress') =>
     Array.from({ length: random(4) === 0 ? 8 + random(12) : random(5) }, () => randomRule(random, direction))
   const common = {
