@@ -209,7 +209,7 @@ test(`the kernel decides about ${WORLDS * JOURNEYS} random packets in ${WORLDS} 
         }),
       )
       const named = (counts: ReadonlyMap<string, number>) =>
-        [...counts].map(([name, count]) => `${count} ${JSON.stringify(engine.counters.get(name)?.rule ?? name)}`).toSorted()
+        [...counts].map(([name, count]) => `${count} ${JSON.stringify(engine.countedRules.get(name) ?? name)}`).toSorted()
       assert.equal(named(counted), named(expectedCounts(results, journeys)), `counters of world ${n} of seed ${SEED}`)
       rulesCounted += counted.size
     }
