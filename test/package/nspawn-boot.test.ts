@@ -1,11 +1,8 @@
 // at most 300 s
-import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { until } from '../../scripts/lab/command.ts'
 import type { Machine } from '../../scripts/lab/machine.ts'
-import { rulesOf, writeBootRules } from '../support/boot-rules.ts'
-import { aFolder } from '../support/daemon.ts'
 import { configureAll, install, unitOf, withMachines } from '../support/installed.ts'
 import { onMachines } from '../support/packages.ts'
 
@@ -21,11 +18,13 @@ testOnMachines(
       await configureAll([host])
       await host.run(['systemctl', 'enable', '--quiet', '--now', 'margayd'], { timeoutMs: 60_000 })
       await host.run(['margay', 'status', '--wait', '30'], { timeoutMs: 40_000 })
-      assert.equal(await seen(neighbour, host), { 22: 'open', 8080: 'open' })
+      assert.equal(await seen(neighbour, host), { 22: 'open', 8080: 'open', 8081: 'open' })
       await followsHostEndpoints(host)
+      const closed = { 22: 'open', 8080: 'closed', 8081: 'open' }
+      assert.equal(await seen(neighbour, host), closed)
       await isNotLoadedTwice(host)
       await bootsWithoutDaemon(host)
-      assert.equal(await seen(neighbour, host), { 22: 'open', 8080: 'closed' })
+      assert.equal(await seen(neighbour, host), closed)
       await cameBeforeTheNetwork(host)
       await isTakenOver(host)
       await isPurged(host)
@@ -48,6 +47,16 @@ spec:
   node: h1
   interfaceName: eth0
 `
+const POLICY = `
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata:
+  name: web
+spec:
+  types: [Ingress]
+  ingress:
+    - { action: Allow, protocol: TCP, destination: { ports: [8081] } }
+`
 
 /** Nobody listens on these ports: where a packet is let through, the kernel refuses the connection at once. The same in both families. */
 async function seen(from: Machine, to: Machine): Promise<Readonly<Record<number, string>>> {
@@ -58,11 +67,13 @@ async function seen(from: Machine, to: Machine): Promise<Readonly<Record<number,
     })
     return [port, [...new Set(await Promise.all(answers))].join(' and ')] as const
   }
-  return Object.fromEntries(await Promise.all([22, 8080].map(look)))
+  return Object.fromEntries(await Promise.all([22, 8080, 8081].map(look)))
 }
 
 /** The file comes with the first host endpoint and goes with the last. */
 async function followsHostEndpoints(host: Machine): Promise<void> {
+  host.write('/root/policy.yaml', POLICY)
+  await host.run(['margay', 'apply', '-f', '/root/policy.yaml'])
   host.write('/root/host-endpoint.yaml', HOST_ENDPOINT)
   for (const [verb, isThere] of [
     ['apply', true],
@@ -87,13 +98,10 @@ async function isNotLoadedTwice(host: Machine): Promise<void> {
   assert.equal([ActiveState, ConditionResult], ['inactive', 'no'])
 }
 
-/** With rules as a daemon writes them for this host endpoint and one policy. */
+/** With the rules that the daemon wrote. */
 async function bootsWithoutDaemon(host: Machine): Promise<void> {
-  const folder = aFolder()
   await host.powerOff()
   host.write(KEPT_OFF, '[Unit]\nConditionPathExists=/nowhere\n')
-  host.write(FILE, readFileSync(await writeBootRules(folder.path, rulesOf(7000)), 'utf8'), 0o600)
-  folder.close()
   await host.boot()
   assert.is((await unitOf(host, 'margayd', ['ActiveState'])).ActiveState, 'inactive')
 }
