@@ -1,9 +1,12 @@
 import { type Cidr, ipOf, lengthOf } from '../../net/cidr.ts'
 import { addressBits, type Family, familyOf, type Ip, ipToBytes } from '../../net/ip.ts'
 import { MessageWriter } from '../netlink/message.ts'
-import type { NftLimit, NftMatch, NftRule, NftVerdict } from '../objects.ts'
+import type { NftMatch, NftRule, NftVerdict } from '../objects.ts'
 import { KEY_PARTS, wordsBefore } from './element-keys.ts'
+import { writeExpression } from './expression.ts'
+import { writeMasquerade, writeSourceNat } from './nat-expressions.ts'
 import * as nft from './protocol.ts'
+import { writeCounter, writeCounterReference, writeLimit, writeLog } from './tell-expressions.ts'
 
 /** A match on addresses: one prefix or a set. */
 type AddressMatch = Extract<NftMatch, { readonly on: 'saddr' | 'daddr' }>
@@ -279,13 +282,6 @@ function writeSetMark(writer: MessageWriter, { value, mask }: NonNullable<NftRul
   })
 }
 
-function writeLog(writer: MessageWriter, { group, prefix }: NonNullable<NftRule['log']>): void {
-  writeExpression(writer, 'log', () => {
-    writer.u16be(nft.LOG.group, group)
-    writer.text(nft.LOG.prefix, prefix)
-  })
-}
-
 function writeMapVerdict(writer: MessageWriter, { on, map }: Extract<NftVerdict, { do: 'map' }>): void {
   if (on === 'iifname' || on === 'oifname') writeMeta(writer, nft.META_KEY[on])
   else writePort(writer, on, nft.REGISTER.first)
@@ -339,53 +335,6 @@ function writeFib(writer: MessageWriter, flag: number): void {
   })
 }
 
-function writeMasquerade(writer: MessageWriter, { isRandom, ports }: Translation): void {
-  if (ports) writePorts(writer, ports)
-  const flags = natFlags(isRandom, ports)
-  writeExpression(writer, 'masq', () => {
-    if (flags !== 0) writer.u32be(nft.MASQUERADE.flags, flags)
-    if (!ports) return
-    writer.u32be(nft.MASQUERADE.portMinimum, nft.REGISTER.first)
-    writer.u32be(nft.MASQUERADE.portMaximum, nft.REGISTER.second)
-  })
-}
-
-function writeSourceNat(writer: MessageWriter, { isRandom, ports }: Translation, address: Ip): void {
-  writeImmediate(writer, nft.REGISTER.third, ipToBytes(address))
-  if (ports) writePorts(writer, ports)
-  const flags = natFlags(isRandom, ports)
-  writeExpression(writer, 'nat', () => {
-    writer.u32be(nft.NAT.type, 0)
-    writer.u32be(nft.NAT.family, familyOf(address) === 4 ? nft.NFPROTO.ipv4 : nft.NFPROTO.ipv6)
-    writer.u32be(nft.NAT.addressMinimum, nft.REGISTER.third)
-    if (ports) writer.u32be(nft.NAT.portMinimum, nft.REGISTER.first)
-    if (ports) writer.u32be(nft.NAT.portMaximum, nft.REGISTER.second)
-    if (flags !== 0) writer.u32be(nft.NAT.flags, flags)
-  })
-}
-
-/** What both kinds of source translation may have. */
-interface Translation {
-  readonly isRandom: boolean
-  readonly ports?: readonly [number, number]
-}
-
-function natFlags(isRandom: boolean, ports: Translation['ports']): number {
-  return (isRandom ? nft.NAT_FLAG.randomFully : 0) | (ports ? nft.NAT_FLAG.ports : 0)
-}
-
-function writePorts(writer: MessageWriter, [low, high]: readonly [number, number]): void {
-  writeImmediate(writer, nft.REGISTER.first, Buffer.of(low >> 8, low & 255))
-  writeImmediate(writer, nft.REGISTER.second, Buffer.of(high >> 8, high & 255))
-}
-
-function writeImmediate(writer: MessageWriter, register: number, value: Uint8Array): void {
-  writeExpression(writer, 'immediate', () => {
-    writer.u32be(nft.IMMEDIATE.register, register)
-    writer.nested(nft.IMMEDIATE.value, () => writer.bytesOf(nft.DATA.value, value))
-  })
-}
-
 function writeVerdictCode(writer: MessageWriter, code: number, chain?: string): void {
   writeExpression(writer, 'immediate', () => {
     writer.u32be(nft.IMMEDIATE.register, nft.REGISTER.verdict)
@@ -395,35 +344,6 @@ function writeVerdictCode(writer: MessageWriter, code: number, chain?: string): 
         if (chain !== undefined) writer.text(nft.VERDICT.chain, chain)
       }),
     )
-  })
-}
-
-function writeCounter(writer: MessageWriter): void {
-  writeExpression(writer, 'counter', () => {
-    writer.u64be(nft.COUNTER.bytes, 0n)
-    writer.u64be(nft.COUNTER.packets, 0n)
-  })
-}
-
-function writeCounterReference(writer: MessageWriter, name: string): void {
-  writeExpression(writer, 'objref', () => {
-    writer.u32be(nft.OBJECT_REFERENCE.type, nft.OBJECT_COUNTER)
-    writer.text(nft.OBJECT_REFERENCE.name, name)
-  })
-}
-
-function writeLimit(writer: MessageWriter, { rate, seconds, burst }: NftLimit): void {
-  writeExpression(writer, 'limit', () => {
-    writer.u64be(nft.LIMIT.rate, BigInt(rate))
-    writer.u64be(nft.LIMIT.seconds, BigInt(seconds))
-    writer.u32be(nft.LIMIT.burst, burst)
-  })
-}
-
-function writeExpression(writer: MessageWriter, name: string, attributes: () => void): void {
-  writer.nested(nft.LIST_ELEMENT, () => {
-    writer.text(nft.EXPRESSION.name, name)
-    writer.nested(nft.EXPRESSION.attributes, attributes)
   })
 }
 
