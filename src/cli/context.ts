@@ -21,6 +21,8 @@ export interface Context {
   readonly stdin: () => Promise<string>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly hostname: string
+  /** `SSH_CONNECTION` of this process and of those that started it. */
+  readonly sshConnections: () => readonly string[]
   readonly now: () => Date
   readonly openStore: (config: Config) => Promise<Store>
   readonly version: string

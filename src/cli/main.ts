@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { programOf } from './calicoctl.ts'
 import { readStream } from './input.ts'
 import { runCli } from './program.ts'
+import { readSshConnections } from './ssh-connections.ts'
 import { createStandardOutput } from './standard-output.ts'
 
 const interrupted = new AbortController()
@@ -20,6 +21,7 @@ const code = await runCli(process.argv.slice(2), {
   stdin: () => readStream(process.stdin, 'standard input', interrupted.signal),
   env: process.env,
   hostname: hostname(),
+  sshConnections: () => readSshConnections(process.env),
   now: () => new Date(),
   // Imported late: gRPC alone takes longer to load than `margay status` takes to answer.
   openStore: async (config) => (await import('./open-store.ts')).openStore(config),

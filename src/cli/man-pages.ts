@@ -10,7 +10,7 @@ export function makeManPages(version: string): readonly ManPage[] {
   const context = {
     program: 'margay' as const,
     ...{ out: refuse, err: refuse, isRead: refuse, stdin: refuse, now: refuse, openStore: refuse },
-    ...{ env: {}, hostname: 'localhost', version, signal: new AbortController().signal },
+    ...{ env: {}, sshConnections: () => [], hostname: 'localhost', version, signal: new AbortController().signal },
   }
   return renderManPages(createProgram(context, { code: 0 }), version)
 }

@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import type { Config } from '../config.ts'
 import { createIpam, type Ipam } from '../ipam/ipam.ts'
 import { silentLogger } from '../log.ts'
-
+import { clientEndpoints } from '../store/embedded.ts'
 import type { Store } from '../store/store.ts'
 import type { Context } from './context.ts'
 import { dryRunStore } from './dry-run.ts'
@@ -20,6 +20,8 @@ export interface Session {
 
 /** A session that remembers what was written in it. */
 export interface NotedSession extends Session {
+  /** Where etcd is. */
+  readonly endpoints: readonly string[]
   /** Of the last resource that was written; 0 when none was. */
   readonly lastRevision: () => number
 }
@@ -36,7 +38,8 @@ export async function withSession<T>(command: Command, context: Context, act: (s
     const opened = await context.openStore(config)
     const { store, lastRevision } = notingStore(command.getOptionValue('dryRun') === true ? dryRunStore(opened) : opened)
     try {
-      return await act({ store, ipam: createIpam({ store, node: config.node.name, log: silentLogger, now: context.now }), lastRevision })
+      const ipam = createIpam({ store, node: config.node.name, log: silentLogger, now: context.now })
+      return await act({ store, ipam, lastRevision, endpoints: clientEndpoints(config) })
     } finally {
       store.close()
     }

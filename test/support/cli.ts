@@ -45,6 +45,7 @@ export function aContext(world: World = {}, written: { out: string; err: string 
     stdin: async () => world.stdin ?? '',
     env: world.env ?? {},
     hostname: 'h1',
+    sshConnections: () => (world.env?.['SSH_CONNECTION'] === undefined ? [] : [world.env['SSH_CONNECTION']]),
     now: () => world.now ?? new Date('2026-01-02T03:04:05Z'),
     openStore: async () => {
       if (world.store === undefined) throw new MargayError('store', 'this test has no store')

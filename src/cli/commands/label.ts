@@ -7,7 +7,8 @@ import { kindFor, nameOf } from '../kind.ts'
 import { NAMESPACE_LABELS, namespaceRef } from '../namespace-steps.ts'
 import { meansNamespaces } from '../namespaces.ts'
 import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames } from '../options.ts'
-import { withSession } from '../session.ts'
+import { addForceOption, preflight } from '../preflight.ts'
+import { type Session, withSession } from '../session.ts'
 import { addWaitOption, checkWait, waitAfter } from '../wait.ts'
 
 const EXAMPLES = `
@@ -48,7 +49,7 @@ export const addLabelCommand: AddCommand = (parent, context, outcome) => {
     .argument('<label...>', 'KEY=VALUE to set, KEY- or with --remove KEY to remove')
     .option('--overwrite', 'also labels that have another value')
     .option('--remove', 'remove the labels with these keys')
-  addWaitOption(addDryRunOption(addKindNamespaceOption(command)))
+  addForceOption(addWaitOption(addDryRunOption(addKindNamespaceOption(command))), context)
   addStoreOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async (kindText: string, name: string, labels: readonly string[]) => {
@@ -65,7 +66,9 @@ export const addLabelCommand: AddCommand = (parent, context, outcome) => {
       outcome.code = await withSession(command, context, async (session) => {
         const relabel = (stored: AnyResource) =>
           lens.write(stored, changedLabels(lens.read(stored), changes, { what, isOverwrite: options.overwrite === true }))
-        const { before, after } = await changeResource(session, ref, relabel, context.signal)
+        const change = (to: Session) => changeResource(to, ref, relabel, context.signal)
+        await preflight(command, context, session, { items: [ref], kindOf: () => ref.kind, act: change })
+        const { before, after } = await change(session)
         const had = lens.read(before)
         for (const change of changes) context.out(`Successfully ${describe(change, had)} ${kindText} ${name}${suffix}\n`)
         return waitAfter(command, context, session, { code: 0, resources: [after] })

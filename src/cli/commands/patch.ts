@@ -10,8 +10,9 @@ import { readText } from '../files.ts'
 import { kindFor, nameOf } from '../kind.ts'
 import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames } from '../options.ts'
 import { applyPatch, PATCH_TYPES, type PatchType } from '../patch.ts'
+import { addForceOption, preflight } from '../preflight.ts'
 import { reportWrites } from '../report-writes.ts'
-import { withSession } from '../session.ts'
+import { type Session, withSession } from '../session.ts'
 import { addWaitOption, checkWait, waitAfter } from '../wait.ts'
 
 const EXAMPLES = `
@@ -44,7 +45,7 @@ export const addPatchCommand: AddCommand = (parent, context, outcome) => {
         .choices(PATCH_TYPES)
         .default('strategic'),
     )
-  addWaitOption(addDryRunOption(addKindNamespaceOption(command)))
+  addForceOption(addWaitOption(addDryRunOption(addKindNamespaceOption(command))), context)
   addStoreOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async (kindText: string, name: string) => {
@@ -57,10 +58,12 @@ export const addPatchCommand: AddCommand = (parent, context, outcome) => {
       checkWait(command)
       outcome.code = await withSession(command, context, async (session) => {
         let resources: readonly AnyResource[] = []
+        const change = (to: Session) => changeResource(to, ref, (stored) => applyPatch(type, { ...stored }, patch), context.signal)
+        await preflight(command, context, session, { items: [ref], kindOf: () => kind, act: change })
         const code = await reportWrites(context, {
           ...{ verb: 'patch', items: [ref], kindOf: () => kind },
           act: async () => {
-            const done = await changeResource(session, ref, (stored) => applyPatch(type, { ...stored }, patch), context.signal)
+            const done = await change(session)
             resources = [done.before, done.after]
             warnOfNew(done, context)
             return `${nameOf(kind, name, ref.namespace)} ${done.isChanged ? 'patched' : 'unchanged'}${options.dryRun === true ? ' (dry run)' : ''}`

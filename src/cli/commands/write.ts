@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { kindInfo } from '../../model/kinds.ts'
+import { kindInfo, type ResourceKind } from '../../model/kinds.ts'
 import type { ResourceRef } from '../../store/resource-store.ts'
 import { type AddCommand, type Context, type Outcome, UsageError } from '../context.ts'
 import { type GivenResource, readDocuments } from '../documents.ts'
@@ -8,8 +8,9 @@ import { kindFor, nameOf } from '../kind.ts'
 import { namespaceRef, withStoredRules } from '../namespace-steps.ts'
 import { createNamespace, deleteNamespace, meansNamespaces } from '../namespaces.ts'
 import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames, collect, parseLabels } from '../options.ts'
+import { addForceOption, preflight } from '../preflight.ts'
 import { reportWrites } from '../report-writes.ts'
-import { withSession } from '../session.ts'
+import { type Session, withSession } from '../session.ts'
 import { checkGiven } from '../validate.ts'
 import { addWaitOption, checkWait, waitAfter } from '../wait.ts'
 import { deleteResource, type Verb, writeResource } from '../write.ts'
@@ -28,7 +29,7 @@ export const addWriteCommands: AddCommand = (parent, context, outcome) => {
   for (const verb of ['apply', 'create', 'replace'] as const) {
     const command = addFileOptions(parent.command(verb).description(VERBS[verb].about))
     if (verb === 'create') addCreateOptions(command)
-    addWaitOption(addDryRunOption(command))
+    addForceOption(addWaitOption(addDryRunOption(command)), context)
     addStoreOptions(command)
       .addHelpText('after', `\nExamples:\n${VERBS[verb].examples.map((example) => `  margay ${verb} ${example}`).join('\n')}`)
       .action(async (...words: readonly unknown[]) => {
@@ -70,14 +71,13 @@ async function writeGiven(command: Command, context: Context, outcome: Outcome, 
   outcome.code = await withSession(command, context, async (session) => {
     const isOfCluster = items.every((item) => kindOf(item) === 'ClusterInformation')
     if (context.program === 'calicoctl' && !isOfCluster) await ensureInitialized(session.store, context.signal)
-    const code = await reportWrites(context, {
-      ...{ verb, items, kindOf, placeOf },
-      act: async ({ resource, isNamespace }) => {
-        const isKept = isNamespace && resource.kind === 'Profile' && verb !== 'create'
-        const whole = isKept ? await withStoredRules(session.store, resource, context.signal) : resource
-        return said(options, await writeResource(session, context, writing, whole))
-      },
-    })
+    const write = async (to: Session, { resource, isNamespace }: GivenResource) => {
+      const isKept = isNamespace && resource.kind === 'Profile' && verb !== 'create'
+      const whole = isKept ? await withStoredRules(to.store, resource, context.signal) : resource
+      return said(options, await writeResource(to, context, writing, whole))
+    }
+    await preflight(command, context, session, { items, kindOf, act: write })
+    const code = await reportWrites(context, { ...{ verb, items, kindOf, placeOf }, act: (item) => write(session, item) })
     return waitAfter(command, context, session, { code, resources: items.map(({ resource }) => resource) })
   })
 }
@@ -95,7 +95,7 @@ stop margayd there first.`
 export const addDeleteCommand: AddCommand = (parent, context, outcome) => {
   const command = addFileOptions(parent.command('delete').description('delete resources'))
   command.option('-s, --skip-not-exists', 'pass over what does not exist, and count it as done')
-  addWaitOption(addDryRunOption(command))
+  addForceOption(addWaitOption(addDryRunOption(command)), context)
   addStoreOptions(command)
     .argument('[kind]', 'kind, its plural or its short name')
     .argument('[name...]', 'names of resources')
@@ -122,17 +122,19 @@ async function deleteAll(command: Command, context: Context, outcome: Outcome, i
   const skipMissing = options.skipNotExists === true
   checkWait(command)
   outcome.code = await withSession(command, context, async (session) => {
+    const remove = async (from: Session, { ref, namespace, version }: Doomed) =>
+      said(
+        options,
+        namespace === undefined
+          ? await deleteResource(from, context, { ref, skipMissing, version })
+          : await deleteNamespace(from, context, namespace, skipMissing),
+      )
+    await preflight(command, context, session, { items, kindOf: ({ ref }) => ref.kind, act: remove })
     const code = await reportWrites(context, {
       ...{ verb: 'delete', items },
       kindOf: ({ ref }) => ref.kind,
       placeOf: ({ place }) => place,
-      act: async ({ ref, namespace, version }) =>
-        said(
-          options,
-          namespace === undefined
-            ? await deleteResource(session, context, { ref, skipMissing, version })
-            : await deleteNamespace(session, context, namespace, skipMissing),
-        ),
+      act: (item) => remove(session, item),
     })
     return waitAfter(command, context, session, { code, resources: items.map(({ ref }) => ({ kind: ref.kind, metadata: ref })) })
   })
@@ -215,7 +217,7 @@ function placeOf({ place }: GivenResource): string {
   return place
 }
 
-function kindOf({ resource }: GivenResource): string {
+function kindOf({ resource }: GivenResource): ResourceKind {
   return resource.kind
 }
 
