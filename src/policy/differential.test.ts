@@ -3,30 +3,18 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { until } from '../../test/support/nft-lab.ts'
 import { anEndpoint } from '../../test/support/planning.ts'
-import { byId } from '../../test/support/policies.ts'
-import { createPolicyLab, LINKS, OWN, type PolicyLab } from '../../test/support/policy-lab.ts'
-import { idOf, type Journey, type Random, randomJourney, randomOf, randomWorld, type World } from '../../test/support/random-policies.ts'
+import { moveTo, PEER_SETS, policedHost, policyHost, randomVariant, SERVICES } from '../../test/support/policed-world.ts'
+import { createPolicyLab, type PolicyLab } from '../../test/support/policy-lab.ts'
+import { type Journey, randomJourney, randomOf, randomWorld, type World } from '../../test/support/random-policies.ts'
 import { NftCounters } from '../kernel/nftables/counters.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import { keyOf, type NftObject } from '../kernel/objects.ts'
 import { silentLogger } from '../log.ts'
-import type { HostEndpoint } from '../model/host-endpoint.ts'
-import type { Profile } from '../model/profile.ts'
-import type { Tier } from '../model/tier.ts'
-import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
-import { parseIp } from '../net/ip.ts'
-import type { Form } from './block.ts'
-import { counterOf, type LogSettings } from './counted-rule.ts'
-import { PolicyEngine, type PolicyHost, type PolicyInput } from './engine.ts'
-import type { LocalEndpoint, Step } from './evaluate.ts'
-import { evaluatePath, type PathResult, type PathSettings, type PathStep, type PolicedHost } from './evaluate-path.ts'
-import { DEFAULT_FAILSAFES, type Failsafes } from './failsafes.ts'
-import { planHostEndpoints } from './host-endpoints.ts'
-import { type LabelledTypes, labelledOf } from './labelled.ts'
-import { SearchedMembers, selects } from './members.ts'
-import { type Direction, POLICY_KIND_NAMES, type PolicyKind, type PolicyResource, readPolicy } from './policies.ts'
-import { readProfile } from './profiles.ts'
-import { orderPolicies } from './tiers.ts'
+import { counterOf } from './counted-rule.ts'
+import { PolicyEngine } from './engine.ts'
+import type { Step } from './evaluate.ts'
+import { evaluatePath, type PathResult, type PathStep } from './evaluate-path.ts'
+import type { Direction, PolicyKind } from './policies.ts'
 
 const test = suite('policy/differential')
 
@@ -34,95 +22,6 @@ const { signal } = new AbortController()
 const WORLDS = process.env['TEST_LONG'] === undefined ? 50 : 500
 const JOURNEYS = 40
 const SEED = Number(process.env['TEST_SEED'] ?? 1)
-
-const SERVICES = new Map([
-  [
-    'red/shop',
-    [
-      { address: parseIp('10.65.0.3'), protocol: 6, port: 80 },
-      { address: parseIp('2001:db8:65::3'), protocol: 17, port: 53 },
-    ],
-  ],
-])
-const PEERS = { 4: ['192.0.2.9'], 6: ['2001:db8:1::9'] }
-const PEER_SETS: readonly NftObject[] = ([4, 6] as const).map((family) => ({
-  kind: 'set',
-  name: `hosts${family}`,
-  family,
-  isInterval: false,
-  elements: new Set(PEERS[family]),
-}))
-const isWorkload = (name: string) => name.startsWith('mgy')
-const interfaces = LINKS.map((name) => ({ name, addresses: OWN[name].map(parseIp) }))
-
-const LIMIT = { rate: 10, seconds: 1, burst: 5 } as const
-
-/** What differs from world to world beside what is in the store. */
-interface Variant {
-  readonly endpointToHost: 'Drop' | 'Return'
-  readonly deny: 'drop' | 'reject'
-  readonly failsafes: Failsafes
-  readonly form: Form
-  readonly logs: LogSettings | undefined
-}
-
-function randomVariant(random: Random): Variant {
-  return {
-    endpointToHost: random(2) === 0 ? 'Drop' : 'Return',
-    deny: random(2) === 0 ? 'drop' : 'reject',
-    failsafes: random(3) === 0 ? { inbound: [], outbound: [{ protocol: 6, port: 443, net: undefined }] } : DEFAULT_FAILSAFES,
-    form: (['any', 'by-port', 'linear'] as const)[random(3)] ?? 'any',
-    logs: random(2) === 0 ? { group: 77, verdicts: LIMIT, logAction: random(2) === 0 ? LIMIT : undefined } : undefined,
-  }
-}
-
-function policyHost(variant: Variant): PolicyHost {
-  const implicit = [{ protocol: 17, port: 4789, peers: { 4: 'hosts4', 6: 'hosts6' } }]
-  return {
-    node: 'h1',
-    interfaces,
-    settings: { ...variant, workloadInterfaces: ['mgy*'], dropsInvalid: true, implicit, markBit: 0x1000_0000 },
-  }
-}
-
-/** The measure: everything looked for in everything. */
-function policedHost(world: World, { endpointToHost, failsafes }: Variant): PolicedHost {
-  const all = [...world.values()]
-  const ofKind = <T extends PolicyInput>(...kinds: readonly T['kind'][]) => all.filter((one): one is T => kinds.includes(one.kind))
-  const profiles = byId(ofKind<Profile>('Profile'))
-  const policies = ofKind<PolicyResource>(...POLICY_KIND_NAMES).flatMap((one) => readPolicy(one) ?? [])
-  const tiers = byId(ofKind<Tier>('Tier'))
-  const local = (id: string, endpoint: WorkloadEndpoint | HostEndpoint): LocalEndpoint => {
-    const labelled = labelledOf(endpoint)
-    const selecting = policies.filter(({ selector }) => labelled !== undefined && selects(selector, labelled, profiles))
-    return {
-      id,
-      tiers: orderPolicies(selecting, tiers),
-      profiles: (endpoint.spec.profiles ?? []).map((name) => readProfile(name, profiles.get(name))),
-    }
-  }
-  const here = ofKind<WorkloadEndpoint>('WorkloadEndpoint').filter(({ spec }) => spec.node === 'h1')
-  const { byInterface, wildcard } = planHostEndpoints(ofKind<HostEndpoint>('HostEndpoint'), interfaces, isWorkload)
-  const labelled = ofKind<LabelledTypes[keyof LabelledTypes]>('WorkloadEndpoint', 'HostEndpoint', 'GlobalNetworkSet', 'NetworkSet')
-  const peers = [...PEERS[4], ...PEERS[6]]
-  const settings: PathSettings = {
-    ...{ endpointToHost, failsafes, dropsInvalid: true, isWorkloadInterface: isWorkload },
-    implicit: [{ name: 'vxlan', protocol: 17, port: 4789, isPeer: (ip) => peers.includes(ip) }],
-  }
-  return {
-    settings,
-    workloads: new Map(here.map((endpoint) => [endpoint.spec.interfaceName ?? '', local(endpoint.metadata.name, endpoint)])),
-    hostEndpoints: new Map([...byInterface].map(([name, endpoint]) => [name, local(endpoint.metadata.name, endpoint)])),
-    wildcard: wildcard && local('*', wildcard),
-    members: new SearchedMembers({ labelled: labelled.flatMap((one) => labelledOf(one) ?? []), profiles, services: SERVICES }),
-  }
-}
-
-/** Takes the engine from one world to the next, by what differs. */
-function moveTo(engine: PolicyEngine, before: World, after: World): void {
-  for (const [key, resource] of before) if (!after.has(key)) engine.set(resource.kind, idOf(resource), undefined)
-  for (const resource of after.values()) engine.set(resource.kind, idOf(resource), resource)
-}
 
 function flush(engine: PolicyEngine): readonly NftObject[] {
   const steps = engine.flush()

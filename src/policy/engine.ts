@@ -6,7 +6,9 @@ import type { Tier } from '../model/tier.ts'
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
 import type { CountedRule } from './counted-rule.ts'
 import type { DispatchInput, DispatchSettings, WorkloadState } from './dispatch.ts'
+import { fitsInterface, type IsPeer, policedHost } from './engine-view.ts'
 import type { LocalEndpoint } from './evaluate.ts'
+import type { PolicedHost } from './evaluate-path.ts'
 import { type HostInterface, planHostEndpoints } from './host-endpoints.ts'
 import type { ObjectDelta } from './kept-objects.ts'
 import { KeptSets } from './kept-sets.ts'
@@ -99,6 +101,12 @@ export class PolicyEngine {
     return this.#ruleset.objects.all
   }
 
+  /** What decides about packets as of the last `flush`, for the evaluator; it holds until something is told or flushed again. */
+  policed(isPeer: IsPeer): PolicedHost {
+    const workloads = [...this.#workloads.keys()].flatMap((id) => this.#localWorkload(id) ?? [])
+    return policedHost({ ...this.#dispatchInput(), workloads, members: this.#sets, isPeer })
+  }
+
   /** Works in all that was told, and gives what is otherwise than at the last time; resumes where the caller left it at a `yield`. */
   *flush(): Generator<undefined, ObjectDelta> {
     yield* this.#selection.flush()
@@ -185,7 +193,7 @@ export class PolicyEngine {
   #dispatchInput(): DispatchInput {
     const { interfaces } = this.#host
     const { settings } = this.#making
-    const isWorkload = (name: string) => settings.workloadInterfaces.some((pattern) => fits(pattern, name))
+    const isWorkload = (name: string) => settings.workloadInterfaces.some((pattern) => fitsInterface(pattern, name))
     const { byInterface, wildcard } = planHostEndpoints(this.#hostEndpoints.values(), interfaces, isWorkload)
     const toLocal = (endpoint: HostEndpoint) => this.#local(`HostEndpoint/${endpoint.metadata.name}`, endpoint)
     const hostEndpoints = new Map([...byInterface].map(([name, endpoint]) => [name, toLocal(endpoint)]))
@@ -240,9 +248,4 @@ function isLabelledKind(kind: PolicyInput['kind']): kind is keyof LabelledTypes 
 function policyKey(kind: string, id: string): string {
   const slash = id.indexOf('/')
   return `${id.slice(slash + 1)}/${slash < 0 ? '' : id.slice(0, slash)}/${kind}`
-}
-
-/** Whether the name is the pattern, or begins as it does before its `*`. */
-function fits(pattern: string, name: string): boolean {
-  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
 }

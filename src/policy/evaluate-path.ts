@@ -78,6 +78,22 @@ export interface PathResult {
   readonly steps: readonly PathStep[]
 }
 
+const DIRECTION: Readonly<Record<Exclude<Place, 'untracked'>, Direction>> = {
+  'pre-dnat': 'ingress',
+  'forward-from-host-endpoint': 'ingress',
+  'from-workload': 'egress',
+  'to-workload': 'ingress',
+  'forward-to-host-endpoint': 'egress',
+  'to-host': 'ingress',
+  'from-host': 'egress',
+}
+
+/** In which direction, seen from the endpoint, its policies are asked; before connection tracking it depends on the packet. */
+export function directionAt(place: Place, { inInterface }: Pick<PathPacket, 'inInterface'>): Direction {
+  if (place === 'untracked') return inInterface === undefined ? 'egress' : 'ingress'
+  return DIRECTION[place]
+}
+
 /** Follows a packet through the host: through each place that it passes, until one denies it. */
 export function evaluatePath(host: PolicedHost, packet: PathPacket): PathResult {
   const walk = new Walk(host, packet)

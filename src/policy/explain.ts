@@ -2,7 +2,7 @@ import type { Rule, RuleAction } from '../model/rule.ts'
 import { asStagedNetworkPolicy } from '../model/staged-kubernetes-network-policy.ts'
 import { describeRule } from './describe-rule.ts'
 import type { ListVerdict, Step } from './evaluate.ts'
-import { evaluatePath, type PathPacket, type PathStep, type Place, type PolicedHost } from './evaluate-path.ts'
+import { directionAt, evaluatePath, type PathPacket, type PathStep, type Place, type PolicedHost } from './evaluate-path.ts'
 import { asIfEnforced, type ReadPolicies, type ResourceMaps } from './explain-host.ts'
 import type { Direction, PolicyResource } from './policies.ts'
 
@@ -56,22 +56,6 @@ export function explainPath(source: RuleSource, host: PolicedHost, packet: PathP
     stagedVerdict: evaluatePath(asIfEnforced(host), packet).verdict,
     steps: steps.map((step) => explainStep(source, step, directionAt(step.place, packet))),
   }
-}
-
-/** In which direction, seen from the endpoint, its policies are asked; before connection tracking it depends on the packet. */
-const DIRECTION: Readonly<Record<Exclude<Place, 'untracked'>, Direction>> = {
-  'pre-dnat': 'ingress',
-  'forward-from-host-endpoint': 'ingress',
-  'from-workload': 'egress',
-  'to-workload': 'ingress',
-  'forward-to-host-endpoint': 'egress',
-  'to-host': 'ingress',
-  'from-host': 'egress',
-}
-
-function directionAt(place: Place, { inInterface }: PathPacket): Direction {
-  if (place === 'untracked') return inInterface === undefined ? 'egress' : 'ingress'
-  return DIRECTION[place]
 }
 
 function explainStep(source: RuleSource, { place, endpoint, verdict, because, list }: PathStep, direction: Direction): ExplainedStep {

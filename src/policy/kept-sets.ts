@@ -1,9 +1,10 @@
 import { keyOf, type NftSet } from '../kernel/objects.ts'
-import { FAMILIES, type Family } from '../net/ip.ts'
+import { FAMILIES, type Family, familyOf, type Ip } from '../net/ip.ts'
 import type { AddressSet } from './address-set.ts'
 import type { UsedSet } from './chains.ts'
 import type { KeptObjects } from './kept-objects.ts'
 import type { LabelIndex } from './label-index.ts'
+import type { Members } from './members.ts'
 import type { Shape } from './set-names.ts'
 import { SetContent } from './sets.ts'
 
@@ -18,7 +19,7 @@ interface KeptSet {
 }
 
 /** The sets of addresses that rules name, with their members, as objects of the rule set. */
-export class KeptSets {
+export class KeptSets implements Members {
   readonly #members: LabelIndex
   readonly #objects: KeptObjects
   readonly #sets = new Map<string, KeptSet>()
@@ -33,6 +34,11 @@ export class KeptSets {
   }
 
   readonly shapeOf = (id: string, family: Family): Shape => this.#sets.get(id)?.contents[family].shape ?? 'empty'
+
+  /** Of a set that no rule names, nobody is a member. */
+  has(set: AddressSet, ip: Ip, protocol: number, port: number | undefined): boolean {
+    return this.#sets.get(set.id)?.contents[familyOf(ip)].has(ip, protocol, port) ?? false
+  }
 
   /** Begins to keep a set that rules are about to name, so that its shape is known when they are made. */
   foresee(set: AddressSet): void {

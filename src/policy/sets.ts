@@ -1,6 +1,6 @@
 import type { NftSet } from '../kernel/objects.ts'
 import { type Cidr, cidrContains, ipOf, isHostCidr } from '../net/cidr.ts'
-import { type Family, familyOf } from '../net/ip.ts'
+import { type Family, familyOf, type Ip } from '../net/ip.ts'
 import { PrefixMap } from '../net/prefix-map.ts'
 import { SharedSet } from '../net/shared-set.ts'
 import type { AddressSet } from './address-set.ts'
@@ -37,6 +37,12 @@ export class SetContent {
     const key = hasPorts(this.set) ? ({ key: 'address-port' } as const) : {}
     this.#object = { kind: 'set', name, ...key, family: this.#family, isInterval: this.#isInterval, elements: this.#elements }
     return this.#object
+  }
+
+  /** Whether packets from or to this end match it. */
+  has(ip: Ip, protocol: number, port: number | undefined): boolean {
+    if (hasPorts(this.set)) return this.#elements.has(`${ip},${protocol},${port}`)
+    return this.#isInterval ? this.#prefixes.longest(ip) !== undefined : this.#elements.has(ip)
   }
 
   /** Takes over what came and went; the object is right when it is done. */
