@@ -197,6 +197,8 @@ class DispatchPlan {
       base('from-host-translated', { type: 'filter', hook: 'postrouting', priority: -150 }, [
         accept({ on: 'origin', value: 'host', negate: true }),
         accept({ ...translated, negate: true }),
+        // Without a connection (neighbour discovery) there is no answer to that, and they would be asked, and counted, a second time.
+        accept({ on: 'ct-state', value: ['untracked', 'invalid'] }),
         ...fromHost,
         ...this.#dispatch('oifname', { ...at('normal', 'egress'), canReject: false }),
       ]),
