@@ -145,6 +145,8 @@ export interface NftChain {
   readonly name: string
   readonly hook?: NftHook
   readonly rules: readonly NftRule[]
+  /** Rules that stand in place of these where the kernel refuses them, and has no chain of this name that could stay as it is. */
+  readonly otherwise?: readonly NftRule[]
   /** Only in what was read from the kernel, in place of its rules: the hash of each rule's body, empty for a rule that is not ours. */
   readonly ruleHashes?: readonly string[]
 }

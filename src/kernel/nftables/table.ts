@@ -6,6 +6,7 @@ import type { Delta, Failures, KernelEvent, KernelTable } from '../table.ts'
 import { NftBatch } from './batch.ts'
 import { applyDelta, type DeltaContext, needsHandles, writePuts, writeRemoves } from './delta.ts'
 import * as nft from './protocol.ts'
+import { PutPlan } from './put-plan.ts'
 import { readGeneration, readKnown, readRules, type Source } from './read.ts'
 import { createRuleEncoder, isSameObject, type Known, listKnown } from './state.ts'
 import { readTimed, type TimedChange, writeTimed } from './timed.ts'
@@ -14,6 +15,7 @@ import { watchRuleset } from './watch.ts'
 /** How often a transaction is begun anew because others keep changing the rule set. */
 const MAX_ATTEMPTS = 20
 const ENOENT = 2
+const EBUSY = 16
 const ERESTART = 85
 
 export interface NftablesOptions {
@@ -33,6 +35,8 @@ export class NftablesTable implements KernelTable<NftObject> {
   private readonly options: NftablesOptions
   private readonly encode = createRuleEncoder()
   private known: Known | undefined
+  /** What the kernel refused and was not put since: nothing new may come to refer to it. */
+  private readonly refused = new Map<string, KernelError>()
   private lastWork: Promise<unknown> = Promise.resolve()
 
   constructor(options: NftablesOptions) {
@@ -55,13 +59,18 @@ export class NftablesTable implements KernelTable<NftObject> {
     })
   }
 
-  /** Two transactions, puts then removes. What is refused is left out and the rest of its transaction is sent again. */
+  /**
+   * Two transactions, puts then removes. What is refused is left out with what refers to it (`PutPlan`), and the rest of its transaction
+   * is sent again.
+   */
   commit(delta: Delta<NftObject>, signal: AbortSignal): Promise<Failures> {
     return this.exclusive(async () => {
-      const failures = new Map<string, KernelError>()
-      await this.transact('put', delta.put, failures, signal)
-      await this.transact('remove', delta.remove, failures, signal)
-      return failures
+      const plan = new PutPlan(delta.put, this.refused)
+      await this.transact('put', plan, signal)
+      const removal = new Removal(delta.remove)
+      await this.transact('remove', removal, signal)
+      for (const key of delta.remove.keys()) this.refused.delete(key)
+      return new Map([...plan.failures, ...removal.failures])
     })
   }
 
@@ -118,24 +127,25 @@ export class NftablesTable implements KernelTable<NftObject> {
     this.source.socket.close()
   }
 
-  private async transact(
-    kind: 'put' | 'remove',
-    objects: ReadonlyMap<string, NftObject>,
-    failures: Map<string, KernelError>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const pending = new Map(objects)
+  private async transact(kind: 'put' | 'remove', work: PutPlan | Removal, signal: AbortSignal): Promise<void> {
+    const { pending } = work
     for (let attempt = 1; pending.size > 0; attempt++) {
+      this.known ??= await readKnown(this.source, signal)
+      work.leaveOut(this.known)
+      if (pending.size === 0) return
       const known = await this.readForWriting(kind, pending, signal)
       const context = { table: this.source.table, known, encode: this.encode }
       const batch = new NftBatch(() => this.source.socket.nextSequence(), known.generation)
       if (kind === 'put') writePuts(batch, context, pending)
       else writeRemoves(batch, context, pending)
       const outcome = batch.size === 0 ? DONE : this.send(kind, batch)
-      if (outcome.isDone) return this.remember(kind, context, pending, batch.size)
+      if (outcome.isDone) {
+        this.remember(kind, context, pending, batch.size)
+        return work.done()
+      }
       if (outcome.isOutdated) this.known = undefined
       if (outcome.isOutdated && attempt < MAX_ATTEMPTS) continue
-      refuse(pending, outcome.errors, failures)
+      work.refuse(errorsByKey(pending, outcome.errors), known)
     }
   }
 
@@ -193,7 +203,9 @@ function judge(answer: NetlinkAnswer, batch: NftBatch, kind: string): Outcome {
     const key = batch.ownerOf(failure.sequence)
     // Of several errors of one object the first is the cause: a set that is not made makes its elements fail too.
     const text = failure.text ?? EXPLANATIONS[failure.errno]
-    if (!errors.has(key)) errors.set(key, failureError(describeChange(kind, key), { errno: failure.errno, text }))
+    if (errors.has(key)) continue
+    const error = failureError(describeChange(kind, key), { errno: failure.errno, text })
+    errors.set(key, kind === 'remove' && failure.errno === EBUSY ? new StillReferredTo(error.message) : error)
   }
   if (errors.size === 0) errors.set('', new KernelError(`could not ${describeChange(kind, '')}: the kernel's answer was lost`))
   const isLost = answer.isOverrun || answer.failures.length === 0
@@ -214,15 +226,35 @@ const EXPLANATIONS: Readonly<Record<number, string>> = {
   85: 'other programs keep changing the rule set',
 }
 
-/** Takes what was refused out of what is pending; all of it, where the refusal is not of one object. */
-function refuse(pending: Map<string, NftObject>, errors: ReadonlyMap<string, KernelError>, failures: Map<string, KernelError>): void {
+/** Where the refusal is not of one object, it is of all. */
+function errorsByKey(pending: ReadonlyMap<string, NftObject>, errors: ReadonlyMap<string, KernelError>): ReadonlyMap<string, KernelError> {
   const named = [...errors].filter(([key]) => key !== '')
   const whole = errors.get('')
-  const refused = named.length > 0 || whole === undefined ? named : [...pending.keys()].map((key) => [key, whole] as const)
-  for (const [key, error] of refused) {
-    failures.set(key, error)
-    pending.delete(key)
+  return new Map(named.length > 0 || whole === undefined ? named : [...pending.keys()].map((key) => [key, whole] as const))
+}
+
+/** Something still refers to what was to go: it is tried again. */
+export class StillReferredTo extends KernelError {}
+
+/** What is to go; what can't is left out. */
+class Removal {
+  readonly pending: Map<string, NftObject>
+  readonly failures = new Map<string, KernelError>()
+
+  constructor(unwanted: ReadonlyMap<string, NftObject>) {
+    this.pending = new Map(unwanted)
   }
+
+  refuse(errors: ReadonlyMap<string, KernelError>): void {
+    for (const [key, error] of errors) {
+      this.failures.set(key, error)
+      this.pending.delete(key)
+    }
+  }
+
+  leaveOut(): void {}
+
+  done(): void {}
 }
 
 /** The kernel leaves out 0, which means "any" in a batch. */
