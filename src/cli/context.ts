@@ -3,8 +3,8 @@ import type { Config } from '../config.ts'
 import { MargayError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 
-/** 0 done, 1 failed, 2 wrong usage, 3 done in part. */
-export type ExitCode = 0 | 1 | 2 | 3
+/** 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 it would cut open connections. */
+export type ExitCode = 0 | 1 | 2 | 3 | 4
 
 /** The names under which the command line can be called; as `calicoctl` it takes and says what that does, and ends with 0 or 1. */
 export type Program = 'margay' | 'calicoctl'

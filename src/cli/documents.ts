@@ -64,7 +64,7 @@ export async function readDocuments(
 }
 
 /** Commands whose user wants to know which fields nobody will act on. */
-const WRITES: ReadonlySet<string> = new Set(['apply', 'create', 'replace', 'validate'])
+const WRITES: ReadonlySet<string> = new Set(['apply', 'create', 'replace', 'validate', 'plan'])
 
 /** Two namespaces for one resource: one of them is a mistake. */
 function namespaceFault({ resource, place, title }: ParsedDocument, file: string, asked: string | undefined): readonly string[] {
@@ -75,7 +75,12 @@ function namespaceFault({ resource, place, title }: ParsedDocument, file: string
 }
 
 /** What did not happen, by the command; for the others nothing was written. */
-const SAID: Readonly<Record<string, string>> = { validate: 'not valid', get: 'nothing was read', delete: 'nothing was deleted' }
+const SAID: Readonly<Record<string, string>> = {
+  validate: 'not valid',
+  get: 'nothing was read',
+  delete: 'nothing was deleted',
+  plan: 'nothing was planned',
+}
 
 /** A text that is no YAML at all is a fault like others: the other files are still looked at. */
 function tryParse(source: SourceText, file: string, namespace: string, faults: string[]): readonly ParsedDocument[] {

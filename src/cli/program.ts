@@ -11,6 +11,7 @@ import { addGetCommand } from './commands/get.ts'
 import { addIpamCommand } from './commands/ipam.ts'
 import { addLabelCommand } from './commands/label.ts'
 import { addPatchCommand } from './commands/patch.ts'
+import { addPlanCommand } from './commands/plan.ts'
 import { addReloadCommand } from './commands/reload.ts'
 import { addNodeCommand, addStatusCommand } from './commands/status.ts'
 import { addVersionCommand } from './commands/version.ts'
@@ -29,7 +30,7 @@ import {
 import { renderError } from './report.ts'
 
 const EPILOG = `
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 it would cut open connections (plan).
 
 Examples:
   margay status
@@ -53,7 +54,7 @@ const RESOURCES: Group = [
 const COMMANDS: Readonly<Record<Program, readonly Group[]>> = {
   margay: [
     RESOURCES,
-    ['Policy:', [addExplainCommand]],
+    ['Policy:', [addExplainCommand, addPlanCommand]],
     ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addReloadCommand, addNodeCommand]],
     ['Other:', [addConfigCommand, addDatastoreCommand, addDebugCommand, addCompletionCommand, addVersionCommand]],
   ],

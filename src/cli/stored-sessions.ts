@@ -3,7 +3,7 @@ import { familyOf, type Ip, isIp, parseIp } from '../net/ip.ts'
 import type { ResourceMaps } from '../policy/explain-host.ts'
 import { createExplainSource } from '../questions/known-host.ts'
 import { withChanges } from '../questions/overlay.ts'
-import { policeHost } from '../questions/policed-host.ts'
+import { finish, policeHost } from '../questions/policed-host.ts'
 import { cutSessions, type Session } from '../questions/sessions.ts'
 
 /** What is known of the connections of hosts that can't be asked. */
@@ -67,11 +67,4 @@ function etcdFrom(own: readonly Ip[], endpoints: readonly string[]): readonly Se
     if (source === undefined) return []
     return [{ what: 'etcd', isIncoming: false, source: { address: source, port: SOME_PORT }, destination, protocol: TCP } as const]
   })
-}
-
-function finish<T>(steps: Generator<undefined, T>): T {
-  for (;;) {
-    const { done, value } = steps.next()
-    if (done) return value
-  }
 }

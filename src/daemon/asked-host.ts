@@ -1,6 +1,7 @@
 import { MargayError } from '../errors.ts'
 import { Pace } from '../kernel/pace.ts'
 import type { Kernel } from '../kernel/table.ts'
+import type { AnyResource } from '../model/kinds.ts'
 import type { ResourceChange } from '../model/own/questions.ts'
 import { ipOf, parseInterfaceAddress } from '../net/cidr.ts'
 import { type Ip, parseIp } from '../net/ip.ts'
@@ -9,7 +10,7 @@ import type { KnownInterfaces } from '../policy/known-interfaces.ts'
 import type { Policy, PolicyResource } from '../policy/policies.ts'
 import type { Compared } from '../questions/endpoint-changes.ts'
 import { createExplainSource, type ExplainSource } from '../questions/known-host.ts'
-import { withChanges } from '../questions/overlay.ts'
+import { isAlike, withChanges } from '../questions/overlay.ts'
 import { type HostPolicies, policeHost } from '../questions/policed-host.ts'
 import type { HostFacts } from './host-facts.ts'
 import { paced } from './paced.ts'
@@ -102,6 +103,5 @@ export class AskedHost {
 function isReal(maps: ResourceMaps, { kind, id, resource }: ResourceChange): boolean {
   const stored = maps.get(kind).get(id)
   if (stored === undefined || resource === undefined) return stored !== resource
-  const essence = ({ metadata, spec }: typeof resource) => JSON.stringify([metadata.labels ?? {}, metadata.annotations ?? {}, spec])
-  return essence(stored) !== essence(resource)
+  return !isAlike(stored as AnyResource, resource)
 }

@@ -2,6 +2,8 @@ import type { Server } from 'node:http'
 import type { Config } from '../config.ts'
 import { MargayError } from '../errors.ts'
 import { createIpam, type Ipam } from '../ipam/ipam.ts'
+import type { Connection as TrackedConnection } from '../kernel/conntrack/connection.ts'
+import { Conntrack } from '../kernel/conntrack/conntrack.ts'
 import { createKernel, type RealKernel } from '../kernel/kernel.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import { startUnit } from '../kernel/units.ts'
@@ -17,6 +19,7 @@ import { openEtcd } from '../store/etcd.ts'
 import { readSavedView } from '../store/saved-view.ts'
 import type { Connection, Store } from '../store/store.ts'
 import { admit } from './admission.ts'
+import { answerFlows } from './answer-flows.ts'
 import { answerSessions } from './answer-sessions.ts'
 import { Answers, type Responder } from './answers.ts'
 import { type ApiHandlers, serveApi } from './api.ts'
@@ -174,6 +177,7 @@ export class Daemon {
     })
     return {
       sessions: (body, signal) => answerSessions(asked, body, signal),
+      flows: (body, signal) => answerFlows(asked, listConnections, body, signal),
     }
   }
 
@@ -319,6 +323,16 @@ export class Daemon {
     this.#store.close()
     this.#kernel.close()
     this.#policy.close()
+  }
+}
+
+/** Over a socket of its own: a list owns it until it is read. */
+async function listConnections(signal: AbortSignal): Promise<readonly TrackedConnection[]> {
+  const conntrack = new Conntrack()
+  try {
+    return await conntrack.list(signal)
+  } finally {
+    conntrack.close()
   }
 }
 

@@ -97,3 +97,11 @@ class Selection {
     return selected
   }
 }
+
+/** Runs steps to their end at once: where nobody else waits. */
+export function finish<T>(steps: Generator<undefined, T>): T {
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+  }
+}

@@ -2,12 +2,13 @@ import type { Command } from 'commander'
 import { kindInfo, type ResourceKind } from '../../model/kinds.ts'
 import type { ResourceRef } from '../../store/resource-store.ts'
 import { type AddCommand, type Context, type Outcome, UsageError } from '../context.ts'
-import { type GivenResource, readDocuments } from '../documents.ts'
+import type { GivenResource } from '../documents.ts'
+import { addFileOptions, type FileOptions, readGiven } from '../file-options.ts'
 import { ensureInitialized } from '../initialize.ts'
 import { kindFor, nameOf } from '../kind.ts'
 import { namespaceRef, withStoredRules } from '../namespace-steps.ts'
 import { createNamespace, deleteNamespace, meansNamespaces } from '../namespaces.ts'
-import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames, collect, parseLabels } from '../options.ts'
+import { addDryRunOption, addStoreOptions, checkNames, collect, parseLabels } from '../options.ts'
 import { addForceOption, preflight } from '../preflight.ts'
 import { reportWrites } from '../report-writes.ts'
 import { type Session, withSession } from '../session.ts'
@@ -183,30 +184,6 @@ export const addValidateCommand: AddCommand = (parent, context, outcome) => {
         },
       })
     })
-}
-
-interface FileOptions {
-  readonly filename?: readonly string[]
-  readonly recursive?: true
-  readonly skipEmpty?: true
-  readonly skipExists?: true
-  readonly label?: readonly string[]
-  readonly skipNotExists?: true
-  readonly dryRun?: true
-  readonly namespace?: string
-}
-
-function addFileOptions(command: Command): Command {
-  command.option('-f, --filename <path>', 'file, folder, or - for standard input; may be repeated', collect)
-  command.option('-R, --recursive', 'also the folders below')
-  command.option('--skip-empty', 'pass over files and folders without resources')
-  return addKindNamespaceOption(command)
-}
-
-function readGiven(command: Command, context: Context): Promise<readonly GivenResource[]> {
-  const { filename = [], recursive, skipEmpty, namespace } = command.opts<FileOptions>()
-  const options = { namespace, isRecursive: recursive === true, isEmptyFine: skipEmpty === true, verb: command.name() }
-  return readDocuments(filename, options, context)
 }
 
 function said({ dryRun }: FileOptions, text: string): string {
