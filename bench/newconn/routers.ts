@@ -104,6 +104,7 @@ function margayObjects(world: BenchWorld): readonly NftObject[] {
       failsafes: DEFAULT_FAILSAFES,
       dropsInvalid: true,
       implicit: [],
+      tunnels: [],
       markBit: 0x1000_0000,
       deny: 'drop',
     },

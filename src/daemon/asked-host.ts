@@ -6,6 +6,7 @@ import type { ResourceChange } from '../model/own/questions.ts'
 import { ipOf, parseInterfaceAddress } from '../net/cidr.ts'
 import { type Ip, parseIp } from '../net/ip.ts'
 import { type ResourceMaps, readPoliciesInSteps } from '../policy/explain-host.ts'
+import type { EtcdUse } from '../policy/implicit.ts'
 import type { KnownInterfaces } from '../policy/known-interfaces.ts'
 import type { Policy, PolicyResource } from '../policy/policies.ts'
 import type { Compared } from '../questions/endpoint-changes.ts'
@@ -23,6 +24,8 @@ export interface AskedParts {
   readonly view: () => ResourceMaps | undefined
   /** What was last read of this host. */
   readonly facts: () => Pick<HostFacts, 'interfaces' | 'underlay'> | undefined
+  /** Where etcd is, if that is known. */
+  readonly etcd?: () => EtcdUse
 }
 
 /** A host before and after changes, with where rules are looked up. */
@@ -68,7 +71,8 @@ export class AskedHost {
   /** What an explanation of this host is made of. */
   async source(maps: ResourceMaps, signal: AbortSignal): Promise<ExplainSource> {
     const read = await paced(readPoliciesInSteps(maps, this.#policies), signal)
-    return createExplainSource(maps, { node: this.node, known: this.interfaces }, read)
+    const { etcd } = this.#parts
+    return createExplainSource(maps, { node: this.node, known: this.interfaces, ...(etcd && { etcd: etcd() }) }, read)
   }
 
   /** This host with these changes and without them, for packets between these addresses. */

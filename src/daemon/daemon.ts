@@ -28,6 +28,7 @@ import { AskedHost } from './asked-host.ts'
 import { Attachments } from './attachments.ts'
 import { type AppliedRules, BootRules } from './boot-rules.ts'
 import { Collector } from './collector.ts'
+import { EtcdAddresses } from './etcd-addresses.ts'
 import { Host } from './host.ts'
 import { forwardedBefore } from './host-facts.ts'
 import { instanceId, margayGroup } from './identity.ts'
@@ -62,6 +63,8 @@ export interface DaemonOptions {
 const READY_AFTER_MS = 15_000
 /** Pins of endpoints that were removed elsewhere, and namespaces that stand again, are looked for this often. Milliseconds. */
 const UPKEEP_MS = 5000
+/** The names of etcd's hosts are looked up this often. Milliseconds. */
+const RESOLVE_MS = 60_000
 
 /** The daemon's parts, put together. */
 export class Daemon {
@@ -83,6 +86,7 @@ export class Daemon {
   readonly #registrar: Registrar
   readonly #saver: ViewSaver
   readonly #bootRules: BootRules
+  readonly #etcd: EtcdAddresses
   readonly #host: Host
   readonly #loop: PassLoop
   readonly #workloads: Workloads
@@ -115,6 +119,7 @@ export class Daemon {
     this.#registrar = new Registrar({ store: this.#store, ipam: this.#ipam, config: () => this.#config, log })
     this.#saver = new ViewSaver(state, log)
     this.#bootRules = new BootRules(state, config.node.name, log)
+    this.#etcd = new EtcdAddresses({ endpoints: clientEndpoints(config), embedded: config.etcd.embedded })
     this.#host = this.#createHost()
     const parts = { merger: this.#merger, reconciler: this.#reconciler, log }
     this.#loop = new PassLoop({ ...parts, kernel: this.#kernel, planning: this.#host })
@@ -149,6 +154,8 @@ export class Daemon {
     const servers = await this.#serve(source)
     if (config.etcd.embedded) await startUnit('margay-etcd.service', log)
     const timers = [setTimeout(() => this.#sayReady(source), READY_AFTER_MS), setInterval(() => this.#upkeep(ends), UPKEEP_MS)]
+    timers.push(setInterval(() => this.#resolveEtcd(), RESOLVE_MS))
+    this.#resolveEtcd()
     try {
       const work = [
         source.run(ends),
@@ -174,6 +181,7 @@ export class Daemon {
       kernel: this.#kernel,
       view: () => this.#planner.context?.view,
       facts: () => this.#host.facts,
+      etcd: () => this.#etcd.use,
     })
     return {
       sessions: (body, signal) => answerSessions(asked, body, signal),
@@ -186,6 +194,7 @@ export class Daemon {
     return new Host({
       ...{ kernel: this.#kernel, planner: this.#planner, reconciler: this.#reconciler, attachments: this.#attachments },
       ...{ config: () => this.#config, log },
+      etcd: this.#etcd,
       ...{ applied: this.#applied, registrar: this.#registrar, live: this.#live, hostForwardedBefore: forwardedBefore(config.paths.run) },
       wake: (afterMs) => {
         if (afterMs === undefined) this.#loop.poke()
@@ -300,6 +309,10 @@ export class Daemon {
     if (this.#isReady) notifier.status(text)
     else notifier.ready(text)
     this.#isReady = true
+  }
+
+  #resolveEtcd(): void {
+    void this.#etcd.refresh().then((isChanged) => isChanged && this.#loop.poke())
   }
 
   #upkeep(signal: AbortSignal): void {

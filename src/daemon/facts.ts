@@ -1,5 +1,6 @@
 import type { Underlay } from '../encap/driver.ts'
 import type { HostInterface } from '../policy/host-endpoints.ts'
+import type { EtcdUse } from '../policy/implicit.ts'
 
 /** What planning knows of this host beside the store's content. A value: whoever finds that a fact changed gives a new one. */
 export interface Facts {
@@ -21,6 +22,8 @@ export interface Facts {
   readonly filteredUplinks: readonly string[]
   /** Pairs `<peer> <pool>` that were waited for too long in a switch of the pool's mode. */
   readonly timedOut: ReadonlySet<string>
+  /** Where etcd is, so that rules let it through; absent: not known. */
+  readonly etcd?: EtcdUse
   /** A pool's mode was changed a short while ago: what receives the old way stays. */
   readonly isSettling: boolean
 }

@@ -79,7 +79,8 @@ export function advance(before: PlanContext | undefined, view: View, changes: re
 /** Whether every group may depend on it. Other hosts' own settings don't matter here: there is one of them for each host that joins. */
 function concernsAll({ kind, id }: Change, node: string): boolean {
   if (kind === 'FelixConfiguration') return id === `node.${node}` || !id.startsWith('node.')
-  return kind === 'IPPool' || (kind === 'Node' && id === node)
+  if (kind === 'BGPConfiguration') return id === `node.${node}` || !id.startsWith('node.')
+  return kind === 'IPPool' || kind === 'BGPPeer' || (kind === 'Node' && id === node)
 }
 
 /** Keeps the context's memory up; adds the keys and groups of those whom the change touches through it. */

@@ -11,6 +11,7 @@ import type { Reconciler } from '../reconcile/reconciler.ts'
 import type { Change, View } from '../store/view.ts'
 import type { Applied } from './applied.ts'
 import type { Attachments } from './attachments.ts'
+import type { EtcdAddresses } from './etcd-addresses.ts'
 import type { Facts } from './facts.ts'
 import { type HostFacts, readHostFacts } from './host-facts.ts'
 import type { LiveKeeper } from './live.ts'
@@ -35,6 +36,7 @@ export interface HostParts {
   readonly live: LiveKeeper
   readonly log: Logger
   readonly hostForwardedBefore: boolean
+  readonly etcd: EtcdAddresses
   /** Asks for another pass, at once or after so many milliseconds. */
   readonly wake: (afterMs?: number) => void
 }
@@ -165,7 +167,7 @@ export class Host implements Planning {
   planFacts(): Facts | undefined {
     const host = this.#hostFacts
     if (host === undefined) return undefined
-    const { attachments, hostForwardedBefore } = this.#parts
+    const { attachments, hostForwardedBefore, etcd } = this.#parts
     const config = this.#parts.config()
     const isSettling = performance.now() < this.#settledAtMs
     // What was kept for the switch may go now, the tunnel address too.
@@ -184,6 +186,7 @@ export class Host implements Planning {
       advertisedLinks: host.advertisedLinks,
       filteredUplinks: host.filteredUplinks,
       timedOut: this.#timers.timedOut,
+      etcd: etcd.use,
       isSettling,
     }
   }

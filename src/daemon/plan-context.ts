@@ -9,6 +9,8 @@ import type { FelixConfigurationSpec } from '../model/felix-configuration.ts'
 import { blockSizeOf, type IPPool } from '../model/ip-pool.ts'
 import { type Cidr, cidrOf, ipOf, lengthOf } from '../net/cidr.ts'
 import { FAMILIES, type Family, familyOf, type Ip } from '../net/ip.ts'
+import { type ImplicitPlan, planImplicit } from '../policy/implicit.ts'
+import { type HostUse, hostUse } from '../routing/host-use.ts'
 import { type RouteOwner, routeOwner } from '../routing/owner.ts'
 import { felixSettings } from '../routing/settings.ts'
 import type { View } from '../store/view.ts'
@@ -36,6 +38,10 @@ export interface PlanContext {
   /** The families for which this host has a tunnel device. */
   readonly tunnels: readonly Family[]
   readonly mtuBytes: Readonly<Record<Family, number>>
+  /** What hosts use between each other beside VXLAN. */
+  readonly use: HostUse
+  /** What host endpoints let through whatever policies say. */
+  readonly implicit: ImplicitPlan
   /** Memory: who claims which address. Kept up by `advance`. */
   readonly vteps: VtepIndex
   /** Memory: ids of the endpoints of this host. Kept up by `advance`. */
@@ -93,13 +99,25 @@ export function renewContext(memory: Pick<PlanContext, 'vteps' | 'endpoints' | '
   const drivers = facts.isSettling
     ? [...pools, ...FAMILIES.filter((family) => local.vtep[family] !== undefined).map((family) => ({ family, driver: DRIVER_OF.vxlan }))]
     : pools
+  const tunnels = FAMILIES.filter((family) => hasTunnel({ local, pools, isSettling: facts.isSettling }, family))
+  const use = hostUse({
+    ...{ node: facts.node, labels: own?.metadata.labels, felix, pools: view.get('IPPool').values() },
+    ...{ bgpConfigurations: view.get('BGPConfiguration'), bgpPeers: view.get('BGPPeer').values() },
+  })
   return {
     view,
     facts,
     felix,
     local,
     pools,
-    tunnels: FAMILIES.filter((family) => hasTunnel({ local, pools, isSettling: facts.isSettling }, family)),
+    tunnels,
+    use,
+    implicit: planImplicit({
+      ...use,
+      vxlanPort: tunnels.length === 0 ? undefined : local.vxlan.port,
+      etcd: facts.etcd ?? { endpoints: [], ownPorts: [] },
+      externalHosts: felix.externalNodesList ?? [],
+    }),
     // While a switch goes on both ways are used: nothing may be bigger than what the narrower one carries.
     mtuBytes: { 4: workloadMtu(local, drivers, 4), 6: workloadMtu(local, drivers, 6) },
     vteps: memory.vteps,

@@ -89,20 +89,21 @@ function planned(part: Desired, reads: readonly string[] = [], problems: readonl
 }
 
 function plannedFrame(context: PlanContext): GroupPlan {
-  const { facts, felix, tunnels, vteps, endpoints, senders, local } = context
+  const { facts, felix, tunnels, vteps, endpoints, senders, local, use, implicit } = context
   const isForwarding = facts.isNetworkingEnabled && felix.ipForwarding !== 'Disabled'
   const policy = planFrame({
     hosts: { 4: vteps.hostSet(4), 6: vteps.hostSet(6) },
     externalHosts: felix.externalNodesList ?? [],
     vxlan:
       tunnels.length === 0 ? undefined : { port: local.vxlan.port, isAllowedFromWorkloads: felix.allowVXLANPacketsFromWorkloads === true },
+    ipip: use.hasIpip ? { isAllowedFromWorkloads: felix.allowIPIPPacketsFromWorkloads === true } : undefined,
     senders: endpoints.size === 0 ? undefined : senders.senders(),
     forwardOnlyOurs: isForwarding && !facts.hostForwardedBefore,
     workloadInterfaces: workloadInterfaces(context),
     tunnelInterfaces: TUNNEL_INTERFACES,
     otherInterfaces: OTHER_NETWORKS,
   })
-  return planned({ policy })
+  return planned({ policy: [...policy, ...implicit.sets] })
 }
 
 function plannedDevices(context: PlanContext): GroupPlan {

@@ -1,7 +1,6 @@
 import type { ModelKind } from '../model/kinds.ts'
 import { PolicyEngine, type PolicyHost, type PolicyInput } from '../policy/engine.ts'
 import { policySettings } from '../policy/felix-settings.ts'
-import { HOST_SETS } from '../policy/frame.ts'
 import type { ObjectDelta } from '../policy/kept-objects.ts'
 import { LABELLED_KINDS } from '../policy/labelled.ts'
 import { POLICY_KIND_NAMES } from '../policy/policies.ts'
@@ -38,6 +37,7 @@ export class PolicyPart {
   #services = new ServiceIndex()
   #view: View | undefined
   #felix: PlanContext['felix'] | undefined
+  #implicit: PlanContext['implicit'] | undefined
   #host: PolicyHost | undefined
 
   /** Begins from nothing with the next plan: the last one broke off. */
@@ -72,8 +72,9 @@ export class PolicyPart {
   #takeHost(context: PlanContext, areWorkloadsChanged: boolean): boolean {
     const { facts, felix } = context
     const before = this.#host
-    const areSettingsOld = before !== undefined && felix === this.#felix && !areWorkloadsChanged
+    const areSettingsOld = before !== undefined && felix === this.#felix && context.implicit === this.#implicit && !areWorkloadsChanged
     this.#felix = felix
+    this.#implicit = context.implicit
     if (areSettingsOld && before.interfaces === facts.interfaces) return false
     const settings = areSettingsOld ? before.settings : settingsOf(context)
     const host: PolicyHost = {
@@ -126,17 +127,14 @@ const UNCHANGED: ObjectDelta = { put: [], remove: [] }
 
 /** What decides about packets here beside resources: the configuration, and what of this host the frame knows too. */
 function settingsOf(context: PlanContext): PolicyHost['settings'] {
-  const { felix, tunnels, local } = context
-  const vxlan = { protocol: UDP, port: local.vxlan.port, peers: HOST_SETS }
+  const { felix, implicit } = context
   return {
     ...policySettings(felix),
     markBit: MARK_BIT,
     workloadInterfaces: workloadInterfaces(context),
-    implicit: tunnels.length === 0 ? [] : [vxlan],
+    implicit: implicit.rules,
   }
 }
-
-const UDP = 17
 
 function isEngineKind(kind: ModelKind): kind is PolicyInput['kind'] {
   return (ENGINE_KINDS as readonly ModelKind[]).includes(kind)

@@ -118,6 +118,7 @@ test('what a workload needs to come up goes on: duplicate address detection, nei
        add rule inet seen in iifname mgyw1 ip saddr 0.0.0.0 udp dport 68 counter comment "none"`,
     )
     const workload = lab.neighbours.mgyw1
+    workload.run('nft', 'flush chain inet mute out')
     workload.run('sh', '-c', 'echo 1 > /proc/sys/net/ipv6/conf/eth0/accept_dad; echo 1 > /proc/sys/net/ipv6/conf/eth0/dad_transmits')
     workload.ip('-6 addr add fe80::77/64 dev eth0', '-6 addr add 2001:db8:65::77/128 dev eth0')
     broadcast(workload.path, 67)

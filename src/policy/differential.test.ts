@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { until } from '../../test/support/nft-lab.ts'
 import { anEndpoint } from '../../test/support/planning.ts'
-import { moveTo, PEER_SETS, policedHost, policyHost, randomVariant, SERVICES } from '../../test/support/policed-world.ts'
+import { moveTo, policedHost, policyHost, randomVariant, SERVICES, setsBeside, type Variant } from '../../test/support/policed-world.ts'
 import { createPolicyLab, type PolicyLab } from '../../test/support/policy-lab.ts'
 import { type Journey, randomJourney, randomOf, randomWorld, type World } from '../../test/support/random-policies.ts'
 import { NftCounters } from '../kernel/nftables/counters.ts'
@@ -23,10 +23,10 @@ const WORLDS = process.env['TEST_LONG'] === undefined ? 50 : 500
 const JOURNEYS = 40
 const SEED = Number(process.env['TEST_SEED'] ?? 1)
 
-function flush(engine: PolicyEngine): readonly NftObject[] {
+function flush(engine: PolicyEngine, variant: Variant): readonly NftObject[] {
   const steps = engine.flush()
   for (;;) {
-    if (steps.next().done) return [...PEER_SETS, ...engine.objects.values()]
+    if (steps.next().done) return [...setsBeside(variant), ...engine.objects.values()]
   }
 }
 
@@ -83,7 +83,7 @@ test(`the kernel decides about ${WORLDS * JOURNEYS} random packets in ${WORLDS} 
       engine.setHost(policyHost(variant))
       moveTo(engine, world, next)
       world = next
-      objects = await commit(table, objects, flush(engine))
+      objects = await commit(table, objects, flush(engine, variant))
       assert.equal([...engine.problems.values()], [])
       const before = await counters.read(signal)
       const host = policedHost(world, variant)

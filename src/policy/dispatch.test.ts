@@ -20,11 +20,20 @@ const settings: DispatchSettings = {
   endpointToHost: 'Drop',
   failsafes: { inbound: [{ protocol: 6, port: 22 }], outbound: [] },
   dropsInvalid: true,
-  implicit: [{ protocol: 17, port: 4789, peers: { 4: 'hosts4' } }],
+  implicit: [{ name: 'VXLAN', protocol: 17, port: 4789, peers: [{ family: 4, set: 'hosts4' }] }],
+  tunnels: [{ protocol: 17, port: 4789 }, { protocol: 4 }],
   markBit: 0x1000_0000,
   deny: 'drop',
   shapeOf: () => 'hash',
 }
+/** What workloads may always ask of their gateway. */
+const GATEWAY = [
+  'protocol 17 dport 67 daddr 169.254.1.1',
+  'protocol 17 dport 67 daddr 255.255.255.255',
+  'protocol 17 dport 547 daddr fe80::1',
+  'protocol 17 dport 547 daddr ff02::1:2',
+  ...[17, 6].flatMap((protocol) => ['169.254.1.1', 'fe80::1'].map((address) => `protocol ${protocol} dport 53 daddr ${address}`)),
+]
 const tiers = byId([aTier('default', { order: 10 }), aTier('first', { order: 1, defaultAction: 'Pass' })])
 const open = readProfile('open', aProfile('open', { ingress: [{ action: 'Allow' }], egress: [{ action: 'Allow' }] }))
 
@@ -103,6 +112,8 @@ test('workloads: two chains for all, maps to their own, and dropped where a map 
       'chain from-workload_3',
       '  ct-state established,related accept',
       '  ct-state invalid counter drop',
+      '  protocol 17 dport 4789 counter drop',
+      '  protocol 4 counter drop',
       '  iifname map @from-workloads',
       '  counter drop',
       'chain to-workload_4',
@@ -112,10 +123,12 @@ test('workloads: two chains for all, maps to their own, and dropped where a map 
       '  counter drop',
       'chain workload-to-host_5',
       ...[130, 131, 132, 133, 135, 136, 143].map((type) => `  family 6 protocol 58 icmp-type ${type} accept`),
+      ...GATEWAY.map((match) => `  ${match} accept`),
       '  goto from-workload_3',
       'chain endpoint-to-host_6',
       '  ct-state established,related accept',
       ...[130, 131, 132, 133, 135, 136, 143].map((type) => `  family 6 protocol 58 icmp-type ${type} accept`),
+      ...GATEWAY.map((match) => `  ${match} accept`),
       '  counter drop',
       'chain forward-from-workload: filter forward -3',
       '  iifname mgy* goto from-workload_3',

@@ -1,22 +1,14 @@
 import type { NftChain, NftHook, NftMatch, NftRule } from '../kernel/objects.ts'
-import { FAMILIES, type Family } from '../net/ip.ts'
 import { PieceCollector, type Pieces } from './chains.ts'
 import type { ListPlace } from './effects.ts'
 import type { LocalEndpoint } from './evaluate.ts'
-import { HOST_DISCOVERY, HOST_MULTICAST, LOOPBACK, WORKLOAD_ICMPV6 } from './evaluate-path.ts'
+import { HOST_DISCOVERY, HOST_MULTICAST, LOOPBACK, type TunnelPacket, WORKLOAD_ICMPV6 } from './evaluate-path.ts'
 import type { Failsafe, Failsafes } from './failsafes.ts'
+import { gatewayRules, type ImplicitRule, implicitRules, tunnelDrops } from './implicit-rules.ts'
 import type { CompiledList, ListCompiler, ListSettings } from './lists.ts'
 import { ICMP_PROTOCOLS } from './packet.ts'
 import type { Direction } from './policies.ts'
 import { isAsked, type ListStage, policiesAt } from './tiers.ts'
-
-/** What hosts of the network always let through between each other, by the sets of their addresses. */
-export interface ImplicitRule {
-  readonly protocol: number
-  readonly port?: number | undefined
-  /** Sets of addresses; absent for a family in which there is nobody. */
-  readonly peers: Readonly<Partial<Record<Family, string>>>
-}
 
 /** What decides the rules of a host beside its endpoints. */
 export interface DispatchSettings extends ListSettings {
@@ -26,6 +18,8 @@ export interface DispatchSettings extends ListSettings {
   readonly failsafes: Failsafes
   readonly dropsInvalid: boolean
   readonly implicit: readonly ImplicitRule[]
+  /** What workloads may not send, whatever their policies say. */
+  readonly tunnels: readonly TunnelPacket[]
 }
 
 /** What a host's base chains are made of: its host endpoints by the name of their interface. */
@@ -150,10 +144,16 @@ class DispatchPlan {
   /** What leads to workloads' own chains. */
   workloads(): readonly NftChain[] {
     if (this.#input.settings.workloadInterfaces.length === 0) return []
-    const from = this.pieces.chain('from-workload_', [...this.#known(), ...this.#invalid(), ...mapOrDrop('iifname', FROM_WORKLOADS)])
+    const from = this.pieces.chain('from-workload_', [
+      ...this.#known(),
+      ...this.#invalid(),
+      ...tunnelDrops(this.#input.settings.tunnels),
+      ...mapOrDrop('iifname', FROM_WORKLOADS),
+    ])
     const to = this.pieces.chain('to-workload_', [...this.#known(), ...this.#invalid(), ...mapOrDrop('oifname', TO_WORKLOADS)])
     const toHost = this.pieces.chain('workload-to-host_', [
       ...icmpv6(WORKLOAD_ICMPV6, []),
+      ...gatewayRules(),
       { matches: [], verdict: { do: 'goto', chain: from } },
     ])
     return [
@@ -170,7 +170,7 @@ class DispatchPlan {
     const passing: readonly NftRule[] = [...this.#known(), ...this.#allowedEarly()]
     const { workloadInterfaces } = this.#input.settings
     const toWorkloads = workloadInterfaces.map((value) => accept({ on: 'oifname', value }))
-    const fromHost = [...this.#loopback('oifname'), ...toWorkloads, ...passing, ...this.#implicit('daddr')]
+    const fromHost = [...this.#loopback('oifname'), ...toWorkloads, ...passing, ...implicitRules(this.#input.settings.implicit, 'egress')]
     const translated: NftMatch = { on: 'translated', value: 'destination' }
     return [
       base('forward-from-host-endpoint', { type: 'filter', hook: 'forward', priority: -4 }, [
@@ -185,7 +185,7 @@ class DispatchPlan {
         ...this.#loopback('iifname'),
         ...workloadInterfaces.map((value) => accept({ on: 'iifname', value })),
         ...passing,
-        ...this.#implicit('saddr'),
+        ...implicitRules(this.#input.settings.implicit, 'ingress'),
         ...this.#dispatch('iifname', at('normal', 'ingress')),
       ]),
       // Where NAT has changed the destination, the interface is known only behind the second routing.
@@ -239,6 +239,7 @@ class DispatchPlan {
     const chain = this.pieces.chain('endpoint-to-host_', [
       ...this.#known(),
       ...icmpv6(WORKLOAD_ICMPV6, []),
+      ...gatewayRules(),
       { matches: [], verdict: { do: 'drop' }, isCounted: true },
     ])
     const rules = workloadInterfaces.map((value): NftRule => ({ matches: [{ on: 'iifname', value }], verdict: { do: 'goto', chain } }))
@@ -302,17 +303,6 @@ class DispatchPlan {
 
   #allowedEarly(): readonly NftRule[] {
     return this.#hasEarly ? [accept({ on: 'mark', value: this.#markBit, mask: this.#markBit })] : []
-  }
-
-  #implicit(on: 'saddr' | 'daddr'): readonly NftRule[] {
-    return this.#input.settings.implicit.flatMap(({ protocol, port, peers }) =>
-      FAMILIES.flatMap((family) => {
-        const set = peers[family]
-        if (set === undefined) return []
-        const onPort: readonly NftMatch[] = port === undefined ? [] : [{ on: 'dport', value: port }]
-        return [accept({ on: 'protocol', value: protocol }, ...onPort, { on, set, family })]
-      }),
-    )
   }
 }
 

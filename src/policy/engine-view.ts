@@ -1,6 +1,7 @@
-import type { Ip } from '../net/ip.ts'
-import type { DispatchInput, ImplicitRule } from './dispatch.ts'
+import { familyOf, type Ip } from '../net/ip.ts'
+import type { DispatchInput } from './dispatch.ts'
 import type { ImplicitAllow, PolicedHost } from './evaluate-path.ts'
+import type { ImplicitRule } from './implicit-rules.ts'
 import type { Members } from './members.ts'
 import type { LocalWorkload } from './ruleset.ts'
 
@@ -16,10 +17,10 @@ export interface EngineState extends Omit<DispatchInput, 'workloads'> {
 
 /** The engine's state as the evaluator takes it. */
 export function policedHost({ settings, workloads, hostEndpoints, wildcard, members, isPeer }: EngineState): PolicedHost {
-  const { endpointToHost, failsafes, dropsInvalid, workloadInterfaces, implicit } = settings
+  const { endpointToHost, failsafes, dropsInvalid, workloadInterfaces, implicit, tunnels } = settings
   return {
     settings: {
-      ...{ endpointToHost, failsafes, dropsInvalid },
+      ...{ endpointToHost, failsafes, dropsInvalid, tunnels },
       isWorkloadInterface: (name) => workloadInterfaces.some((pattern) => fitsInterface(pattern, name)),
       implicit: implicit.map((rule) => implicitAllow(rule, isPeer)),
     },
@@ -33,8 +34,6 @@ export function fitsInterface(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
 }
 
-function implicitAllow({ protocol, port, peers }: ImplicitRule, isPeer: IsPeer): ImplicitAllow {
-  const sets = Object.values(peers)
-  const name = `between hosts of the network: protocol ${protocol}${port === undefined ? '' : ` port ${port}`}`
-  return { name, protocol, ...(port === undefined ? {} : { port }), isPeer: (ip) => sets.some((set) => isPeer(set, ip)) }
+function implicitAllow({ peers, ...rule }: ImplicitRule, isPeer: IsPeer): ImplicitAllow {
+  return { ...rule, isPeer: (ip) => peers.some(({ family, set }) => family === familyOf(ip) && isPeer(set, ip)) }
 }

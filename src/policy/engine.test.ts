@@ -21,6 +21,7 @@ const host: PolicyHost = {
     failsafes: DEFAULT_FAILSAFES,
     dropsInvalid: true,
     implicit: [],
+    tunnels: [],
     markBit: 0x1000_0000,
     deny: 'drop',
   },

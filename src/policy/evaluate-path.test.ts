@@ -39,6 +39,7 @@ function host({ workloads = {}, hosts = {}, any, settings, felix = {} }: Scene):
       dropsInvalid: true,
       isWorkloadInterface: (name) => name.startsWith('mgy'),
       implicit: [{ name: 'vxlan', protocol: 17, port: 4789, isPeer: (ip) => ip === '192.0.2.2' }],
+      tunnels: [{ protocol: 17, port: 4789 }, { protocol: 4 }],
       ...settings,
     },
     workloads: new Map(Object.entries(workloads)),

@@ -1,4 +1,4 @@
-import type { Ip } from '../net/ip.ts'
+import { type Ip, parseIp } from '../net/ip.ts'
 import { evaluateList, type ListResult, type LocalEndpoint } from './evaluate.ts'
 import { type Failsafes, isFailsafe } from './failsafes.ts'
 import type { Members } from './members.ts'
@@ -12,7 +12,23 @@ export interface ImplicitAllow {
   readonly protocol: number
   /** The destination port; absent for a protocol without. */
   readonly port?: number | undefined
+  /** In which the first packet goes; absent: in both. */
+  readonly direction?: Direction | undefined
   readonly isPeer: (ip: Ip) => boolean
+}
+
+/** A packet of a tunnel, by its protocol and its destination port. */
+export interface TunnelPacket {
+  readonly protocol: number
+  readonly port?: number | undefined
+}
+
+/** What workloads may always ask of their gateway. */
+export interface GatewayAllow {
+  readonly name: string
+  readonly protocol: number
+  readonly port: number
+  readonly addresses: readonly Ip[]
 }
 
 /** Settings of the host that decide about packets. */
@@ -24,6 +40,8 @@ export interface PathSettings {
   readonly dropsInvalid: boolean
   readonly isWorkloadInterface: (name: string) => boolean
   readonly implicit: readonly ImplicitAllow[]
+  /** What workloads may not send, whatever their policies say. */
+  readonly tunnels: readonly TunnelPacket[]
 }
 
 /** A host with all that decides about packets that touch it. */
@@ -107,6 +125,18 @@ export const WORKLOAD_ICMPV6: readonly number[] = [130, 131, 132, 133, 135, 136,
 export const HOST_DISCOVERY: readonly number[] = [133, 134, 135, 136]
 export const HOST_MULTICAST: readonly number[] = [130, 131, 132, 143]
 
+/** The gateways of workloads (`workloads/addresses`), and to whom else DHCP is sent (RFC 2131; RFC 8415, section 7.1). */
+const [GATEWAY4, GATEWAY6] = [parseIp('169.254.1.1'), parseIp('fe80::1')]
+const [BROADCAST, ALL_DHCP_AGENTS] = [parseIp('255.255.255.255'), parseIp('ff02::1:2')]
+const [TCP, UDP] = [6, 17]
+
+/** Addresses and names from the gateway: before policies, and whatever defaultEndpointToHostAction says. */
+export const GATEWAY_ALLOWS: readonly GatewayAllow[] = [
+  { name: 'DHCP to the gateway', protocol: UDP, port: 67, addresses: [GATEWAY4, BROADCAST] },
+  { name: 'DHCPv6 to the gateway', protocol: UDP, port: 547, addresses: [GATEWAY6, ALL_DHCP_AGENTS] },
+  ...[UDP, TCP].map((protocol) => ({ name: 'DNS to the gateway', protocol, port: 53, addresses: [GATEWAY4, GATEWAY6] })),
+]
+
 /** What a host's own programs talk over. */
 export const LOOPBACK = 'lo'
 
@@ -188,6 +218,8 @@ class Walk {
 
   #deliverFromWorkload(endpoint: LocalEndpoint | undefined): boolean {
     if (this.#isIcmpv6(WORKLOAD_ICMPV6)) return this.#pass('from-workload', 'neighbour discovery')
+    const gateway = GATEWAY_ALLOWS.find((one) => this.#isToGateway(one))
+    if (gateway !== undefined) return this.#pass('from-workload', gateway.name)
     if (this.#isKnown) return this.#pass('from-workload', 'its connection is established')
     if (this.#workload('from-workload', 'egress', endpoint)) return true
     const isDropped = this.#host.settings.endpointToHost === 'Drop'
@@ -200,6 +232,10 @@ class Walk {
       this.steps.push({ place, verdict: 'deny', because: 'no workload endpoint has this interface' })
       return true
     }
+    if (place === 'from-workload' && this.#isTunnelPacket()) {
+      this.steps.push({ place, endpoint: endpoint.id, verdict: 'deny', because: 'workloads may not send tunnel packets' })
+      return true
+    }
     return this.#list(place, 'normal', direction, endpoint)
   }
 
@@ -208,7 +244,7 @@ class Walk {
     if (this.#isKnown) return this.#pass(place, 'its connection is established')
     if (this.#isAllowed) return this.#pass(place, 'allowed before connection tracking or NAT')
     const peer = direction === 'ingress' ? this.#packet.source.address : this.#packet.destination.address
-    const implicit = this.#host.settings.implicit.find((one) => this.#isImplicit(one, peer))
+    const implicit = this.#host.settings.implicit.find((one) => this.#isImplicit(one, direction, peer))
     if (implicit !== undefined) return this.#pass(place, implicit.name)
     if (endpoint === undefined) return false
     if (this.#dropInvalid(place, endpoint)) return true
@@ -246,9 +282,20 @@ class Walk {
     return isFailsafe(inbound, protocol, source.port, destination.address)
   }
 
-  #isImplicit({ protocol, port, isPeer }: ImplicitAllow, peer: Ip): boolean {
-    const { destination } = this.#translated
-    return protocol === this.#packet.protocol && (port === undefined || port === destination.port) && isPeer(peer)
+  #isImplicit({ protocol, port, direction, isPeer }: ImplicitAllow, at: Direction, peer: Ip): boolean {
+    return (direction === undefined || direction === at) && this.#isOn(protocol, port) && isPeer(peer)
+  }
+
+  #isTunnelPacket(): boolean {
+    return this.#host.settings.tunnels.some(({ protocol, port }) => this.#isOn(protocol, port))
+  }
+
+  #isToGateway({ protocol, port, addresses }: GatewayAllow): boolean {
+    return this.#isOn(protocol, port) && addresses.includes(this.#translated.destination.address)
+  }
+
+  #isOn(protocol: number, port: number | undefined): boolean {
+    return protocol === this.#packet.protocol && (port === undefined || port === this.#translated.destination.port)
   }
 
   #isIcmpv6(types: readonly number[]): boolean {

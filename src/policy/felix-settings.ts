@@ -1,4 +1,5 @@
 import type { FelixConfigurationSpec } from '../model/felix-configuration.ts'
+import type { TunnelPacket } from './evaluate-path.ts'
 import { type Failsafes, failsafesOf } from './failsafes.ts'
 
 /** What FelixConfiguration says about how packets are decided about. */
@@ -9,7 +10,13 @@ export interface FelixSettings {
   /** Packets that connection tracking can make nothing of are dropped at endpoints. */
   readonly dropsInvalid: boolean
   readonly deny: 'drop' | 'reject'
+  /** What workloads may not send, whatever their policies say. */
+  readonly tunnels: readonly TunnelPacket[]
 }
+
+/** IANA's port of VXLAN (RFC 7348, section 8). */
+const VXLAN_PORT = 4789
+const [IPIP, UDP] = [4, 17]
 
 /** The settings of a host, with Calico's defaults for what is not set. */
 export function policySettings(felix: FelixConfigurationSpec): FelixSettings {
@@ -19,5 +26,9 @@ export function policySettings(felix: FelixConfigurationSpec): FelixSettings {
     failsafes: failsafesOf(felix),
     dropsInvalid: felix.disableConntrackInvalidCheck !== true,
     deny: deny === 'Reject' ? 'reject' : 'drop',
+    tunnels: [
+      ...(felix.allowVXLANPacketsFromWorkloads === true ? [] : [{ protocol: UDP, port: felix.vxlanPort ?? VXLAN_PORT }]),
+      ...(felix.allowIPIPPacketsFromWorkloads === true ? [] : [{ protocol: IPIP }]),
+    ],
   }
 }

@@ -29,6 +29,11 @@ export interface FrameInput {
 /** The sets of all hosts' underlay addresses, by family. */
 export const HOST_SETS: Readonly<Record<Family, string>> = { 4: 'hosts4', 6: 'hosts6' }
 
+/** The set of other senders of tunnel packets; only where there are any. */
+export function externalSetName(family: Family): string {
+  return `external-hosts${family}`
+}
+
 /** The interfaces that margay makes (ARCHITECTURE.md, section 4). */
 export const WORKLOAD_INTERFACES: readonly string[] = ['mgy*']
 export const TUNNEL_INTERFACES: readonly string[] = ['margay.*']
@@ -83,11 +88,12 @@ function hostSets(hosts: FrameInput['hosts']): readonly NftSet[] {
   return FAMILIES.map((family) => ({ kind: 'set', name: HOST_SETS[family], family, isInterval: false, elements: hosts[family] }))
 }
 
-function externalSets(externalHosts: readonly string[]): readonly NftSet[] {
+/** Of addresses or prefixes. */
+export function externalSets(externalHosts: readonly string[]): readonly NftSet[] {
   const prefixes: readonly Cidr[] = withoutCovered(externalHosts.map(parseCidrLoosely))
   return FAMILIES.flatMap((family) => {
     const elements = new Set<string>(prefixes.filter((cidr) => familyOf(cidr) === family))
-    return elements.size === 0 ? [] : [{ kind: 'set', name: `external-hosts${family}`, family, isInterval: true, elements } as const]
+    return elements.size === 0 ? [] : [{ kind: 'set', name: externalSetName(family), family, isInterval: true, elements } as const]
   })
 }
 

@@ -9,6 +9,7 @@ import { parseIp } from '../net/ip.ts'
 import { PolicyEngine, type PolicyInput } from './engine.ts'
 import { evaluatePath, type PolicedHost } from './evaluate-path.ts'
 import type { Flow } from './flow.ts'
+import { planImplicit } from './implicit.ts'
 import { FlowJudge, judgeFlows } from './judge-flows.ts'
 import type { Packet } from './packet.ts'
 
@@ -74,7 +75,7 @@ test(`random flows in random worlds are judged as the evaluator judges their fir
     before = world
     finish(engine.flush())
     const judge = new FlowJudge(
-      engine.policed((set, ip) => set.startsWith('hosts') && ['192.0.2.9', '2001:db8:1::9'].includes(ip)),
+      engine.policed((set, ip) => planImplicit(variant.implicit).isIn((one) => ['192.0.2.9', '2001:db8:1::9'].includes(one), set, ip)),
       linkOf,
     )
     const measure = policedHost(world, variant)

@@ -20,6 +20,7 @@ const settings: PolicyHost['settings'] = {
   failsafes: { inbound: [], outbound: [] },
   dropsInvalid: true,
   implicit: [],
+  tunnels: [],
   markBit: 0x1000_0000,
   deny: 'drop',
 }

@@ -4,8 +4,10 @@ import type { FelixConfigurationSpec } from '../model/felix-configuration.ts'
 import { FAMILIES, type Ip } from '../net/ip.ts'
 import type { ImplicitAllow } from '../policy/evaluate-path.ts'
 import { type ReadPolicies, type ResourceMaps, readPolicies } from '../policy/explain-host.ts'
+import { type EtcdUse, planImplicit } from '../policy/implicit.ts'
 import { type KnownInterfaces, knownInterfaces } from '../policy/known-interfaces.ts'
 import type { RouteSource } from '../routing/explain-route.ts'
+import { hostUse } from '../routing/host-use.ts'
 import { felixSettings } from '../routing/settings.ts'
 import { WORKLOAD_PREFIX } from '../workloads/interfaces.ts'
 
@@ -22,10 +24,11 @@ export interface KnownHost {
   readonly hosts: ReadonlySet<Ip>
 }
 
-/** The interfaces of a host as it sees them itself. */
+/** What a host knows of itself that is not in the store. */
 export interface OwnInterfaces {
   readonly node: string
   readonly known: KnownInterfaces
+  readonly etcd?: EtcdUse
 }
 
 /** All that an explanation is made of. */
@@ -69,13 +72,22 @@ function findHost(maps: ResourceMaps, node: string, { addresses: hosts, workload
   const hasVtep = FAMILIES.some(
     (family) => record !== undefined && vtepOf(record, family) !== undefined && underlayOf(record, family) !== undefined,
   )
-  const vxlan = { name: 'VXLAN between hosts of the network', protocol: 17, port: felix.vxlanPort ?? VXLAN_DEFAULTS.port }
+  const use = hostUse({
+    ...{ node, labels: record?.metadata.labels, felix, pools: maps.get('IPPool').values() },
+    ...{ bgpConfigurations: maps.get('BGPConfiguration'), bgpPeers: maps.get('BGPPeer').values() },
+  })
+  const implicit = planImplicit({
+    ...use,
+    vxlanPort: hasVxlan && hasVtep ? (felix.vxlanPort ?? VXLAN_DEFAULTS.port) : undefined,
+    etcd: (own?.node === node ? own.etcd : undefined) ?? { endpoints: [], ownPorts: [] },
+    externalHosts: felix.externalNodesList ?? [],
+  })
   return {
     node,
     felix,
     isWorkloadInterface: (name) => name.startsWith(WORKLOAD_PREFIX) || workloads.has(name),
     known: own?.node === node ? own.known : knownInterfaces({ node, record, underlay, endpoints }),
-    implicit: hasVxlan && hasVtep ? [{ ...vxlan, isPeer: (ip) => hosts.has(ip) }] : [],
+    implicit: implicit.allowsOf((ip) => hosts.has(ip)),
     hasTunnel: hasVxlan && hasVtep,
     hosts,
   }

@@ -4,7 +4,7 @@ import type { Ip } from '../net/ip.ts'
 import type { LocalEndpoint } from '../policy/evaluate.ts'
 import type { PolicedHost } from '../policy/evaluate-path.ts'
 import { endpointId } from '../policy/explain-host.ts'
-import { failsafesOf } from '../policy/failsafes.ts'
+import { policySettings } from '../policy/felix-settings.ts'
 import { planHostEndpoints } from '../policy/host-endpoints.ts'
 import { type Labelled, labelledOf } from '../policy/labelled.ts'
 import { selects } from '../policy/members.ts'
@@ -47,9 +47,7 @@ export function* policeHost(source: ExplainSource, node: string, addresses: Iter
   const { byInterface, wildcard } = planHostEndpoints(hostEndpoints, known.interfaces, isWorkloadInterface)
   const host: PolicedHost = {
     settings: {
-      endpointToHost: felix.defaultEndpointToHostAction ?? 'Drop',
-      failsafes: failsafesOf(felix),
-      dropsInvalid: true,
+      ...policySettings(felix),
       isWorkloadInterface,
       implicit,
     },

@@ -10,7 +10,7 @@ import { aGlobalPolicy, aHostEndpoint } from './policies.ts'
 export function rulesOf(port: number): readonly NftObject[] {
   const settings: PolicyHost['settings'] = {
     ...{ workloadInterfaces: ['mgy*'], endpointToHost: 'Drop', failsafes: DEFAULT_FAILSAFES, dropsInvalid: true },
-    ...{ implicit: [], markBit: 0x1000_0000 },
+    ...{ implicit: [], tunnels: [], markBit: 0x1000_0000 },
     deny: 'drop',
   }
   const engine = new PolicyEngine({ node: 'h1', interfaces: [{ name: 'eth0', addresses: [] }], settings })

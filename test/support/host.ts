@@ -2,6 +2,7 @@ import { Applied } from '../../src/daemon/applied.ts'
 import { Attachments } from '../../src/daemon/attachments.ts'
 import { BootRules } from '../../src/daemon/boot-rules.ts'
 import { Collector } from '../../src/daemon/collector.ts'
+import { EtcdAddresses } from '../../src/daemon/etcd-addresses.ts'
 import { Host } from '../../src/daemon/host.ts'
 import { LiveKeeper } from '../../src/daemon/live.ts'
 import { PassLoop, type PassTiming } from '../../src/daemon/loop.ts'
@@ -63,6 +64,7 @@ export class TestHost {
     const parts = { merger: this.merger, reconciler: this.reconciler, log, kernel, planner: this.planner, applied: this.applied }
     this.host = new Host({
       ...{ ...parts, config, attachments: this.attachments, registrar: this.registrar, live: this.live, hostForwardedBefore: false },
+      etcd: new EtcdAddresses({ endpoints: [], embedded: false }),
       wake: (afterMs) => setTimeout(() => this.loop.poke(), afterMs ?? 0).unref(),
     })
     this.host.onPass = (_view, timing) => void this.passes.push(timing)

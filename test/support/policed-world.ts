@@ -8,9 +8,11 @@ import type { Form } from '../../src/policy/block.ts'
 import type { LogSettings } from '../../src/policy/counted-rule.ts'
 import type { PolicyEngine, PolicyHost, PolicyInput } from '../../src/policy/engine.ts'
 import type { LocalEndpoint } from '../../src/policy/evaluate.ts'
-import type { PathSettings, PolicedHost } from '../../src/policy/evaluate-path.ts'
+import type { PathSettings, PolicedHost, TunnelPacket } from '../../src/policy/evaluate-path.ts'
 import { DEFAULT_FAILSAFES, type Failsafes } from '../../src/policy/failsafes.ts'
+import { externalSets } from '../../src/policy/frame.ts'
 import { planHostEndpoints } from '../../src/policy/host-endpoints.ts'
+import { type ImplicitInput, planImplicit } from '../../src/policy/implicit.ts'
 import { type LabelledTypes, labelledOf } from '../../src/policy/labelled.ts'
 import { SearchedMembers, selects } from '../../src/policy/members.ts'
 import { POLICY_KIND_NAMES, type PolicyResource, readPolicy } from '../../src/policy/policies.ts'
@@ -32,7 +34,7 @@ export const SERVICES = new Map([
   ],
 ])
 const PEERS = { 4: ['192.0.2.9'], 6: ['2001:db8:1::9'] }
-export const PEER_SETS: readonly NftObject[] = ([4, 6] as const).map((family) => ({
+const PEER_SETS: readonly NftObject[] = ([4, 6] as const).map((family) => ({
   kind: 'set',
   name: `hosts${family}`,
   family,
@@ -51,6 +53,26 @@ export interface Variant {
   readonly failsafes: Failsafes
   readonly form: Form
   readonly logs: LogSettings | undefined
+  readonly implicit: ImplicitInput
+  readonly tunnels: readonly TunnelPacket[]
+}
+
+/** What hosts say to each other, on ports that the packets have. */
+function randomImplicit(random: Random): ImplicitInput {
+  const peers = ['192.0.2.10', '203.0.113.9', '2001:db8:2::9'].map((ip) => ({ ip: parseIp(ip), port: random(2) === 0 ? 443 : 80 }))
+  return {
+    vxlanPort: random(2) === 0 ? 4789 : undefined,
+    hasIpip: random(2) === 0,
+    wireguardPorts: random(2) === 0 ? { 4: 53 } : { 6: 53 },
+    bgp: random(2) === 0 ? undefined : { port: 80, hasHosts: random(2) === 0, peers },
+    etcd: { endpoints: peers.map(({ ip }) => ({ ip, port: 22 })), ownPorts: random(2) === 0 ? [443] : [] },
+    externalHosts: random(2) === 0 ? ['203.0.113.0/28', '198.51.100.7'] : [],
+  }
+}
+
+/** The sets that the rules of a world name and that are not the engine's. */
+export function setsBeside({ implicit }: Variant): readonly NftObject[] {
+  return [...PEER_SETS, ...externalSets(implicit.externalHosts), ...planImplicit(implicit).sets]
 }
 
 export function randomVariant(random: Random): Variant {
@@ -59,21 +81,23 @@ export function randomVariant(random: Random): Variant {
     deny: random(2) === 0 ? 'drop' : 'reject',
     failsafes: random(3) === 0 ? { inbound: [], outbound: [{ protocol: 6, port: 443, net: undefined }] } : DEFAULT_FAILSAFES,
     form: (['any', 'by-port', 'linear'] as const)[random(3)] ?? 'any',
+    implicit: randomImplicit(random),
+    tunnels: random(2) === 0 ? [{ protocol: 17, port: 4789 }, { protocol: 4 }] : [{ protocol: 99 }, { protocol: 17, port: 53 }],
     logs: random(2) === 0 ? { group: 77, verdicts: LIMIT, logAction: random(2) === 0 ? LIMIT : undefined } : undefined,
   }
 }
 
 export function policyHost(variant: Variant): PolicyHost {
-  const implicit = [{ protocol: 17, port: 4789, peers: { 4: 'hosts4', 6: 'hosts6' } }]
+  const implicit = planImplicit(variant.implicit).rules
   return {
     node: 'h1',
     interfaces,
-    settings: { ...variant, workloadInterfaces: ['mgy*'], dropsInvalid: true, implicit, markBit: 0x1000_0000 },
+    settings: { ...variant, implicit, workloadInterfaces: ['mgy*'], dropsInvalid: true, markBit: 0x1000_0000 },
   }
 }
 
 /** The measure of what decides in such a world: everything looked for in everything. */
-export function policedHost(world: World, { endpointToHost, failsafes }: Variant): PolicedHost {
+export function policedHost(world: World, { endpointToHost, failsafes, implicit, tunnels }: Variant): PolicedHost {
   const all = [...world.values()]
   const ofKind = <T extends PolicyInput>(...kinds: readonly T['kind'][]) => all.filter((one): one is T => kinds.includes(one.kind))
   const profiles = byId(ofKind<Profile>('Profile'))
@@ -93,8 +117,8 @@ export function policedHost(world: World, { endpointToHost, failsafes }: Variant
   const labelled = ofKind<LabelledTypes[keyof LabelledTypes]>('WorkloadEndpoint', 'HostEndpoint', 'GlobalNetworkSet', 'NetworkSet')
   const peers = [...PEERS[4], ...PEERS[6]]
   const settings: PathSettings = {
-    ...{ endpointToHost, failsafes, dropsInvalid: true, isWorkloadInterface: isWorkload },
-    implicit: [{ name: 'vxlan', protocol: 17, port: 4789, isPeer: (ip) => peers.includes(ip) }],
+    ...{ endpointToHost, failsafes, tunnels, dropsInvalid: true, isWorkloadInterface: isWorkload },
+    implicit: planImplicit(implicit).allowsOf((ip) => peers.includes(ip)),
   }
   return {
     settings,

@@ -135,7 +135,13 @@ function connect(host: Namespace, link: Link, neighbour: Namespace, index: numbe
       `${family}route add default via ${gateway} dev eth0 onlink`,
     )
   }
-  neighbour.run('nft', 'add table inet mute; add chain inet mute in { type filter hook prerouting priority -400; policy drop; }')
+  neighbour.run(
+    'nft',
+    `add table inet mute
+     add chain inet mute in { type filter hook prerouting priority -400; policy drop; }
+     add chain inet mute out { type filter hook output priority -400; }
+     add rule inet mute out icmpv6 type ${UNASKED} drop`,
+  )
   return neighbour
 }
 
@@ -148,11 +154,15 @@ const HOST_SETTINGS = [
   'echo 0 > /proc/sys/net/netfilter/nf_conntrack_checksum 2>/dev/null || true',
 ].join('; ')
 
+/** What a kernel says by itself when an interface comes up: it would be counted by the rules that are looked at. */
+const UNASKED = '{ mld-listener-report, mld-listener-done, nd-router-solicit, mld2-listener-report }'
+
 /** The host answers nothing, and translates. */
 const HOST_RULES = `
   add table inet mute
   add chain inet mute out { type filter hook output priority -400; }
   add rule inet mute out tcp flags rst drop
+  add rule inet mute out icmpv6 type ${UNASKED} drop
   add rule inet mute out icmp type { echo-reply, destination-unreachable, timestamp-reply, redirect } drop
   add rule inet mute out icmpv6 type { destination-unreachable, echo-reply, nd-redirect, parameter-problem } drop
   add rule inet mute out sctp chunk abort exists drop
