@@ -12,6 +12,7 @@ export interface FileOptions {
   readonly label?: readonly string[]
   readonly skipNotExists?: true
   readonly dryRun?: true
+  readonly confirm?: number
   readonly namespace?: string
 }
 

@@ -14,6 +14,7 @@ import { addPatchCommand } from './commands/patch.ts'
 import { addPlanCommand } from './commands/plan.ts'
 import { addReloadCommand } from './commands/reload.ts'
 import { addNodeCommand, addStatusCommand } from './commands/status.ts'
+import { addConfirmCommand, addTrialCommand } from './commands/trial.ts'
 import { addVersionCommand } from './commands/version.ts'
 import { addWorkloadCommand } from './commands/workload.ts'
 import { addDeleteCommand, addValidateCommand, addWriteCommands } from './commands/write.ts'
@@ -54,7 +55,7 @@ const RESOURCES: Group = [
 const COMMANDS: Readonly<Record<Program, readonly Group[]>> = {
   margay: [
     RESOURCES,
-    ['Policy:', [addExplainCommand, addPlanCommand]],
+    ['Policy:', [addExplainCommand, addPlanCommand, addConfirmCommand, addTrialCommand]],
     ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addReloadCommand, addNodeCommand]],
     ['Other:', [addConfigCommand, addDatastoreCommand, addDebugCommand, addCompletionCommand, addVersionCommand]],
   ],

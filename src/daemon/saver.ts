@@ -27,10 +27,10 @@ export class ViewSaver {
     return this.#delayed.problem
   }
 
-  /** Something changed. Who is alive is not worth a writing. */
+  /** Something changed. Who is alive is not worth a writing, and what is tried is not saved. */
   note(view: MutableView, changes: readonly Change[]): void {
     this.#view = view
-    if (!changes.every(({ kind }) => kind === 'Live')) this.#delayed.request()
+    if (!changes.every(({ kind }) => kind === 'Live' || kind === 'Trial')) this.#delayed.request()
   }
 
   /** Writes now what waits to be written. */

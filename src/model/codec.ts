@@ -15,6 +15,7 @@ import {
 } from './kinds.ts'
 import { metadataSchema } from './metadata.ts'
 import { type LiveRecord, liveRecordSchema } from './own/live.ts'
+import { decodeTrial } from './own/trial.ts'
 import { asRead, asStored, newerStorageName } from './policy-storage.ts'
 import { putBack, setAside } from './set-aside.ts'
 import { asGoWrites, isObject, type JsonObject, withoutAbsent, withUnknown } from './shape.ts'
@@ -46,6 +47,7 @@ export function decodeEntry(key: string, value: string, modRevision: number): De
   if (parsed === undefined) return undefined
   const { kind, id } = parsed
   if (kind === 'IPAMBlock') return { kind, id, value: decodeBlock(value) }
+  if (kind === 'Trial') return { kind, id, value: decodeTrial(value, modRevision) }
   if (kind === 'Live') return { kind, id, value: decodeLive(value) }
   const resource = decodeResource(kind, value, modRevision)
   return { kind, id: idOf(id, resource), value: resource } as DecodedEntry

@@ -12,11 +12,13 @@ export const IPAM_CONFIG_KEY = `${IPAM_PREFIX}config`
 /** Where our own records stand. */
 export const MARGAY_PREFIX = '/margay/v1/'
 export const LIVE_PREFIX = `${MARGAY_PREFIX}live/`
+/** Where changes of policy stand that hosts try. */
+export const TRIALS_PREFIX = `${MARGAY_PREFIX}trial/`
 /** Services have no place in Calico's model for etcd. */
 export const SERVICES_PREFIX = `${MARGAY_PREFIX}service/`
 
 /** The prefixes that a host follows; each holds whole kinds. */
-export const FOLLOWED_PREFIXES: readonly string[] = [RESOURCES_PREFIX, BLOCKS_PREFIX, LIVE_PREFIX, SERVICES_PREFIX]
+export const FOLLOWED_PREFIXES: readonly string[] = [RESOURCES_PREFIX, BLOCKS_PREFIX, LIVE_PREFIX, SERVICES_PREFIX, TRIALS_PREFIX]
 
 /** The key of a resource; names stand in it as they are. */
 export function resourceKey(kind: ResourceKind, name: string, namespace?: string): string {
@@ -54,6 +56,19 @@ export function liveKey(node: string): string {
   return `${LIVE_PREFIX}${node}`
 }
 
+/** The key of a trial. */
+export function trialKey(id: string): string {
+  return `${TRIALS_PREFIX}${id}`
+}
+
+/** What the keys begin with under which hosts say how a trial goes with them. */
+export function trialHostsPrefix(id: string): string {
+  return `${MARGAY_PREFIX}trial-host/${id}/`
+}
+
+/** Written with each trial that begins, so that of two that begin at once one sees the other. */
+export const TRIALS_GUARD_KEY = `${MARGAY_PREFIX}trial-guard`
+
 /** The key under which the leader of a task says that it leads. */
 export function leaderKey(task: string): string {
   return `${MARGAY_PREFIX}leader/${task}`
@@ -86,6 +101,7 @@ export function parseKey(key: string): { readonly kind: ModelKind; readonly id: 
   if (key.startsWith(RESOURCES_PREFIX)) return parseResourceKey(key.slice(RESOURCES_PREFIX.length))
   if (key.startsWith(SERVICES_PREFIX)) return parseNames('Service', key.slice(SERVICES_PREFIX.length).split('/'))
   if (key.startsWith(LIVE_PREFIX)) return { kind: 'Live', id: key.slice(LIVE_PREFIX.length) }
+  if (key.startsWith(TRIALS_PREFIX)) return { kind: 'Trial', id: key.slice(TRIALS_PREFIX.length) }
   const block = /^\/calico\/ipam\/v2\/assignment\/ipv[46]\/block\/([^/]+)$/.exec(key)?.[1]
   const cidr = block === undefined ? undefined : cidrFromKey(block)
   return cidr === undefined ? undefined : { kind: 'IPAMBlock', id: cidr }

@@ -4,6 +4,7 @@ import type { KindFacts, KindInfos } from './kind-info.ts'
 import { NETWORK_KINDS, type NetworkTypes } from './network-kinds.ts'
 import type { LiveRecord } from './own/live.ts'
 import { OWN_KINDS, type OwnTypes } from './own/own-kinds.ts'
+import type { Trial } from './own/trial.ts'
 import { POLICY_KINDS, type PolicyTypes } from './policy-kinds.ts'
 import { SETTINGS_KINDS, type SettingsTypes } from './settings-kinds.ts'
 
@@ -20,6 +21,7 @@ export type AnyResource = ResourceTypes[ResourceKind]
 export interface ModelTypes extends ResourceTypes {
   readonly IPAMBlock: Block
   readonly Live: LiveRecord
+  readonly Trial: Trial
 }
 
 /** The name of a kind that is followed. */

@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { describeError, MargayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { FOLLOWED_PREFIXES } from '../model/keys.ts'
+import { FOLLOWED_PREFIXES, TRIALS_PREFIX } from '../model/keys.ts'
 import { syncFolder } from './sync-folder.ts'
 import { MutableView } from './view.ts'
 
@@ -35,7 +35,8 @@ export async function writeSavedView(path: string, view: MutableView, savedAt: s
   const clusterGUID = view.get('ClusterInformation').get('default')?.spec.clusterGUID ?? ''
   const revisions = FOLLOWED_PREFIXES.map((prefix) => [prefix, view.revisionAt(prefix)])
   const header = { format: FORMAT, clusterGUID, revision: view.revision, revisions, savedAt }
-  const entries = view.history()
+  // What hosts try is never begun from disk: nobody could say whether it still stands.
+  const entries = view.history().filter(({ key }) => !key.startsWith(TRIALS_PREFIX))
   const temporary = `${path}.new`
   try {
     await unlink(temporary).catch(() => {})

@@ -1,7 +1,7 @@
 import { describeError } from '../errors.ts'
 import { type DecodedEntry, decodeEntry } from '../model/codec.ts'
 import { DEFAULT_ALLOW, isDefaultAllow } from '../model/default-allow.ts'
-import { BLOCKS_PREFIX, LIVE_PREFIX, parseKey, RESOURCES_PREFIX, SERVICES_PREFIX } from '../model/keys.ts'
+import { BLOCKS_PREFIX, LIVE_PREFIX, parseKey, RESOURCES_PREFIX, SERVICES_PREFIX, TRIALS_PREFIX } from '../model/keys.ts'
 import type { ModelKind, ModelTypes } from '../model/kinds.ts'
 import { newerStorageName, olderStorageName } from '../model/policy-storage.ts'
 import { isGoverning, type Reach, readReach } from '../model/unreadable.ts'
@@ -189,5 +189,6 @@ function formsOf(kind: ModelKind, id: string, key: string): readonly string[] {
 function prefixOf(kind: ModelKind): string {
   if (kind === 'IPAMBlock') return BLOCKS_PREFIX
   if (kind === 'Service') return SERVICES_PREFIX
+  if (kind === 'Trial') return TRIALS_PREFIX
   return kind === 'Live' ? LIVE_PREFIX : RESOURCES_PREFIX
 }

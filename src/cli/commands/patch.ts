@@ -13,6 +13,7 @@ import { applyPatch, PATCH_TYPES, type PatchType } from '../patch.ts'
 import { addForceOption, preflight } from '../preflight.ts'
 import { reportWrites } from '../report-writes.ts'
 import { type Session, withSession } from '../session.ts'
+import { addConfirmOption, tryOut } from '../trial.ts'
 import { addWaitOption, checkWait, waitAfter } from '../wait.ts'
 
 const EXAMPLES = `
@@ -45,7 +46,7 @@ export const addPatchCommand: AddCommand = (parent, context, outcome) => {
         .choices(PATCH_TYPES)
         .default('strategic'),
     )
-  addForceOption(addWaitOption(addDryRunOption(addKindNamespaceOption(command))), context)
+  addConfirmOption(addForceOption(addWaitOption(addDryRunOption(addKindNamespaceOption(command))), context), context)
   addStoreOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async (kindText: string, name: string) => {
@@ -60,16 +61,17 @@ export const addPatchCommand: AddCommand = (parent, context, outcome) => {
         let resources: readonly AnyResource[] = []
         const change = (to: Session) => changeResource(to, ref, (stored) => applyPatch(type, { ...stored }, patch), context.signal)
         await preflight(command, context, session, { items: [ref], kindOf: () => kind, act: change })
+        const trying = tryOut(command, context, session, [ref])
         const code = await reportWrites(context, {
           ...{ verb: 'patch', items: [ref], kindOf: () => kind },
           act: async () => {
-            const done = await change(session)
+            const done = await change(trying?.session ?? session)
             resources = [done.before, done.after]
             warnOfNew(done, context)
-            return `${nameOf(kind, name, ref.namespace)} ${done.isChanged ? 'patched' : 'unchanged'}${options.dryRun === true ? ' (dry run)' : ''}`
+            return `${nameOf(kind, name, ref.namespace)} ${done.isChanged ? 'patched' : 'unchanged'}${options.dryRun === true ? ' (dry run)' : trying ? ' (to be tried)' : ''}`
           },
         })
-        return waitAfter(command, context, session, { code, resources })
+        return trying ? trying.start({ code, resources }) : waitAfter(command, context, session, { code, resources })
       })
     })
 }

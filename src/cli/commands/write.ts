@@ -12,12 +12,16 @@ import { addDryRunOption, addStoreOptions, checkNames, collect, parseLabels } fr
 import { addForceOption, preflight } from '../preflight.ts'
 import { reportWrites } from '../report-writes.ts'
 import { type Session, withSession } from '../session.ts'
+import { addConfirmOption, tryOut } from '../trial.ts'
 import { checkGiven } from '../validate.ts'
 import { addWaitOption, checkWait, waitAfter } from '../wait.ts'
 import { deleteResource, type Verb, writeResource } from '../write.ts'
 
 const VERBS: Readonly<Record<Verb, { readonly about: string; readonly examples: readonly string[] }>> = {
-  apply: { about: 'create resources, or update those that exist', examples: ['-f pools.yaml', '-f ./resources -R', '-f - < pools.yaml'] },
+  apply: {
+    about: 'create resources, or update those that exist',
+    examples: ['-f pools.yaml', '-f ./resources -R', '-f - < pools.yaml', '-f policies.yaml --confirm 60s'],
+  },
   create: {
     about: 'create resources that do not exist',
     examples: ['-f pools.yaml', '-f pools.yaml --skip-exists', 'namespace shop --label stage=test'],
@@ -30,7 +34,7 @@ export const addWriteCommands: AddCommand = (parent, context, outcome) => {
   for (const verb of ['apply', 'create', 'replace'] as const) {
     const command = addFileOptions(parent.command(verb).description(VERBS[verb].about))
     if (verb === 'create') addCreateOptions(command)
-    addForceOption(addWaitOption(addDryRunOption(command)), context)
+    addConfirmOption(addForceOption(addWaitOption(addDryRunOption(command)), context), context)
     addStoreOptions(command)
       .addHelpText('after', `\nExamples:\n${VERBS[verb].examples.map((example) => `  margay ${verb} ${example}`).join('\n')}`)
       .action(async (...words: readonly unknown[]) => {
@@ -54,6 +58,7 @@ async function createNamed(command: Command, context: Context, kind: string, nam
   const options = command.opts<FileOptions>()
   if (!meansNamespaces(kind)) throw new UsageError(`only a namespace is created by name, give -f with the ${kindFor(kind)}`)
   if (options.filename !== undefined) throw new UsageError('give either a namespace and its name, or -f')
+  if (options.confirm !== undefined) throw new UsageError('a namespace is created at once: --confirm is for -f')
   if (name === undefined) throw new UsageError('give the name of the namespace, as in "margay create namespace NAME"')
   checkNames([name])
   const labels = parseLabels(options.label ?? [])
@@ -78,8 +83,16 @@ async function writeGiven(command: Command, context: Context, outcome: Outcome, 
       return said(options, await writeResource(to, context, writing, whole))
     }
     await preflight(command, context, session, { items, kindOf, act: write })
-    const code = await reportWrites(context, { ...{ verb, items, kindOf, placeOf }, act: (item) => write(session, item) })
-    return waitAfter(command, context, session, { code, resources: items.map(({ resource }) => resource) })
+    const trying = tryOut(
+      command,
+      context,
+      session,
+      items.map(({ resource: { kind, metadata } }) => ({ kind, name: metadata.name })),
+    )
+    const to = trying?.session ?? session
+    const code = await reportWrites(context, { ...{ verb, items, kindOf, placeOf }, act: (item) => write(to, item) })
+    const written = { code, resources: items.map(({ resource }) => resource) }
+    return trying ? trying.start(written) : waitAfter(command, context, session, written)
   })
 }
 
@@ -96,7 +109,7 @@ stop margayd there first.`
 export const addDeleteCommand: AddCommand = (parent, context, outcome) => {
   const command = addFileOptions(parent.command('delete').description('delete resources'))
   command.option('-s, --skip-not-exists', 'pass over what does not exist, and count it as done')
-  addForceOption(addWaitOption(addDryRunOption(command)), context)
+  addConfirmOption(addForceOption(addWaitOption(addDryRunOption(command)), context), context)
   addStoreOptions(command)
     .argument('[kind]', 'kind, its plural or its short name')
     .argument('[name...]', 'names of resources')
@@ -131,13 +144,20 @@ async function deleteAll(command: Command, context: Context, outcome: Outcome, i
           : await deleteNamespace(from, context, namespace, skipMissing),
       )
     await preflight(command, context, session, { items, kindOf: ({ ref }) => ref.kind, act: remove })
+    const trying = tryOut(
+      command,
+      context,
+      session,
+      items.map(({ ref }) => ref),
+    )
     const code = await reportWrites(context, {
       ...{ verb: 'delete', items },
       kindOf: ({ ref }) => ref.kind,
       placeOf: ({ place }) => place,
-      act: (item) => remove(session, item),
+      act: (item) => remove(trying?.session ?? session, item),
     })
-    return waitAfter(command, context, session, { code, resources: items.map(({ ref }) => ({ kind: ref.kind, metadata: ref })) })
+    const written = { code, resources: items.map(({ ref }) => ({ kind: ref.kind, metadata: ref })) }
+    return trying ? trying.start(written) : waitAfter(command, context, session, written)
   })
 }
 
@@ -186,8 +206,8 @@ export const addValidateCommand: AddCommand = (parent, context, outcome) => {
     })
 }
 
-function said({ dryRun }: FileOptions, text: string): string {
-  return dryRun === true ? `${text} (dry run)` : text
+function said({ dryRun, confirm }: FileOptions, text: string): string {
+  return dryRun === true ? `${text} (dry run)` : confirm === undefined ? text : `${text} (to be tried)`
 }
 
 function placeOf({ place }: GivenResource): string {
