@@ -82,9 +82,8 @@ export interface WorkloadChain extends Pieces {
 
 /** The chain of what a workload sends (`egress`) or gets; what takes long can be left and resumed at each `yield`. */
 export function* planWorkload({ endpoint, direction, settings }: WorkloadInput, lists: ListCompiler): Generator<undefined, WorkloadChain> {
-  yield* lists.prepare(endpoint, at('normal', direction))
   const pieces = new PieceCollector(settings.shapeOf, lists.pool)
-  const list = lists.compile(endpoint, at('normal', direction))
+  const list = yield* lists.compileInSteps(endpoint, at('normal', direction))
   pieces.include(list)
   const chain = pieces.chain('e_', list.rules)
   const { key, chains, fixed, counters, used, parts } = pieces

@@ -48,9 +48,10 @@ export class RuleEffects {
 
   /** The rules of a policy; none where it does not govern the direction. */
   ofPolicy(policy: Policy, place: ListPlace): readonly BlockRule[] {
-    return this.#once(policy, place, () => {
+    const matches = policy.rules[place.direction] ?? []
+    // Rules are the same object only as long as nothing changes by which they are counted and logged.
+    return this.#once(matches, place, () => {
       const { isStaged, logsAllowed } = policy
-      const matches = policy.rules[place.direction] ?? []
       return countedRules(policy, place.direction).flatMap((rule, i) => {
         const match = matches[i]
         return match === undefined ? [] : [{ match, rule, logsAllowed, isStaged }]

@@ -12,7 +12,9 @@ import {
 import { type ChainPool, PieceCollector, type Pieces } from './chains.ts'
 import { type EffectSettings, type ListPlace, RuleEffects } from './effects.ts'
 import type { LocalEndpoint } from './evaluate.ts'
-import type { Direction, Policy } from './policies.ts'
+import type { MatchRule } from './match-rule.ts'
+import { PORT_PROTOCOLS } from './packet.ts'
+import type { Policy } from './policies.ts'
 import type { ProfileRules } from './profiles.ts'
 import { portMatches } from './rules.ts'
 import type { ShapeOf } from './set-names.ts'
@@ -42,6 +44,8 @@ export class ListCompiler {
   readonly #lists = new Map<string, CompiledList>()
   /** Made since the last `sweep`. */
   readonly #fresh = new Set<string>()
+  /** What was made of the rules of a policy, by place. */
+  readonly #blocks = new WeakMap<readonly MatchRule[], Map<string, PolicyBlock>>()
   readonly #ids = new WeakMap<object, number>()
   #nextId = 1
 
@@ -50,34 +54,39 @@ export class ListCompiler {
     this.#effects = new RuleEffects(settings)
   }
 
-  /** Makes what takes long, in pieces: `compile` finds it made. */
-  *prepare(endpoint: LocalEndpoint, place: ListPlace): Generator<undefined, void> {
-    if (this.#lists.has(this.#keyOf(endpoint, place))) return
+  /** As `compile`, in pieces: what takes long are policies that nobody has asked for yet. */
+  *compileInSteps(endpoint: LocalEndpoint, place: ListPlace): Generator<undefined, CompiledList> {
+    const tiers = tiersAt(endpoint, place)
+    const known = this.#lists.get(this.#keyOf(tiers, endpoint, place))
+    if (known) return known
     const scratch = new PieceCollector(this.#settings.shapeOf, this.pool)
-    for (const tier of tiersAt(endpoint, place)) {
+    for (const tier of tiers) {
       const blocks = this.#blocksOf(tier, place).filter(({ isStaged }) => !isStaged)
-      const protocols = portProtocolsOf(blocks.flatMap(({ rules }) => rules))
+      const protocols = protocolsOf(blocks)
       for (const block of blocks) {
+        const before = this.#lists.size
         for (const protocol of protocols) this.#forProtocol(block, protocol, scratch)
         this.#forOthers(block, protocols, scratch)
-        yield
+        if (this.#lists.size > before) yield
       }
     }
-    this.compile(endpoint, place)
+    const list = this.compile(endpoint, place)
     yield
+    return list
   }
 
   /** The rules that decide about packets of an endpoint. */
   compile(endpoint: LocalEndpoint, place: ListPlace): CompiledList {
-    const { stage, direction } = place
-    return this.#once(this.#keyOf(endpoint, place), (pieces) => {
+    const tiers = tiersAt(endpoint, place)
+    return this.#once(this.#keyOf(tiers, endpoint, place), (pieces) => {
       const rules: NftRule[] = []
-      for (const tier of tiersAt(endpoint, place)) {
-        rules.push(...this.#include(this.#tier(tier, place), pieces, 't_', hasPass(tier.policies, direction)))
+      for (const tier of tiers) {
+        const hasPass = this.#blocksOf(tier, place).some(({ isPassing }) => isPassing)
+        rules.push(...this.#include(this.#tier(tier, place), pieces, 't_', hasPass))
         // Nothing gets past a tier that denies what its policies do not pass.
-        if (isDenying(tier) && !hasPass(tier.policies, direction)) return rules
+        if (isDenying(tier) && !hasPass) return rules
       }
-      if (stage !== 'normal') return rules
+      if (place.stage !== 'normal') return rules
       for (const profile of endpoint.profiles) {
         rules.push(...this.#profile(profile, place, pieces))
       }
@@ -92,7 +101,7 @@ export class ListCompiler {
    * about the ports that it names.
    */
   #tier(tier: TierPolicies, place: ListPlace): CompiledList {
-    return this.#once(`tier ${this.#describe(place)} ${this.#describeTier(tier)}`, (pieces) => {
+    return this.#once(`tier ${this.#describe(place)} ${this.#describeTier(tier, place)}`, (pieces) => {
       const blocks = this.#blocksOf(tier, place)
       for (const block of blocks) this.#count(block, pieces)
       const end = isDenying(tier) ? [this.#effects.endOfTier(tier.name, place)] : []
@@ -104,7 +113,7 @@ export class ListCompiler {
         )
         return [...inOrder, ...compileBlock(end, pieces, 'linear')]
       }
-      const protocols = portProtocolsOf(all)
+      const protocols = protocolsOf(blocks.filter(({ isStaged }) => !isStaged))
       const toEnd = compileForOthers(end, [], pieces)
       return [
         ...protocols.map((protocol) =>
@@ -117,12 +126,26 @@ export class ListCompiler {
   }
 
   #blocksOf({ policies }: TierPolicies, place: ListPlace): readonly PolicyBlock[] {
-    return policies.map((policy) => ({
-      rules: this.#effects.ofPolicy(policy, place),
-      key: `policy ${this.#describe(place)} ${this.#idOf(policy)}`,
-      isPassing: hasPass([policy], place.direction),
-      isStaged: policy.isStaged,
-    }))
+    return policies.map((policy) => this.#blockOf(policy, place))
+  }
+
+  #blockOf(policy: Policy, place: ListPlace): PolicyBlock {
+    const given = policy.rules[place.direction] ?? NO_RULES
+    const blocks = this.#blocks.get(given) ?? new Map<string, PolicyBlock>()
+    this.#blocks.set(given, blocks)
+    const at = this.#describe(place)
+    const known = blocks.get(at)
+    if (known) return known
+    const { isStaged } = policy
+    const rules = this.#effects.ofPolicy(policy, place)
+    const made: PolicyBlock = {
+      ...{ rules, isStaged },
+      key: `policy ${at} ${this.#idOf(given)}`,
+      isPassing: !isStaged && given.some(({ action }) => action === 'Pass'),
+      protocols: portProtocolsOf(rules),
+    }
+    blocks.set(at, made)
+    return made
   }
 
   #profile(profile: ProfileRules, place: ListPlace, pieces: PieceCollector): readonly NftRule[] {
@@ -157,8 +180,13 @@ export class ListCompiler {
   }
 
   #forProtocol(block: PolicyBlock, protocol: number, pieces: PieceCollector): readonly NftRule[] {
-    const { rules, key, isPassing, isStaged } = block
-    if (isStaged) return this.#staged(block, pieces)
+    if (block.isStaged) return this.#staged(block, pieces)
+    const part = this.#once(`${block.key} ${protocol} included`, (own) => this.#includeForProtocol(block, protocol, own))
+    pieces.include(part)
+    return part.rules
+  }
+
+  #includeForProtocol({ rules, key, isPassing }: PolicyBlock, protocol: number, pieces: PieceCollector): readonly NftRule[] {
     // Return from a chain of its own would only end the policy, not the tier.
     if (isPassing) return compileForProtocol(rules, protocol, pieces, 'linear')
     const part = this.#once(`${key} ${protocol}`, (own) => compileForProtocol(rules, protocol, own, this.#settings.form ?? 'any'))
@@ -170,22 +198,27 @@ export class ListCompiler {
   }
 
   #forOthers(block: PolicyBlock, protocols: readonly number[], pieces: PieceCollector): readonly NftRule[] {
-    const { rules, key, isPassing, isStaged } = block
-    if (isStaged) return this.#staged(block, pieces)
+    if (block.isStaged) return this.#staged(block, pieces)
+    const part = this.#once(`${block.key} not ${protocols.join()} included`, (own) => this.#includeForOthers(block, protocols, own))
+    pieces.include(part)
+    return part.rules
+  }
+
+  #includeForOthers({ rules, key, isPassing }: PolicyBlock, protocols: readonly number[], pieces: PieceCollector): readonly NftRule[] {
     if (isPassing) return compileForOthers(rules, protocols, pieces)
     const part = this.#once(`${key} not ${protocols.join()}`, (own) => compileForOthers(rules, protocols, own))
     return this.#include(part, pieces, 'p_', part.rules.length > FEWEST_APART)
   }
 
   /** Names all that a list is made of. */
-  #keyOf(endpoint: LocalEndpoint, place: ListPlace): string {
-    const tiers = tiersAt(endpoint, place).map((tier) => this.#describeTier(tier))
-    const profiles = place.stage === 'normal' ? endpoint.profiles.map((one) => this.#idOf(one)) : []
-    return `${this.#describe(place)}: ${tiers.join('; ')}; ${profiles.join()}`
+  #keyOf(tiers: readonly TierPolicies[], { profiles }: LocalEndpoint, place: ListPlace): string {
+    const ids = place.stage === 'normal' ? profiles.map((one) => this.#idOf(one)) : []
+    return `${this.#describe(place)}: ${tiers.map((tier) => this.#describeTier(tier, place)).join('; ')}; ${ids.join()}`
   }
 
-  #describeTier({ name, defaultAction, policies }: TierPolicies): string {
-    return `${name} ${defaultAction} ${policies.map((one) => this.#idOf(one)).join()}`
+  /** Policies are told apart by their rules in this direction: those of one policy, which stay the same objects until they change. */
+  #describeTier({ name, defaultAction, policies }: TierPolicies, { direction }: ListPlace): string {
+    return `${name} ${defaultAction} ${policies.map(({ rules }) => this.#idOf(rules[direction] ?? NO_RULES)).join()}`
   }
 
   #describe(place: ListPlace): string {
@@ -240,7 +273,11 @@ interface PolicyBlock {
   readonly key: string
   readonly isPassing: boolean
   readonly isStaged: boolean
+  /** Of which its rules name destination ports. */
+  readonly protocols: readonly number[]
 }
+
+const NO_RULES: readonly MatchRule[] = []
 
 /** So few rules cost less than the way to a chain of their own and back. */
 const MOST_INLINE = 8
@@ -257,6 +294,7 @@ function isDenying({ defaultAction, policies }: TierPolicies): boolean {
   return defaultAction === 'Deny' && policies.some(({ isStaged }) => !isStaged)
 }
 
-function hasPass(policies: readonly Policy[], direction: Direction): boolean {
-  return policies.some(({ isStaged, rules }) => !isStaged && rules[direction]?.some(({ action }) => action === 'Pass'))
+/** The protocols of which some rules name destination ports. */
+function protocolsOf(blocks: readonly PolicyBlock[]): readonly number[] {
+  return PORT_PROTOCOLS.filter((protocol) => blocks.some(({ protocols }) => protocols.includes(protocol)))
 }
