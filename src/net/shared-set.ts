@@ -1,5 +1,7 @@
 /** A set differs from the one whose members it shares by so many at most; then it gets members of its own. */
 const MOST_DIFFERENT = 512
+/** So many members are copied between two `yield`s. */
+const STEP = 1024
 
 /**
  * A set that never changes and shares its members with those that it was made of: to add one to thousands costs one, and two such
@@ -30,6 +32,29 @@ export class SharedSet<T> implements ReadonlySet<T> {
 
   /** The set after these came or went. */
   change(members: Iterable<T>, isMember: (member: T) => boolean): SharedSet<T> {
+    const next = this.differing(members, isMember)
+    return next.added.size + next.removed.size > MOST_DIFFERENT ? new SharedSet(new Set(next)) : next
+  }
+
+  /** The set after these went and then those came; with many members it takes long, and can be left and resumed at each `yield`. */
+  *changeInSteps(gone: readonly T[], come: readonly T[]): Generator<undefined, SharedSet<T>> {
+    const isFew = gone.length + come.length <= MOST_DIFFERENT
+    const coming = isFew ? new Set(come) : undefined
+    const next = coming && this.differing([...gone, ...come], (member) => coming.has(member))
+    if (next && next.added.size + next.removed.size <= MOST_DIFFERENT) return next
+    const members = new Set<T>()
+    let count = 0
+    for (const step of next ? [{ add: next }] : [{ add: this }, { remove: gone }, { add: come }]) {
+      for (const member of 'add' in step ? step.add : step.remove) {
+        if ('add' in step) members.add(member)
+        else members.delete(member)
+        if (++count % STEP === 0) yield
+      }
+    }
+    return new SharedSet(members)
+  }
+
+  private differing(members: Iterable<T>, isMember: (member: T) => boolean): SharedSet<T> {
     const [added, removed] = [new Set(this.added), new Set(this.removed)]
     for (const member of members) {
       const [isIn, isInBase] = [isMember(member), this.base.has(member)]
@@ -38,8 +63,7 @@ export class SharedSet<T> implements ReadonlySet<T> {
       if (!isIn && isInBase) removed.add(member)
       else removed.delete(member)
     }
-    const next = new SharedSet(this.base, added, removed)
-    return added.size + removed.size > MOST_DIFFERENT ? new SharedSet(new Set(next)) : next
+    return new SharedSet(this.base, added, removed)
   }
 
   /** The members that `other` lacks are among these: all, unless both share their members. */

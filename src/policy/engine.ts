@@ -111,7 +111,7 @@ export class PolicyEngine {
   *flush(): Generator<undefined, ObjectDelta> {
     yield* this.#selection.flush()
     for (const id of this.#selection.takeChanges()) this.#outdate(id)
-    this.#foreseeSets()
+    yield* this.#foreseeSets()
     const { held } = this.#ruleset
     do {
       // What rules say of a set depends on its shape: where that changed they are made anew.
@@ -211,10 +211,11 @@ export class PolicyEngine {
   }
 
   /** Most of what a new policy names is not there yet: rules made before their sets are filled would have to be made again. */
-  #foreseeSets(): void {
+  *#foreseeSets(): Generator<undefined, void> {
     for (const id of this.#outdated) {
       const endpoint = this.#workloads.get(id)
       if (endpoint) this.#foresee(this.#local(id, endpoint))
+      yield
     }
     if (!this.#areBasesOutdated) return
     for (const [id, endpoint] of this.#hostEndpoints) this.#foresee(this.#local(id, endpoint))

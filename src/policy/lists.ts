@@ -61,7 +61,11 @@ export class ListCompiler {
     if (known) return known
     const scratch = new PieceCollector(this.#settings.shapeOf, this.pool)
     for (const tier of tiers) {
-      const blocks = this.#blocksOf(tier, place).filter(({ isStaged }) => !isStaged)
+      const blocks: PolicyBlock[] = []
+      for (const policy of tier.policies) {
+        if (!policy.isStaged) blocks.push(this.#blockOf(policy, place))
+        yield
+      }
       const protocols = protocolsOf(blocks)
       for (const block of blocks) {
         const before = this.#lists.size
