@@ -26,8 +26,9 @@ export class Backoff {
     this.#refusals.set(key, { error, delayMs, retryAtMs: nowMs + delayMs })
   }
 
-  clear(key: string): void {
-    this.#refusals.delete(key)
+  /** Gives whether the key was refused. */
+  clear(key: string): boolean {
+    return this.#refusals.delete(key)
   }
 
   /** Everything may be tried at once: what stood in the way may be gone. Reasons stay until a try succeeds. */

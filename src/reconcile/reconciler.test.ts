@@ -177,6 +177,38 @@ test('entries on a link that could not be made wait for it, with its reason', as
   assert.is(tables.routes.kernel.size, 1)
 })
 
+const veth: TableTypes['links'] = {
+  kind: 'veth',
+  name: 'mgyw1',
+  mtuBytes: 1450,
+  mac: '66:00:00:00:00:02' as never,
+  peer: { netns: '/run/netns/w1', name: 'eth0', addresses: [], gateways: [] },
+}
+
+test('no interface of a workload is made while chains that filter its packets are refused; one that is there stays', async () => {
+  const { set, pass, wait, tables, reconciler, log } = world()
+  const chain = { kind: 'chain', name: 'forward', rules: [], hook: { type: 'filter', hook: 'forward', priority: 0 } } as const
+  const other = { ...veth, name: 'mgyw2' }
+  set('a', { policy: [chain], links: [tunnel, other] })
+  await pass()
+  tables.policy.refuse.set('chain forward', new KernelError('not permitted', { errno: 1 }))
+  set('a', {
+    policy: [{ ...chain, rules: [{ matches: [], verdict: { do: 'drop' } }] }],
+    links: [tunnel, { ...other, mtuBytes: 1400 }, veth],
+  })
+  await pass()
+  assert.equal(
+    reconciler.failures().map(({ table, key, error }) => `${table} ${key}: ${error.message}`),
+    ['policy chain forward: not permitted', 'links mgyw1: waits for the rules of this host'],
+  )
+  assert.is(log.at(-1), '+links mgyw2')
+  tables.policy.refuse.clear()
+  wait(250)
+  await pass()
+  await pass()
+  assert.equal([log.at(-1), reconciler.failures()], ['+links mgyw1', []])
+})
+
 test('what hangs on a link is put again when the link was made anew', async () => {
   const { set, pass, merger, tables, reconciler } = world()
   set('a', { links: [tunnel], routes: [aRoute('10.65.1.0/26')] })

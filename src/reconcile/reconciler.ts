@@ -27,6 +27,13 @@ export class LinkMissing extends KernelError {
   }
 }
 
+/** A workload's interface was not made, because the rules that it must stand under could not be; the cause says why. */
+export class RulesMissing extends KernelError {
+  constructor(cause: KernelError) {
+    super('waits for the rules of this host', { cause })
+  }
+}
+
 type Mirrors = { readonly [T in TableName]: Mirror<TableTypes[T]> }
 type Backoffs = { readonly [T in TableName]: Backoff }
 
@@ -42,6 +49,8 @@ export class Reconciler {
   readonly #backoffs: Backoffs
   readonly #now: () => number
   #repairs = 0
+  /** Something that was refused is done in this pass. */
+  #hasHealed = false
 
   constructor(tables: KernelTables, now: () => number) {
     this.#mirrors = {
@@ -132,6 +141,9 @@ export class Reconciler {
       removed += outcome.done
       refused += outcome.refused
     }
+    // What else was refused may only have waited for it.
+    if (this.#hasHealed) for (const table of APPLY_ORDER) this.#backoffs[table].forgive()
+    this.#hasHealed = false
     return { put, removed, refused }
   }
 
@@ -181,25 +193,34 @@ export class Reconciler {
       if (mirror.isSame(want, have)) {
         this.#settle(table, key, undefined, nowMs)
       } else if (!mirror.isKept(key) && this.#backoffs[table].isDue(key, nowMs)) {
-        if (want !== undefined && step === 'put') this.#putUnlessLinkIsMissing(table, key, want, put, nowMs)
+        const obstacle = want !== undefined && step === 'put' ? this.#obstacle(table, key, want, desired) : undefined
+        if (obstacle !== undefined) this.#backoffs[table].refuse(key, obstacle, nowMs)
+        else if (want !== undefined && step === 'put') put.set(key, want)
         if (want === undefined && have !== undefined && step === 'remove') remove.set(key, have)
       }
     }
     return { put, remove }
   }
 
-  /** An entry on a link of ours that could not be made is refused with the link's reason: the kernel could only say "no such device". */
-  #putUnlessLinkIsMissing<T extends TableName>(
-    table: T,
-    key: string,
-    want: TableTypes[T],
-    put: Map<string, TableTypes[T]>,
-    nowMs: number,
-  ): void {
-    const link = table === 'links' ? undefined : linkOf(want)
+  /** Why an entry can't be tried now: the kernel would only say "no such device", or would let in what nobody guards. */
+  #obstacle<T extends TableName>(table: T, key: string, want: TableTypes[T], desired: DesiredTables): KernelError | undefined {
+    if (table === 'links') {
+      const isNewWorkload = 'kind' in want && want.kind === 'veth' && !this.#mirrors.links.entries.has(key)
+      const rules = isNewWorkload ? this.#refusalOfRules(desired) : undefined
+      return rules && new RulesMissing(rules)
+    }
+    const link = linkOf(want)
     const missing = link === undefined ? undefined : this.#refusalOfMissing(link)
-    if (missing === undefined) put.set(key, want)
-    else this.#backoffs[table].refuse(key, new LinkMissing(link ?? '', missing), nowMs)
+    return missing && new LinkMissing(link ?? '', missing)
+  }
+
+  /** Why chains that filter packets and are called by the kernel could not be put: a workload's rules would not be asked. */
+  #refusalOfRules(desired: DesiredTables): KernelError | undefined {
+    for (const [key, error] of this.#backoffs.policy.entries()) {
+      const object = desired.policy.get(key)
+      if (object?.kind === 'chain' && object.hook?.type === 'filter') return error
+    }
+    return undefined
   }
 
   #refusalOfMissing(link: string): KernelError | undefined {
@@ -216,7 +237,7 @@ export class Reconciler {
       return false
     }
     this.#mirrors[table].dirty.delete(key)
-    this.#backoffs[table].clear(key)
+    if (this.#backoffs[table].clear(key)) this.#hasHealed = true
     return true
   }
 
