@@ -152,19 +152,29 @@ test('a host endpoint: failsafes and discovery before policies, in chains that c
     '  iifname mgy* accept',
     '  ct-state established,related accept',
     '  protocol 17 dport 4789 saddr @hosts4 accept',
-    rules[4],
-    rules[5],
+    '  iifname eth0 goto to-host.eth0',
+    '  goto to-host-other',
   ])
-  assert.match(rules[4] ?? '', /^ {2}iifname eth0 goto h_\d+$/)
-  assert.match(rules[5] ?? '', /^ {2}goto h_\d+$/)
-  assert.equal(from(`chain ${rules[4]?.split(' ').at(-1)}`), [
+  assert.equal(from('chain to-host.eth0'), [
     '  ct-state invalid counter drop',
-    from(`chain ${rules[4]?.split(' ').at(-1)}`)[1],
+    from('chain to-host.eth0')[1],
     ...[130, 131, 132, 143].map((type) => `  family 6 protocol 58 icmp-type ${type} accept`),
     ...[133, 134, 135, 136].map((type) => `  family 6 protocol 58 icmp-type ${type} hop-limit 255 accept`),
     '  protocol 6 dport 80 counter p0/0 accept',
     '  counter end-of-default drop',
   ])
+})
+
+test('in the place of rules that are refused a host endpoint has failsafe ports, discovery and what hosts need of each other', () => {
+  const chain = plan({ hostEndpoints: new Map([['eth0', endpoint('h', web)]]) }).objects.find(({ name }) => name === 'to-host.eth0')
+  const otherwise = chain?.kind === 'chain' ? showNft([{ ...chain, rules: chain.otherwise ?? [] }]) : []
+  assert.ok(otherwise.includes('  protocol 6 dport 22 accept'), otherwise.join('\n'))
+  assert.ok(otherwise.includes('  protocol 17 dport 4789 saddr @hosts4 accept'))
+  assert.is(otherwise.at(-1), '  counter drop')
+  assert.not.ok(
+    otherwise.some((line) => /[@](?!hosts)|goto|jump/.test(line)),
+    'it needs nothing that could be refused too',
+  )
 })
 
 test('without host endpoints and workloads there is no chain that packets would have to pass', () => {

@@ -1,12 +1,12 @@
 import type { NftChain, NftHook, NftMatch, NftRule } from '../kernel/objects.ts'
 import { PieceCollector, type Pieces } from './chains.ts'
+import { accept, DISCOVERY, endpointChain, failsafeRules, icmpv6 } from './dispatch-rules.ts'
 import type { ListPlace } from './effects.ts'
 import type { LocalEndpoint } from './evaluate.ts'
-import { HOST_DISCOVERY, HOST_MULTICAST, LOOPBACK, type TunnelPacket, WORKLOAD_ICMPV6 } from './evaluate-path.ts'
-import type { Failsafe, Failsafes } from './failsafes.ts'
+import { LOOPBACK, type TunnelPacket, WORKLOAD_ICMPV6 } from './evaluate-path.ts'
+import type { Failsafes } from './failsafes.ts'
 import { gatewayRules, type ImplicitRule, implicitRules, tunnelDrops } from './implicit-rules.ts'
 import type { CompiledList, ListCompiler, ListSettings } from './lists.ts'
-import { ICMP_PROTOCOLS } from './packet.ts'
 import type { Direction } from './policies.ts'
 import { isAsked, type ListStage, policiesAt } from './tiers.ts'
 
@@ -62,7 +62,7 @@ export const FORWARD_FROM_WORKLOAD = 'forward-from-workload'
 export function planDispatch(input: DispatchInput, lists: ListCompiler): Dispatch {
   const plan = new DispatchPlan(input, lists)
   const bases = plan.isNeeded ? [...plan.early(), ...plan.workloads(), ...plan.hostEndpoints()] : plan.open()
-  return { bases, pieces: plan.pieces }
+  return { bases: [...plan.endpoints, ...bases], pieces: plan.pieces }
 }
 
 /** A workload's endpoint, and which of its directions is meant. */
@@ -95,6 +95,8 @@ export function* planWorkload({ endpoint, direction, settings }: WorkloadInput, 
 
 class DispatchPlan {
   readonly pieces: PieceCollector
+  /** The chains of host endpoints, one for each interface and place: they have names that stay, so that each stands for itself. */
+  readonly endpoints: NftChain[] = []
   readonly #input: DispatchInput
   readonly #lists: ListCompiler
   readonly #hasEarly: boolean
@@ -127,15 +129,14 @@ class DispatchPlan {
     const { hostEndpoints } = this.#input
     // Nobody else may say that a packet is allowed.
     const clear: NftRule = { matches: [], setMark: { value: 0, mask: this.#markBit }, verdict: { do: 'continue' } }
-    const untracked = (direction: Direction) =>
+    const untracked = (from: string, direction: Direction) =>
       [...hostEndpoints].flatMap(([name, endpoint]) =>
-        hasPolicies(endpoint, 'untracked', direction)
-          ? [this.#toEndpoint(direction === 'ingress' ? 'iifname' : 'oifname', name, endpoint, at('untracked', direction))]
-          : [],
+        hasPolicies(endpoint, 'untracked', direction) ? [this.#toEndpoint(from, name, endpoint, at('untracked', direction))] : [],
       )
+    const [received, sent] = ['untracked-in', 'untracked-out'] as const
     return [
-      base('untracked-in', { type: 'filter', hook: 'prerouting', priority: -299 }, [clear, ...untracked('ingress')]),
-      base('untracked-out', { type: 'filter', hook: 'output', priority: -299 }, [clear, ...untracked('egress')]),
+      base(received, { type: 'filter', hook: 'prerouting', priority: -299 }, [clear, ...untracked(received, 'ingress')]),
+      base(sent, { type: 'filter', hook: 'output', priority: -299 }, [clear, ...untracked(sent, 'egress')]),
       ...this.#preDnat(),
     ]
   }
@@ -174,24 +175,24 @@ class DispatchPlan {
     return [
       base('forward-from-host-endpoint', { type: 'filter', hook: 'forward', priority: -4 }, [
         ...passing,
-        ...this.#dispatch('iifname', at('forward', 'ingress')),
+        ...this.#dispatch('forward-from-host-endpoint', at('forward', 'ingress')),
       ]),
       base('forward-to-host-endpoint', { type: 'filter', hook: 'forward', priority: -1 }, [
         ...this.#known(),
-        ...this.#dispatch('oifname', at('forward', 'egress')),
+        ...this.#dispatch('forward-to-host-endpoint', at('forward', 'egress')),
       ]),
       base('to-host', { type: 'filter', hook: 'input', priority: 0 }, [
         ...this.#loopback('iifname'),
         ...workloadInterfaces.map((value) => accept({ on: 'iifname', value })),
         ...passing,
         ...implicitRules(this.#input.settings.implicit, 'ingress'),
-        ...this.#dispatch('iifname', at('normal', 'ingress')),
+        ...this.#dispatch('to-host', at('normal', 'ingress')),
       ]),
       // Where NAT has changed the destination, the interface is known only behind the second routing.
       base('from-host', { type: 'filter', hook: 'output', priority: 0 }, [
         ...fromHost,
         accept(translated),
-        ...this.#dispatch('oifname', at('normal', 'egress')),
+        ...this.#dispatch('from-host', at('normal', 'egress')),
       ]),
       base('from-host-translated', { type: 'filter', hook: 'postrouting', priority: -150 }, [
         accept({ on: 'origin', value: 'host', negate: true }),
@@ -199,7 +200,7 @@ class DispatchPlan {
         // Without a connection (neighbour discovery) there is no answer to that, and they would be asked, and counted, a second time.
         accept({ on: 'ct-state', value: ['untracked', 'invalid'] }),
         ...fromHost,
-        ...this.#dispatch('oifname', { ...at('normal', 'egress'), canReject: false }),
+        ...this.#dispatch('from-host-translated', { ...at('normal', 'egress'), canReject: false }),
       ]),
     ]
   }
@@ -216,10 +217,10 @@ class DispatchPlan {
   #preDnat(): readonly NftChain[] {
     const { hostEndpoints, wildcard } = this.#input
     const rules = [...hostEndpoints].flatMap(([name, endpoint]) =>
-      hasPolicies(endpoint, 'pre-dnat', 'ingress') ? [this.#toEndpoint('iifname', name, endpoint, at('pre-dnat', 'ingress'))] : [],
+      hasPolicies(endpoint, 'pre-dnat', 'ingress') ? [this.#toEndpoint('before-nat', name, endpoint, at('pre-dnat', 'ingress'))] : [],
     )
     if (wildcard && hasPolicies(wildcard, 'pre-dnat', 'ingress'))
-      rules.push(this.#toEndpoint('iifname', undefined, wildcard, at('pre-dnat', 'ingress')))
+      rules.push(this.#toEndpoint('before-nat', undefined, wildcard, at('pre-dnat', 'ingress')))
     if (rules.length === 0) return []
     return [
       base('before-nat', { type: 'filter', hook: 'prerouting', priority: -150 }, [
@@ -254,25 +255,34 @@ class DispatchPlan {
   }
 
   /** Each host endpoint's interface, then the one for all others. */
-  #dispatch(on: 'iifname' | 'oifname', place: ListPlace): readonly NftRule[] {
+  #dispatch(from: string, place: ListPlace): readonly NftRule[] {
     const { hostEndpoints, wildcard } = this.#input
-    const named = [...hostEndpoints].map(([name, endpoint]) => this.#toEndpoint(on, name, endpoint, place))
-    return wildcard ? [...named, this.#toEndpoint(on, undefined, wildcard, place)] : named
+    const named = [...hostEndpoints].map(([name, endpoint]) => this.#toEndpoint(from, name, endpoint, place))
+    return wildcard ? [...named, this.#toEndpoint(from, undefined, wildcard, place)] : named
   }
 
-  #toEndpoint(on: 'iifname' | 'oifname', name: string | undefined, endpoint: LocalEndpoint, place: ListPlace): NftRule {
-    const chain = this.#hostEndpointChain(endpoint, place)
+  #toEndpoint(from: string, name: string | undefined, endpoint: LocalEndpoint, place: ListPlace): NftRule {
+    const chain = endpointChain(from, name)
+    const [rules, otherwise] = [this.#endpointRules(endpoint, place), this.#closed(place)]
+    this.endpoints.push({ kind: 'chain', name: chain, rules, otherwise })
+    const on = place.direction === 'ingress' ? 'iifname' : 'oifname'
     return { matches: name === undefined ? [] : [{ on, value: name }], verdict: { do: 'goto', chain } }
   }
 
-  #hostEndpointChain(endpoint: LocalEndpoint, place: ListPlace): string {
+  #endpointRules(endpoint: LocalEndpoint, place: ListPlace): readonly NftRule[] {
     const { stage, direction } = place
     const { rules } = this.#list(endpoint, place)
     const invalid = stage === 'normal' || stage === 'forward' ? this.#invalid() : []
     const failsafes = stage === 'forward' ? [] : [this.#failsafes(direction, stage === 'untracked')]
-    const discovery =
-      stage === 'normal' ? [...icmpv6(HOST_MULTICAST, []), ...icmpv6(HOST_DISCOVERY, [{ on: 'hop-limit', value: 255 }])] : []
-    return this.pieces.chain('h_', [...invalid, ...failsafes, ...discovery, ...rules])
+    return [...invalid, ...failsafes, ...(stage === 'normal' ? DISCOVERY : []), ...rules]
+  }
+
+  /** In place of an endpoint's rules that the kernel refuses: nothing but failsafe ports and what hosts of the network need of each other. */
+  #closed({ stage, direction }: ListPlace): readonly NftRule[] {
+    const drop: NftRule = { matches: [], verdict: { do: 'drop' }, isCounted: true }
+    if (stage === 'forward') return [drop]
+    const implicit = implicitRules(this.#input.settings.implicit, direction)
+    return [...implicit, ...failsafeRules(this.#input.settings.failsafes, direction, stage === 'untracked'), ...DISCOVERY, drop]
   }
 
   #list(endpoint: LocalEndpoint, place: ListPlace): CompiledList {
@@ -282,12 +292,7 @@ class DispatchPlan {
   }
 
   #failsafes(direction: Direction, isUntracked: boolean): NftRule {
-    const { inbound, outbound } = this.#input.settings.failsafes
-    const other = direction === 'ingress' ? 'saddr' : 'daddr'
-    const [own, answered] = direction === 'ingress' ? [inbound, outbound] : [outbound, inbound]
-    // Both directions of a connection must be tracked, or none: answers of failsafe ports are left alone, too.
-    const answers = isUntracked ? answered.map((one) => failsafeRule(one, 'sport', other)) : []
-    const chain = this.pieces.chain('failsafe_', [...own.map((one) => failsafeRule(one, 'dport', other)), ...answers])
+    const chain = this.pieces.chain('failsafe_', failsafeRules(this.#input.settings.failsafes, direction, isUntracked))
     return { matches: [], verdict: { do: 'jump', chain } }
   }
 
@@ -313,29 +318,11 @@ function base(name: string, hook: NftHook, rules: readonly NftRule[]): NftChain 
   return { kind: 'chain', name, hook, rules }
 }
 
-function accept(...matches: readonly NftMatch[]): NftRule {
-  return { matches, verdict: { do: 'accept' } }
-}
-
 function mapOrDrop(on: 'iifname' | 'oifname', map: string): readonly NftRule[] {
   return [
     { matches: [], verdict: { do: 'map', on, map } },
     { matches: [], verdict: { do: 'drop' }, isCounted: true },
   ]
-}
-
-function icmpv6(types: readonly number[], more: readonly NftMatch[]): readonly NftRule[] {
-  return types.map((value) =>
-    accept({ on: 'family', value: 6 }, { on: 'protocol', value: ICMP_PROTOCOLS[6] }, { on: 'icmp-type', value }, ...more),
-  )
-}
-
-function failsafeRule({ protocol, port, net }: Failsafe, on: 'sport' | 'dport', other: 'saddr' | 'daddr'): NftRule {
-  return accept(
-    { on: 'protocol', value: protocol },
-    { on, value: port },
-    ...(net === undefined ? [] : [{ on: other, value: net } as const]),
-  )
 }
 
 function hasPolicies(endpoint: LocalEndpoint, stage: ListStage, ...directions: readonly Direction[]): boolean {
