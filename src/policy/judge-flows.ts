@@ -1,8 +1,8 @@
-import type { LocalEndpoint, Step } from './evaluate.ts'
-import { directionAt, evaluatePath, LOOPBACK, type PathPacket, type PathStep, type Place, type PolicedHost } from './evaluate-path.ts'
+import type { Step } from './evaluate.ts'
+import { directionAt, evaluatePath, type PathPacket, type PathStep, type Place, type PolicedHost } from './evaluate-path.ts'
 import { type Flow, type LinkOf, openerOf } from './flow.ts'
 import type { MatchRule } from './match-rule.ts'
-import { narrowHost, portBounds, portClass } from './narrow.ts'
+import { Narrowing } from './narrow.ts'
 import type { Direction } from './policies.ts'
 
 /** Why a flow is denied: where on its way, by which endpoint, and by what of its policies. */
@@ -32,8 +32,8 @@ export interface FlowQuestion<F extends Flow> {
 
 /**
  * Finds the flows that the host's policies would not let begin now, asking about the packet that opened each. Flows whose way through the
- * host is unknown are left out. Resumes where the caller left it at a `yield`: the stretches between take far less than a millisecond but
- * where a thousand rules are sorted out for flows of a new kind.
+ * host is unknown are left out. Resumes where the caller left it at a `yield`: the stretches between take less than a
+ * millisecond but for the first flows, for which a thousand rules may have to be sorted out.
  */
 export function* judgeFlows<F extends Flow>({ flows, host, linkOf }: FlowQuestion<F>): Generator<undefined, readonly DeniedFlow<F>[]> {
   const judge = new FlowJudge(host, linkOf)
@@ -54,51 +54,20 @@ const STEP = 16
 export class FlowJudge {
   readonly #host: PolicedHost
   readonly #linkOf: LinkOf
-  readonly #narrowed = new Map<string, PolicedHost>()
-  readonly #bounds = new Map<LocalEndpoint, readonly number[]>()
+  readonly #narrowing: Narrowing
 
   constructor(host: PolicedHost, linkOf: LinkOf) {
     this.#host = host
     this.#linkOf = linkOf
+    this.#narrowing = new Narrowing(host)
   }
 
   /** Why the flow is denied; undefined: it is allowed, or nobody here decides about it. */
   judge(flow: Flow): Denial | undefined {
     const packet = openerOf(flow, this.#linkOf)
     if (packet === undefined) return undefined
-    const { verdict, steps } = evaluatePath(this.#narrowFor(packet), packet)
+    const { verdict, steps } = evaluatePath(this.#narrowing.hostFor(packet), packet)
     return verdict === 'allow' ? undefined : this.#explain(steps, packet)
-  }
-
-  /** Ends that are here are few, and their addresses known; of those elsewhere each may be another. */
-  #narrowFor(packet: PathPacket): PolicedHost {
-    const { inInterface, outInterface, family, protocol, icmp, source, destination, translated = destination } = packet
-    const { isWorkloadInterface } = this.#host.settings
-    const isHere = (name: string | undefined) => name === undefined || name === LOOPBACK || isWorkloadInterface(name)
-    const knows = { source: isHere(inInterface), destination: isHere(outInterface) }
-    const key = [
-      ...[inInterface, outInterface, family, protocol, icmp && `${icmp.type}/${icmp.code}`],
-      ...[knows.source && source.address, knows.destination && translated.address, packet.translated && destination.address],
-      ...this.#portClasses(packet, destination.port),
-      ...(packet.translated === undefined ? [] : this.#portClasses(packet, translated.port)),
-    ].join()
-    const known = this.#narrowed.get(key)
-    if (known !== undefined) return known
-    const narrowed = narrowHost(this.#host, packet, knows)
-    this.#narrowed.set(key, narrowed)
-    return narrowed
-  }
-
-  #portClasses({ inInterface = '', outInterface = '' }: PathPacket, port: number | undefined): readonly number[] {
-    const { workloads, hostEndpoints, wildcard } = this.#host
-    const asked = [workloads.get(inInterface), workloads.get(outInterface), hostEndpoints.get(inInterface), hostEndpoints.get(outInterface)]
-    return [...asked, wildcard].map((endpoint) => (endpoint === undefined ? 0 : portClass(this.#boundsOf(endpoint), port)))
-  }
-
-  #boundsOf(endpoint: LocalEndpoint): readonly number[] {
-    const bounds = this.#bounds.get(endpoint) ?? portBounds(endpoint)
-    this.#bounds.set(endpoint, bounds)
-    return bounds
   }
 
   #explain(steps: readonly PathStep[], packet: PathPacket): Denial {
@@ -118,7 +87,7 @@ export class FlowJudge {
 
   /** The number of the rule in its policy: in the narrowed one it may have another. */
   #ruleNumber(step: Extract<Step, { readonly by: 'policy' | 'profile' }>, direction: Direction, packet: PathPacket): number {
-    const [narrowed, whole] = [this.#narrowFor(packet), this.#host].map((host) => rulesOf(host, step, direction, packet))
+    const [narrowed, whole] = [this.#narrowing.hostFor(packet), this.#host].map((host) => rulesOf(host, step, direction, packet))
     const rule = narrowed?.[step.rule ?? -1]
     return rule === undefined ? -1 : (whole?.indexOf(rule) ?? -1)
   }

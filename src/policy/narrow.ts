@@ -1,57 +1,155 @@
+import type { PortRange } from '../net/port.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import { LOOPBACK, type PathPacket, type PolicedHost } from './evaluate-path.ts'
 import { matchesRule } from './evaluate-rule.ts'
 import type { MatchRule, SideMatch } from './match-rule.ts'
-import type { Members } from './members.ts'
 import type { Packet } from './packet.ts'
 import type { Policy } from './policies.ts'
 import type { ProfileRules } from './profiles.ts'
+import type { TierPolicies } from './tiers.ts'
 
 /**
- * A host that decides as the given one about all packets that are alike: with the same interfaces, family, protocol, ICMP type and code,
- * the same class of destination ports (`portClass`), and the same address on each side of which `knows` says so. What can match none of
- * them is left out, staged policies too; a rule that is left is the same object.
+ * Sorts out which rules of a host can match packets of a kind at all, so that many packets of that kind are decided about quickly: by
+ * family, protocol, ICMP type and code, and destination port. Staged policies are left out. A rule that is left is the same object.
  */
-export function narrowHost(
-  host: PolicedHost,
-  packet: PathPacket,
-  knows: { readonly source: boolean; readonly destination: boolean },
-): PolicedHost {
-  const { inInterface = '', outInterface = '' } = packet
-  const translated = packet.translated === undefined ? packet : { ...packet, destination: packet.translated }
-  const narrow = (endpoint: LocalEndpoint) => narrowEndpoint(endpoint, { packet, translated, knows, members: host.members })
-  const narrowAll = (endpoints: ReadonlyMap<string, LocalEndpoint>) =>
-    new Map(
-      [...new Set([inInterface, outInterface, LOOPBACK])].flatMap((name) => {
-        const endpoint = endpoints.get(name)
-        return endpoint === undefined ? [] : [[name, narrow(endpoint)] as const]
-      }),
-    )
-  return {
-    ...host,
-    workloads: narrowAll(host.workloads),
-    hostEndpoints: narrowAll(host.hostEndpoints),
-    wildcard: host.wildcard && narrow(host.wildcard),
+export class Narrowing {
+  readonly #host: PolicedHost
+  readonly #hosts = new Map<string, PolicedHost>()
+  readonly #lists = new Map<LocalEndpoint, Map<string, LocalEndpoint>>()
+  readonly #listsByName = new Map<string, Map<string, LocalEndpoint>>()
+  readonly #listings = new Map<Policy | ProfileRules, Listing>()
+
+  constructor(host: PolicedHost) {
+    this.#host = host
+  }
+
+  /** A host that decides about this packet, and all of its kind by the same interfaces, as the given one. */
+  hostFor(packet: PathPacket): PolicedHost {
+    const { inInterface, outInterface, destination, translated } = packet
+    const key = `${inInterface},${outInterface},${kindOf(packet)},${destination.port},${translated?.port}`
+    const known = this.#hosts.get(key)
+    if (known !== undefined) return known
+    if (this.#hosts.size >= MOST_HOSTS) this.#hosts.clear()
+    const narrowed = this.#narrowHost(packet)
+    this.#hosts.set(key, narrowed)
+    return narrowed
+  }
+
+  #narrowHost(packet: PathPacket): PolicedHost {
+    const { inInterface = '', outInterface = '', translated } = packet
+    const kinds = { early: packet, normal: translated === undefined ? packet : { ...packet, destination: translated } }
+    const narrowAll = (endpoints: ReadonlyMap<string, LocalEndpoint>) =>
+      new Map(
+        [...new Set([inInterface, outInterface, LOOPBACK])].flatMap((name) => {
+          const endpoint = endpoints.get(name)
+          return endpoint === undefined ? [] : [[name, this.#narrowEndpoint(endpoint, kinds)] as const]
+        }),
+      )
+    const { workloads, hostEndpoints, wildcard } = this.#host
+    return {
+      ...this.#host,
+      workloads: narrowAll(workloads),
+      hostEndpoints: narrowAll(hostEndpoints),
+      wildcard: wildcard && this.#narrowEndpoint(wildcard, kinds),
+    }
+  }
+
+  #narrowEndpoint(endpoint: LocalEndpoint, kinds: Kinds): LocalEndpoint {
+    const lists = this.#listsOf(endpoint)
+    const key = `${kindOf(kinds.normal)},${kinds.early.destination.port},${kinds.normal.destination.port}`
+    const known = lists.get(key)
+    if (known !== undefined) return known.id === endpoint.id ? known : { ...known, id: endpoint.id }
+    const { tiers, profiles } = endpoint
+    const narrowed = {
+      id: endpoint.id,
+      tiers: tiers.map((tier) => ({ ...tier, policies: this.#narrowPolicies(tier, kinds) })),
+      profiles: profiles.map((profile) => ({ name: profile.name, rules: this.#rulesFor(profile, kinds.normal) as ProfileRules['rules'] })),
+    }
+    lists.set(key, narrowed)
+    return narrowed
+  }
+
+  /** What was narrowed for an endpoint, or for another with the same policies and profiles. */
+  #listsOf(endpoint: LocalEndpoint): Map<string, LocalEndpoint> {
+    const known = this.#lists.get(endpoint)
+    if (known !== undefined) return known
+    const { tiers, profiles } = endpoint
+    const keys = tiers.map(({ name, defaultAction, policies }) => [name, defaultAction, policies.map(({ key }) => key)])
+    const name = JSON.stringify([keys, profiles.map((profile) => profile.name)])
+    const lists = this.#listsByName.get(name) ?? new Map<string, LocalEndpoint>()
+    this.#listsByName.set(name, lists)
+    this.#lists.set(endpoint, lists)
+    return lists
+  }
+
+  /** One without rules does nothing but make its tier decide, and for that one is enough at each stage and in each direction. */
+  #narrowPolicies({ policies }: TierPolicies, kinds: Kinds): readonly Policy[] {
+    const seen = new Set<string>()
+    return policies.flatMap((policy) => {
+      if (policy.isStaged) return []
+      const rules = this.#rulesFor(policy, policy.stage === 'normal' ? kinds.normal : kinds.early)
+      const place = `${policy.stage} ${policy.appliesOnForward} ${rules.ingress !== undefined} ${rules.egress !== undefined}`
+      const isEmpty = !rules.ingress?.length && !rules.egress?.length
+      if (isEmpty && seen.has(place)) return []
+      seen.add(place)
+      return [{ ...policy, rules }]
+    })
+  }
+
+  #rulesFor(source: Policy | ProfileRules, packet: Packet): Policy['rules'] {
+    const listing = this.#listings.get(source) ?? new Listing(source.rules)
+    this.#listings.set(source, listing)
+    return listing.rulesFor(packet)
   }
 }
 
-/** The first ports of the ranges between which no rule of the endpoint tells destination ports apart, ascending. */
-export function portBounds({ tiers, profiles }: LocalEndpoint): readonly number[] {
-  const bounds = new Set<number>()
-  const policies = tiers.flatMap((tier) => tier.policies)
-  for (const { rules } of [...policies, ...profiles]) {
-    for (const { destination } of [...(rules.ingress ?? []), ...(rules.egress ?? [])]) {
-      for (const { low, high } of [...(destination.ports?.ranges ?? []), ...(destination.notPorts?.ranges ?? [])]) {
-        bounds.add(low)
-        bounds.add(high + 1)
-      }
-    }
+/** Kept for so many kinds of packets: about 1 kB each. */
+const MOST_HOSTS = 20_000
+
+/** A packet of the kind, as rules before destination NAT see it and as those behind it do. */
+interface Kinds {
+  readonly early: Packet
+  readonly normal: Packet
+}
+
+/** The rules of one policy or profile by the kinds of packets that they tell apart. */
+class Listing {
+  readonly #rules: Policy['rules']
+  readonly #bounds: readonly number[]
+  /** By the kind, and by the class of the port. */
+  readonly #byKind = new Map<string, Map<number, Policy['rules']>>()
+
+  constructor(rules: Policy['rules']) {
+    this.#rules = rules
+    this.#bounds = portBounds([...(rules.ingress ?? []), ...(rules.egress ?? [])])
   }
-  return [...bounds].sort((a, b) => a - b)
+
+  rulesFor(packet: Packet): Policy['rules'] {
+    const kind = kindOf(packet)
+    const byClass = this.#byKind.get(kind) ?? new Map<number, Policy['rules']>()
+    this.#byKind.set(kind, byClass)
+    const ofPort = portClass(this.#bounds, packet.destination.port)
+    const known = byClass.get(ofPort)
+    if (known !== undefined) return known
+    const { ingress, egress } = this.#rules
+    const keep = (rules: readonly MatchRule[]) => rules.filter((rule) => canMatch(rule, packet))
+    const kept = { ...(ingress && { ingress: keep(ingress) }), ...(egress && { egress: keep(egress) }) }
+    byClass.set(ofPort, kept)
+    return kept
+  }
+}
+
+/** The first ports of the ranges between which no rule tells destination ports apart, ascending. */
+function portBounds(rules: readonly MatchRule[]): readonly number[] {
+  const ranges = rules.flatMap(({ destination: { ports, notPorts } }): readonly PortRange[] => [
+    ...(ports?.ranges ?? []),
+    ...(notPorts?.ranges ?? []),
+  ])
+  return [...new Set(ranges.flatMap(({ low, high }) => [low, high + 1]))].sort((a, b) => a - b)
 }
 
 /** Which of the ranges that begin at these bounds a port is in. */
-export function portClass(bounds: readonly number[], port: number | undefined): number {
+function portClass(bounds: readonly number[], port: number | undefined): number {
   if (port === undefined) return -1
   let [low, high] = [0, bounds.length]
   while (low < high) {
@@ -62,51 +160,18 @@ export function portClass(bounds: readonly number[], port: number | undefined): 
   return low
 }
 
-interface Narrowing {
-  readonly packet: Packet
-  /** As it is behind destination NAT. */
-  readonly translated: Packet
-  readonly knows: { readonly source: boolean; readonly destination: boolean }
-  readonly members: Members
+/** What rules tell apart beside ends and ports. */
+function kindOf({ family, protocol, icmp }: Packet): string {
+  return icmp === undefined ? `${family},${protocol}` : `${family},${protocol},${icmp.type},${icmp.code}`
 }
 
-function narrowEndpoint(endpoint: LocalEndpoint, narrowing: Narrowing): LocalEndpoint {
-  const { id, tiers, profiles } = endpoint
-  return {
-    id,
-    tiers: tiers.map((tier) => ({
-      ...tier,
-      policies: tier.policies.filter(({ isStaged }) => !isStaged).map((one) => narrowPolicy(one, narrowing)),
-    })),
-    profiles: profiles.map((profile) => narrowProfile(profile, narrowing)),
-  }
+/** Whether the rule matches some packet of the same kind: addresses and source ports may be any. */
+function canMatch(rule: MatchRule, packet: Packet): boolean {
+  return matchesRule({ ...rule, source: ANYTHING, destination: portsOf(rule.destination) }, packet, NOBODY)
 }
 
-/** Without a rule it stays: that a policy is there makes its tier decide. */
-function narrowPolicy(policy: Policy, narrowing: Narrowing): Policy {
-  const isEarly = policy.stage !== 'normal'
-  const keep = (rules: readonly MatchRule[]) => rules.filter((rule) => canMatch(rule, narrowing, isEarly))
-  const { ingress, egress } = policy.rules
-  return { ...policy, rules: { ...(ingress && { ingress: keep(ingress) }), ...(egress && { egress: keep(egress) }) } }
-}
-
-function narrowProfile({ name, rules }: ProfileRules, narrowing: Narrowing): ProfileRules {
-  const keep = (list: readonly MatchRule[]) => list.filter((rule) => canMatch(rule, narrowing, false))
-  return { name, rules: { ingress: keep(rules.ingress), egress: keep(rules.egress) } }
-}
-
-function canMatch(rule: MatchRule, { packet, translated, knows, members }: Narrowing, isEarly: boolean): boolean {
-  const loose = {
-    ...rule,
-    source: { ...(knows.source ? addressesOf(rule.source) : {}) },
-    destination: { ...(knows.destination ? addressesOf(rule.destination) : {}), ...portsOf(rule.destination) },
-  }
-  return matchesRule(loose, isEarly ? packet : translated, members)
-}
-
-function addressesOf({ nets, notNets, set, notSet }: SideMatch): SideMatch {
-  return { nets, notNets, set, notSet }
-}
+const ANYTHING: SideMatch = {}
+const NOBODY = { has: () => false }
 
 /** Named ports differ by address: what has one may match. */
 function portsOf({ ports, notPorts }: SideMatch): SideMatch {
