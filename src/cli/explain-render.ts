@@ -1,14 +1,19 @@
 import { PROTOCOL_NUMBERS } from '../net/port.ts'
 import type { ExplainedCheck, ExplainedStep } from '../policy/explain.ts'
+import { isTunnelDevice } from '../questions/explain-leg.ts'
 import type { ExplainedRoute } from '../routing/explain-route.ts'
 import type { End } from './explain-ends.ts'
-import { type ExplainedFlow, type ExplainedHost, isTunnelDevice } from './explain-flow.ts'
+import type { ExplainedFlow, ExplainedHost } from './explain-flow.ts'
 import type { FlowQuestion } from './explain-question.ts'
 
 /** What `margay explain` answers; `-o json` is this, and keeps its members from version to version. */
 export interface Explanation {
-  /** The hosts were not asked. */
-  readonly basis: 'store'
+  /** `hosts`: both say themselves what they do; `partly`: one does; `store`: all is computed from the store. */
+  readonly basis: 'store' | 'partly' | 'hosts'
+  /** The hosts that say it themselves. */
+  readonly answered: readonly string[]
+  /** The others that are alive, each with why it says nothing. */
+  readonly silent: readonly { readonly node: string; readonly because: string }[]
   readonly revision: number
   readonly source: End
   readonly destination: End
@@ -32,11 +37,19 @@ export function worstOf(verdicts: readonly ExplainedFlow['verdict'][]): Explaine
 /** An explanation for people; the last line is the verdict. */
 export function renderExplanation(explanation: Explanation): string {
   const { source, destination, flows, revision, warnings, verdict, stagedVerdict } = explanation
-  const head = `${renderEnd(source)} to ${renderEnd(destination)}, ${renderPacket(explanation)}\ncomputed from the store at revision ${revision}\n`
+  const head = `${renderEnd(source)} to ${renderEnd(destination)}, ${renderPacket(explanation)}\n${renderBasis(explanation)} at revision ${revision}\n`
   const notes = [...new Set(flows.flatMap(({ assumptions }) => assumptions))].map((text) => `  assumed: ${text}\n`)
   const warned = warnings.map((text) => `  warning: ${text}\n`)
   const staged = stagedVerdict === verdict ? '' : `if staged policies were enforced: ${stagedVerdict}\n`
   return [head, ...flows.map(renderFlow), '\n', ...notes, ...warned, staged, renderVerdict(explanation)].join('')
+}
+
+function renderBasis({ answered, silent }: Explanation): string {
+  const missing = silent.map(({ node, because }) => `${node} ${because}`)
+  const stored = [...missing, 'computed from the store'].join(': ')
+  if (answered.length === 0) return stored
+  const said = `answered by ${answered.join(' and ')}`
+  return silent.length === 0 ? said : `${said}; ${stored}`
 }
 
 function renderEnd({ kind, name, node }: End): string {

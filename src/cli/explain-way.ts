@@ -2,23 +2,11 @@ import { vtepOf } from '../encap/peer.ts'
 import { familyOf, type Ip } from '../net/ip.ts'
 import { LOOPBACK } from '../policy/evaluate-path.ts'
 import type { KnownInterfaces } from '../policy/known-interfaces.ts'
+import type { Leg } from '../questions/explain-leg.ts'
 import type { ExplainSource } from '../questions/known-host.ts'
 import { ASSUMED_UPLINK_MTU, type ExplainedRoute, explainRoute, natAddress, workloadMtuOf } from '../routing/explain-route.ts'
 import type { End } from './explain-ends.ts'
 import type { FlowQuestion } from './explain-question.ts'
-
-/** A packet's way through one host. */
-export interface Leg {
-  readonly node: string
-  readonly in?: string
-  readonly out?: string
-  /** As the packet is there. */
-  readonly source: Ip
-  readonly destination: Ip
-  readonly isFromWorkload: boolean
-  /** The packet around it, where it comes or goes by a tunnel. */
-  readonly tunnel?: NonNullable<ExplainedRoute['tunnel']>
-}
 
 /** Which hosts a packet passes, and how. */
 export interface Way {
@@ -30,7 +18,8 @@ export interface Way {
   /** Why it does not get there whatever policies say. */
   readonly problem?: string
   readonly mtuBytes: number
-  readonly assumptions: readonly string[]
+  /** What is taken for granted; of `node`, unless that host says it itself. */
+  readonly assumptions: readonly { readonly node?: string; readonly text: string }[]
 }
 
 /** Finds the way of a packet: within a host, or by a route from host to host. */
@@ -176,14 +165,14 @@ function mtuOf(
   return Math.min(route?.mtuBytes ?? ASSUMED_UPLINK_MTU, ...mtus)
 }
 
-function assumptionsOf(source: ExplainSource, nodes: readonly string[]): readonly string[] {
+function assumptionsOf(source: ExplainSource, nodes: readonly string[]): Way['assumptions'] {
   const about = nodes.flatMap((node) => {
     const { assumption } = source.hosts.of(node).known
     const isAlive = source.maps.get('Live').has(node)
     return [
-      ...(assumption === undefined ? [] : [assumption]),
-      ...(isAlive ? [] : [`${node} does not say that it lives: what it applies may be older`]),
+      ...(assumption === undefined ? [] : [{ node, text: assumption }]),
+      ...(isAlive ? [] : [{ node, text: `${node} does not say that it lives: what it applies may be older` }]),
     ]
   })
-  return [...about, `uplinks carry ${ASSUMED_UPLINK_MTU} bytes, and no destination NAT is on the way`]
+  return [...about, { text: `uplinks carry ${ASSUMED_UPLINK_MTU} bytes, and no destination NAT is on the way` }]
 }

@@ -21,6 +21,7 @@ export async function answerFlows(
   signal: AbortSignal,
 ): Promise<FlowsAnswer> {
   const changes = readChanges(readFlowsQuestion(body).changes)
+  await asked.look(signal)
   const open = await openFlows(listConnections, signal)
   const ends = open.flows.flatMap(({ source, destination, translated }) => [source, destination, ...(translated ? [translated] : [])])
   const addresses = [...new Set(ends.map(({ address }) => address))]

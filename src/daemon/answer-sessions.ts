@@ -10,6 +10,7 @@ const MOST_NAMED = 50
 /** Which connections of administrators and of etcd changes would cut on this host. */
 export async function answerSessions(asked: AskedHost, body: unknown, signal: AbortSignal): Promise<SessionsAnswer> {
   const { changes, callers } = readSessionsQuestion(body)
+  await asked.look(signal)
   const own = asked.addresses
   const called = callers.flatMap((flow): Session[] =>
     own.has(flow.destination.address) ? [{ ...flow, what: 'SSH', isIncoming: true }] : [],

@@ -1,6 +1,6 @@
 import { MargayError } from '../errors.ts'
 import { Pace } from '../kernel/pace.ts'
-import type { Kernel } from '../kernel/table.ts'
+import type { Interface, Kernel } from '../kernel/table.ts'
 import type { AnyResource } from '../model/kinds.ts'
 import type { ResourceChange } from '../model/own/questions.ts'
 import { ipOf, parseInterfaceAddress } from '../net/cidr.ts'
@@ -19,11 +19,11 @@ import { paced } from './paced.ts'
 /** What a host answers questions from. */
 export interface AskedParts {
   readonly node: string
-  readonly kernel: Pick<Kernel, 'routeTo'>
+  readonly kernel: Pick<Kernel, 'routeTo' | 'interfaces'>
   /** The view as it is now; undefined before there is one. */
   readonly view: () => ResourceMaps | undefined
   /** What was last read of this host. */
-  readonly facts: () => Pick<HostFacts, 'interfaces' | 'underlay'> | undefined
+  readonly facts: () => Pick<HostFacts, 'underlay'> | undefined
   /** Where etcd is, if that is known. */
   readonly etcd?: () => EtcdUse
 }
@@ -41,6 +41,7 @@ export class AskedHost {
   readonly #parts: AskedParts
   /** What was read of a policy, as long as the view has that one. */
   readonly #policies = new WeakMap<PolicyResource, Policy>()
+  #interfaces: readonly Interface[] = []
 
   constructor(parts: AskedParts) {
     this.#parts = parts
@@ -57,15 +58,19 @@ export class AskedHost {
     return maps
   }
 
+  /** Looks at the interfaces as they are now: to be called first for each question. */
+  async look(signal: AbortSignal): Promise<void> {
+    this.#interfaces = await this.#parts.kernel.interfaces(signal)
+  }
+
   /** The interfaces of this host with their addresses. */
   get interfaces(): KnownInterfaces {
-    const facts = this.#parts.facts()
-    if (facts === undefined) throw new MargayError('not-ready', 'this host does not know its own interfaces yet')
-    const interfaces = facts.interfaces.map(({ name, addresses }) => ({
+    const interfaces = this.#interfaces.map(({ name, addresses }) => ({
       name,
       addresses: addresses.map(({ address }) => ipOf(parseInterfaceAddress(address))),
     }))
-    return { interfaces, uplink: (facts.underlay[4] ?? facts.underlay[6])?.uplink ?? '', assumption: undefined }
+    const { 4: v4, 6: v6 } = this.#parts.facts()?.underlay ?? {}
+    return { interfaces, uplink: (v4 ?? v6)?.uplink ?? '', assumption: undefined }
   }
 
   /** What an explanation of this host is made of. */
@@ -96,6 +101,11 @@ export class AskedHost {
       if (pace.isDue) await pace.giveWay()
     }
     return links
+  }
+
+  /** What an interface carries, in bytes; undefined for one that is not there. */
+  mtuOf(name: string): number | undefined {
+    return this.#interfaces.find((one) => one.name === name)?.mtuBytes
   }
 
   /** The addresses of the host itself. */

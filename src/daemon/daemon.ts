@@ -19,6 +19,7 @@ import { openEtcd } from '../store/etcd.ts'
 import { readSavedView } from '../store/saved-view.ts'
 import type { Connection, Store } from '../store/store.ts'
 import { admit } from './admission.ts'
+import { answerExplain } from './answer-explain.ts'
 import { answerFlows } from './answer-flows.ts'
 import { answerSessions } from './answer-sessions.ts'
 import { Answers, type Responder } from './answers.ts'
@@ -175,7 +176,7 @@ export class Daemon {
   }
 
   /** Who answers which kind of question. */
-  #createResponders(): Readonly<Partial<Record<AskKind, Responder>>> {
+  #createResponders(): Readonly<Record<AskKind, Responder>> {
     const asked = new AskedHost({
       node: this.#options.config.node.name,
       kernel: this.#kernel,
@@ -184,6 +185,7 @@ export class Daemon {
       etcd: () => this.#etcd.use,
     })
     return {
+      explain: (body, signal) => answerExplain(asked, body, signal),
       sessions: (body, signal) => answerSessions(asked, body, signal),
       flows: (body, signal) => answerFlows(asked, listConnections, body, signal),
     }

@@ -26,12 +26,12 @@ export async function startAsked(store: MemoryStore, specs: readonly AskedSpec[]
   const work = specs.map(({ node, uplink, links = {}, connections = [] }) => {
     const connection = store.another()
     const follower = new Follower(connection, { log: silentLogger, onConnection: () => {} })
-    const facts = { interfaces: [anInterface('lo', ['127.0.0.1/8', '::1/128']), anInterface('eth0', uplink)], underlay: {} }
+    const interfaces = [anInterface('lo', ['127.0.0.1/8', '::1/128']), anInterface('eth0', uplink)]
     const asked = new AskedHost({
       node,
-      kernel: { routeTo: async (ip) => ({ source: '', link: links[ip] ?? 'eth0' }) },
+      kernel: { routeTo: async (ip) => ({ source: '', link: links[ip] ?? 'eth0' }), interfaces: async () => interfaces },
       view: () => follower.view,
-      facts: () => facts,
+      facts: () => undefined,
     })
     const list: ListConnections = async () => connections
     const responders = { flows: (body: unknown, signal: AbortSignal) => answerFlows(asked, list, body, signal) }

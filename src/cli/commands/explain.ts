@@ -6,10 +6,12 @@ import { createExplainSource } from '../../questions/known-host.ts'
 import { readView } from '../../store/read-view.ts'
 import type { MutableView } from '../../store/view.ts'
 import type { AddCommand } from '../context.ts'
-import { findEnd } from '../explain-ends.ts'
+import { type AnsweredLegs, askLegs, type LegsQuestion } from '../explain-asked.ts'
+import { type End, findEnd } from '../explain-ends.ts'
 import { explainFlow } from '../explain-flow.ts'
 import { type GivenPacket, readQuestions } from '../explain-question.ts'
 import { type Explanation, renderExplanation, worstOf } from '../explain-render.ts'
+import { planWay } from '../explain-way.ts'
 import { renderJson, renderYaml } from '../format.ts'
 import { addOutputOption, addStoreOptions, parseCount } from '../options.ts'
 import { withSession } from '../session.ts'
@@ -22,7 +24,7 @@ Examples:
 
 SRC and DST are names or addresses: a workload (NAMESPACE/NAME, or NAME), a host endpoint (hep/NAME), a host (node/NAME), or an address,
 which may be outside. PORT is a number, or a name that DST has for a port; for ICMP it is TYPE or TYPE/CODE. Without a protocol the
-question is about ping. The hosts are not asked: the answer is computed from the store.
+question is about ping. Both hosts are asked, if they live; one that does not answer within 5 s is computed from the store.
 
 Exit code 0 when it gets through, 3 when it is denied or there is no route, 1 when that can't be said.`
 
@@ -49,26 +51,41 @@ export const addExplainCommand: AddCommand = (parent, context, outcome) => {
     .addHelpText('after', EXAMPLES)
     .action(async (source: string, destination: string, protocol?: string, port?: string) => {
       const { output, json, sourcePort, family } = command.opts<ExplainOptions>()
-      const view = await withSession(command, context, ({ store }) => readView(store, context.signal))
       const given = { protocol, port, sourcePort, family: family === undefined ? undefined : (Number(family) as Family) }
-      const explanation = explain(view, { source, destination }, given)
+      const explanation = await withSession(command, context, async ({ store }) => {
+        const asking = prepare(await readView(store, context.signal), { source, destination }, given)
+        return explain(asking, await askLegs(store, asking, context.signal))
+      })
       const isJson = json === true || output === 'json'
       context.out(isJson ? renderJson(explanation) : output === 'yaml' ? renderYaml(explanation) : renderExplanation(explanation))
       if (explanation.verdict !== 'allow') outcome.code = 3
     })
 }
 
-function explain(view: MutableView, ends: { readonly source: string; readonly destination: string }, given: GivenPacket): Explanation {
+/** What is asked, and what the store says of it. */
+interface Asking extends LegsQuestion {
+  readonly source: End
+  readonly destination: End
+}
+
+function prepare(view: MutableView, ends: { readonly source: string; readonly destination: string }, given: GivenPacket): Asking {
   const [source, destination] = [findEnd(view, ends.source), findEnd(view, ends.destination)]
   const questions = readQuestions(source, destination, given)
   const from = createExplainSource(view)
-  const flows = questions.map((question) => explainFlow(from, question))
+  return { view, source, destination, from, flows: questions.map((question) => ({ question, way: planWay(from, question) })) }
+}
+
+function explain({ view, source, destination, from, flows: asked }: Asking, { answered, heard, silent }: AnsweredLegs): Explanation {
+  const flows = asked.map(({ question, way }, index) => explainFlow(from, question, way, answered[index]))
+  const questions = asked.map(({ question }) => question)
   const { protocol = 0, sourcePort, port, icmp } = questions[0] ?? {}
   const packet = { protocol, ...(port === undefined ? {} : { sourcePort, port }), ...(icmp === undefined ? {} : { icmp }) }
   const unenforced = findUnenforced(view)
   const unreadable = [...view.broken.values()].map(({ kind, id, reason }) => `${kind} ${id} can't be read, and is left out: ${reason}`)
   return {
-    basis: 'store',
+    basis: heard.length === 0 ? 'store' : silent.length === 0 ? 'hosts' : 'partly',
+    answered: heard,
+    silent,
     revision: view.revision,
     source,
     destination,
