@@ -1,10 +1,10 @@
 // at most 300 s
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../../test/support/nft-lab.ts'
 import { anEndpoint } from '../../test/support/planning.ts'
 import { moveTo, policedHost, policyHost, randomVariant, SERVICES, setsBeside, type Variant } from '../../test/support/policed-world.ts'
-import { createPolicyLab, type PolicyLab } from '../../test/support/policy-lab.ts'
+import { createPolicyLab } from '../../test/support/policy-lab.ts'
+import { asPath, isNews, probe } from '../../test/support/probe.ts'
 import { type Journey, randomJourney, randomOf, randomWorld, type World } from '../../test/support/random-policies.ts'
 import { NftCounters } from '../kernel/nftables/counters.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
@@ -44,24 +44,6 @@ async function commit(
     [],
   )
   return put
-}
-
-/** Whether each packet got through: all that should have are waited for. */
-async function probe(
-  lab: PolicyLab,
-  journeys: readonly Journey[],
-  expected: readonly boolean[],
-  firstId: number,
-): Promise<readonly boolean[]> {
-  for (const [i, { from, packet, hopLimit }] of journeys.entries()) lab.send(from, packet, firstId + i, hopLimit)
-  const received = new Map<number, string>()
-  const isComplete = () => {
-    for (const [id, where] of lab.takeReceived()) received.set(id, where)
-    return expected.every((isAllowed, i) => !isAllowed || received.has(firstId + i)) ? true : undefined
-  }
-  // What does not come in time is told as a difference, with all that belongs to it.
-  await until('all packets', isComplete).catch(() => undefined)
-  return journeys.map(({ to }, i) => received.get(firstId + i) === (to ?? 'host'))
 }
 
 test(`the kernel decides about ${WORLDS * JOURNEYS} random packets in ${WORLDS} random worlds as the evaluator does (seed ${SEED})`, async () => {
@@ -151,17 +133,4 @@ function counterAt(step: Step, direction: Direction): string | undefined {
 function directionAt(place: PathStep['place'], isSent: boolean): Direction {
   if (place === 'untracked') return isSent ? 'egress' : 'ingress'
   return ['pre-dnat', 'forward-from-host-endpoint', 'to-workload', 'to-host'].includes(place) ? 'ingress' : 'egress'
-}
-
-function asPath({ from, to, packet, translated, hopLimit }: Journey) {
-  return { ...packet, inInterface: from === 'host' ? undefined : from, outInterface: to, state: 'new' as const, translated, hopLimit }
-}
-
-/** Without ports an answer looks like a question: of two packets between the same ends only the first is sent. */
-function isNews({ packet }: Journey, seen: Set<string>): boolean {
-  if (packet.protocol !== 99) return true
-  const ends = [packet.source.address, packet.destination.address].sort().join()
-  if (seen.has(ends)) return false
-  seen.add(ends)
-  return true
 }

@@ -27,6 +27,11 @@ export function addressSetName(set: AddressSet, family: Family, shape: Shape): s
   return `${kind}${family}_${set.id.slice(set.id.indexOf(':') + 1, set.id.indexOf(':') + 1 + ID_CHARACTERS)}`
 }
 
+/** Whether a set has members that come and go, by its name. */
+export function isMemberSet(name: string): boolean {
+  return /^[pns][46]_/.test(name)
+}
+
 /** 144 bits of a set's id. */
 const ID_CHARACTERS = 24
 
