@@ -93,6 +93,7 @@ export class PolicyPart {
         yield
       }
     }
+    for (const { kind, id, reach } of view.unreadable.values()) if (isEngineKind(kind)) engine.setUnreadable(kind, id, reach)
     for (const [id, endpoint] of view.get('WorkloadEndpoint')) {
       this.#services.setEndpoint(id, endpoint)
       yield
@@ -108,7 +109,10 @@ export class PolicyPart {
   *#tell(engine: PolicyEngine, view: View, changes: readonly Change[]): Generator<undefined, boolean> {
     let isTold = false
     for (const { kind, id } of changes) {
-      if (isEngineKind(kind)) engine.set(kind, id, view.get(kind).get(id))
+      if (isEngineKind(kind)) {
+        engine.set(kind, id, view.get(kind).get(id))
+        engine.setUnreadable(kind, id, view.unreadable.get(`${kind}/${id}`)?.reach)
+      }
       if (kind === 'WorkloadEndpoint') this.#services.setEndpoint(id, view.get(kind).get(id))
       if (kind === 'Service') this.#services.setService(id, view.get(kind).get(id))
       isTold ||= isEngineKind(kind) || kind === 'Service'

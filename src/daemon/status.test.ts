@@ -69,7 +69,7 @@ test('a policy that does not parse is named; it makes the host unready only wher
     await until('the host is ready', () => notReady(host.statusParts).length === 0)
     const { warnings } = await statusReport(host.statusParts)
     assert.equal(warnings, [
-      'GlobalNetworkPolicy told does not parse (not a GlobalNetworkPolicy: spec.order: must be a number, not "x"); it is left out',
+      'GlobalNetworkPolicy told does not parse (not a GlobalNetworkPolicy: spec.order: must be a number, not "x"); what it is for is closed but for failsafe ports',
     ])
   }, store)
 })
@@ -123,7 +123,7 @@ test('what does not parse, and an address that is gone, are warnings', async () 
     host.kernel.setInterfaces([anInterface('eth1', [])])
     await until('the problem', () => host.host.factsProblem)
     const warnings = (await statusReport(host.statusParts)).warnings.join('\n')
-    assert.match(warnings, /^Tier broken does not parse \(.*\); it is left out$/m)
+    assert.match(warnings, /^Tier broken does not parse \(.*\); what it is for is closed but for failsafe ports$/m)
     assert.match(warnings, /^no interface has an IPv4 address/m)
   }, store)
 })

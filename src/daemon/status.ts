@@ -11,7 +11,7 @@ import type { Merger } from '../reconcile/merge.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
 import { clientEndpoints } from '../store/embedded.ts'
 import type { Connection } from '../store/store.ts'
-import type { MutableView } from '../store/view.ts'
+import type { Broken, MutableView } from '../store/view.ts'
 import type { BootRules } from './boot-rules.ts'
 import type { Collector } from './collector.ts'
 import { describeEachPeer } from './describe-peers.ts'
@@ -76,7 +76,11 @@ export function notReady(parts: StatusParts): readonly string[] {
   }
   if (loop.failure !== undefined) reasons.push(loop.failure)
   if (live.problem !== undefined) reasons.push(live.problem)
-  reasons.push(...atMost(unknownReach(parts.source.view)), ...atMost(planner.problemsOf(POLICY_GROUP)))
+  reasons.push(
+    ...atMost(unknownReach(parts.source.view)),
+    ...atMost(unknownSets(parts.source.view)),
+    ...atMost(planner.problemsOf(POLICY_GROUP)),
+  )
   if (host.factsProblem !== undefined) reasons.push(host.factsProblem)
   return [...reasons, ...hostReasons(reconciler.failures())]
 }
@@ -85,6 +89,12 @@ export function notReady(parts: StatusParts): readonly string[] {
 function unknownReach({ unreadable }: Pick<MutableView, 'unreadable'>): readonly string[] {
   const unknown = [...unreadable.values()].filter(({ reach }) => reach === undefined)
   return unknown.map(({ kind, id, reason }) => `${kind} ${id} does not parse, and whom it is for can't be read either: ${reason}`)
+}
+
+/** Sets of addresses of which nobody knows the members: rules that deny them let them through. */
+function unknownSets({ broken }: Pick<MutableView, 'broken'>): readonly string[] {
+  const isUnknown = ({ kind, hasGoodVersion }: Broken) => !hasGoodVersion && (kind === 'NetworkSet' || kind === 'GlobalNetworkSet')
+  return [...broken.values()].filter(isUnknown).map(({ kind, id, reason }) => `${kind} ${id} does not parse, it has no members: ${reason}`)
 }
 
 function atMost(reasons: readonly string[]): readonly string[] {
@@ -197,11 +207,16 @@ function failureReports({ reconciler, merger }: StatusParts): readonly FailureRe
   return [...refused, ...clashes]
 }
 
+/** What becomes of something that does not parse. */
+function becomes({ unreadable }: Pick<MutableView, 'unreadable'>, key: string, hasGoodVersion: boolean): string {
+  if (hasGoodVersion) return 'its last good version holds'
+  return unreadable.get(key)?.reach === undefined ? 'it is left out' : 'what it is for is closed but for failsafe ports'
+}
+
 function warnings({ planner, source, registrar, host, saver, bootRules }: StatusParts): readonly string[] {
   const view: MutableView = source.view
   const broken = [...view.broken.values()].map(
-    ({ kind, id, reason, hasGoodVersion }) =>
-      `${kind} ${id} does not parse (${reason}); ${hasGoodVersion ? 'its last good version holds' : 'it is left out'}`,
+    ({ kind, id, reason, hasGoodVersion }) => `${kind} ${id} does not parse (${reason}); ${becomes(view, `${kind}/${id}`, hasGoodVersion)}`,
   )
   const ofHost = [registrar.problem, host.factsProblem, saver.problem, bootRules.problem].filter((text) => text !== undefined)
   const all = [...ofHost, ...planner.problems(), ...broken]

@@ -5,6 +5,7 @@ import { aGlobalNetworkSet, aGlobalPolicy, aHostEndpoint, aProfile, aTier } from
 import { LINKS, OWN } from '../../test/support/policy-lab.ts'
 import { idOf, randomOf, randomWorld, type World } from '../../test/support/random-policies.ts'
 import { keyOf, type NftChain, type NftObject, type NftSet } from '../kernel/objects.ts'
+import { parseSelector } from '../model/selector-parse.ts'
 import { parseIp } from '../net/ip.ts'
 import { PolicyEngine, type PolicyHost } from './engine.ts'
 import { DEFAULT_FAILSAFES } from './failsafes.ts'
@@ -151,6 +152,56 @@ test('a resource that does not read keeps its last good version, and is named un
   engine.set('GlobalNetworkPolicy', 'p', undefined)
   assert.is(engine.problems.size, 0)
   assert.equal(sets(flush(engine)), [])
+})
+
+test('what something that does not parse would govern is closed, until it parses or goes', () => {
+  const engine = new PolicyEngine(host)
+  const allow = [{ action: 'Allow' }] as const
+  engine.set('Profile', 'kns.default', aProfile('kns.default', { ingress: allow, egress: allow }))
+  engine.set('WorkloadEndpoint', 'default/a', workload('a', 'h1', '10.65.0.2', { role: 'web' }))
+  engine.set('WorkloadEndpoint', 'default/b', workload('b', 'h1', '10.65.0.3', { role: 'db' }))
+  engine.set('GlobalNetworkPolicy', 'p', aGlobalPolicy('p', { tier: 'first', selector: 'role == "web"', ingress: allow }))
+  engine.set('Tier', 'first', aTier('first', { order: 1 }))
+  const open = comparable(flush(engine))
+  const closed = () => {
+    const objects = flush(engine)
+    const map = objects.get('set to-workloads')
+    const isClosed = (chain: string) => {
+      const found = objects.get(`chain ${chain}`)
+      return found?.kind === 'chain' && found.rules.every(({ verdict }) => verdict.do !== 'accept' && verdict.do !== 'return')
+    }
+    const links = map?.kind === 'set' ? [...map.elements].map((element) => element.split(' goto ')) : []
+    return links.flatMap(([link = '', chain = '']) => (isClosed(chain) ? [link] : [])).sort()
+  }
+  assert.equal(closed(), [])
+  const cases = [
+    ['GlobalNetworkPolicy', 'q', { of: 'endpoints', selector: parseSelector('role == "db"') }, ['mgyb']],
+    ['Tier', 'first', { of: 'tier', name: 'first' }, ['mgya']],
+    ['Profile', 'kns.default', { of: 'profile', name: 'kns.default' }, ['mgya', 'mgyb']],
+  ] as const
+  for (const [kind, id, reach, links] of cases) {
+    engine.setUnreadable(kind, id, reach)
+    assert.equal(closed(), links, kind)
+    engine.setUnreadable(kind, id, undefined)
+    if (kind === 'GlobalNetworkPolicy') engine.set(kind, id, undefined)
+    assert.equal(comparable(flush(engine)), open, kind)
+  }
+})
+
+test('the interface of a host endpoint that does not parse is closed but for failsafe ports', () => {
+  const engine = new PolicyEngine(host)
+  engine.set('GlobalNetworkPolicy', 'p', aGlobalPolicy('p', { selector: 'all()', ingress: [{ action: 'Allow' }] }))
+  engine.set('HostEndpoint', 'h', undefined)
+  engine.setUnreadable('HostEndpoint', 'h', { of: 'host', node: 'h1', interfaceName: 'eth0', expectedIps: [] })
+  const chain = flush(engine).get('chain to-host.eth0')
+  const verdicts = chain?.kind === 'chain' ? chain.rules.map(({ matches, verdict }) => (matches.length === 0 ? verdict.do : '')) : []
+  assert.ok(verdicts.includes('jump') && verdicts.at(-1) === 'drop' && !verdicts.includes('accept'), verdicts.join())
+  engine.set('HostEndpoint', 'h', aHostEndpoint('h', { interfaceName: 'eth1' }))
+  engine.setUnreadable('HostEndpoint', 'h', undefined)
+  const objects = flush(engine)
+  assert.equal([objects.has('chain to-host.eth0'), objects.has('chain to-host.eth1')], [false, true])
+  engine.set('HostEndpoint', 'h', undefined)
+  assert.equal([...flush(engine).keys()], [])
 })
 
 test('an interface that gets the address of a host endpoint is governed from then on', () => {

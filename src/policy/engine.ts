@@ -3,7 +3,9 @@ import type { NftObject } from '../kernel/objects.ts'
 import type { HostEndpoint } from '../model/host-endpoint.ts'
 import type { Profile } from '../model/profile.ts'
 import type { Tier } from '../model/tier.ts'
+import type { Reach } from '../model/unreadable.ts'
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
+import { ClosedEndpoints, closedHostEndpoint, closingPolicy } from './closed.ts'
 import type { CountedRule } from './counted-rule.ts'
 import type { DispatchInput, DispatchSettings, WorkloadState } from './dispatch.ts'
 import { fitsInterface, type IsPeer, policedHost } from './engine-view.ts'
@@ -44,6 +46,7 @@ export class PolicyEngine {
   readonly #profiles = new Map<string, Profile>()
   readonly #profileRules = new Map<string, ProfileRules>()
   readonly #problems = new Map<string, string>()
+  readonly #closed = new ClosedEndpoints()
   readonly #ruleset = new Ruleset()
   readonly #sets = new KeptSets(this.#members, this.#ruleset.objects)
   /** Policies and profiles of which the sets are kept. */
@@ -88,6 +91,20 @@ export class PolicyEngine {
       this.#problems.delete(`${kind} ${id}`)
     } catch (error) {
       this.#problems.set(`${kind} ${id}`, `${kind} ${id}: ${describeError(error)}`)
+    }
+  }
+
+  /** Takes note, after `set`, of what a resource would govern that does not parse; undefined: it does, it is gone, or nobody can tell. */
+  setUnreadable(kind: PolicyInput['kind'], id: string, reach: Reach | undefined): void {
+    const key = `${kind}/${id}`
+    if (kind === 'Tier' || kind === 'Profile') {
+      if (this.#closed.set(kind === 'Tier' ? 'tier' : 'profile', id, reach !== undefined)) this.#outdateAll()
+    } else if (kind === 'HostEndpoint') {
+      if (reach?.of === 'host') this.#setLabelled(kind, id, closedHostEndpoint(id, reach))
+      if (this.#closed.set('endpoint', key, reach !== undefined)) this.#outdate(key)
+    } else if (reach?.of === 'endpoints') {
+      const policy = policyKey(kind, id)
+      this.#selection.setPolicy(policy, closingPolicy(policy, reach.selector))
     }
   }
 
@@ -201,7 +218,8 @@ export class PolicyEngine {
   }
 
   #local(key: string, { spec }: WorkloadEndpoint | HostEndpoint): LocalEndpoint {
-    return { id: key, tiers: this.#selection.policiesOf(key), profiles: (spec.profiles ?? []).map((name) => this.#rulesOf(name)) }
+    const profiles = (spec.profiles ?? []).map((name) => this.#rulesOf(name))
+    return this.#closed.applyTo({ id: key, tiers: this.#selection.policiesOf(key), profiles })
   }
 
   #rulesOf(profile: string): ProfileRules {

@@ -1,0 +1,76 @@
+import type { HostEndpoint } from '../model/host-endpoint.ts'
+import type { Selector } from '../model/selector-parse.ts'
+import type { Reach } from '../model/unreadable.ts'
+import { parseIp } from '../net/ip.ts'
+import type { LocalEndpoint } from './evaluate.ts'
+import { readRule } from './match-rule.ts'
+import type { Policy } from './policies.ts'
+import type { TierPolicies } from './tiers.ts'
+
+/** The name of no tier: policies in it close what they select. */
+const CLOSED_TIER = ''
+const CLOSED_NAME = 'unreadable'
+const DENY = [readRule({ action: 'Deny' }, undefined)]
+
+/**
+ * What is closed because something that would have governed it does not parse and no version that does is known. Of a host endpoint
+ * failsafe ports stay open, and what hosts of the network need of each other.
+ */
+export class ClosedEndpoints {
+  readonly #tiers = new Set<string>()
+  readonly #profiles = new Set<string>()
+  readonly #endpoints = new Set<string>()
+
+  /** Takes note of a tier, a profile or a host endpoint (by its key); gives whether that changed. */
+  set(of: 'tier' | 'profile' | 'endpoint', name: string, isClosed: boolean): boolean {
+    const names = { tier: this.#tiers, profile: this.#profiles, endpoint: this.#endpoints }[of]
+    if (isClosed === names.has(name)) return false
+    if (isClosed) names.add(name)
+    else names.delete(name)
+    return true
+  }
+
+  /** The endpoint as it is, or with rules that deny everything. */
+  applyTo(endpoint: LocalEndpoint): LocalEndpoint {
+    const isClosed =
+      this.#endpoints.has(endpoint.id) ||
+      endpoint.tiers.some(({ name }) => name === CLOSED_TIER || this.#tiers.has(name)) ||
+      endpoint.profiles.some(({ name }) => this.#profiles.has(name))
+    return isClosed ? { id: endpoint.id, tiers: CLOSED, profiles: [] } : endpoint
+  }
+}
+
+/** What stands for a policy that does not parse. */
+export function closingPolicy(key: string, selector: Selector): Policy {
+  return { ...CLOSING, key, selector, enforcedKey: key }
+}
+
+/** What stands for a host endpoint that does not parse. */
+export function closedHostEndpoint(name: string, { node, interfaceName, expectedIps }: Extract<Reach, { of: 'host' }>): HostEndpoint {
+  return {
+    apiVersion: 'projectcalico.org/v3',
+    kind: 'HostEndpoint',
+    metadata: { name },
+    spec: { node, ...(interfaceName === undefined ? {} : { interfaceName }), expectedIPs: expectedIps.map(parseIp) },
+  }
+}
+
+const CLOSING: Omit<Policy, 'key' | 'selector' | 'enforcedKey'> = {
+  kind: 'GlobalNetworkPolicy',
+  namespace: undefined,
+  name: CLOSED_NAME,
+  tier: CLOSED_TIER,
+  order: Number.NEGATIVE_INFINITY,
+  stage: 'normal',
+  appliesOnForward: true,
+  isStaged: false,
+  logsAllowed: false,
+  rules: { ingress: DENY, egress: DENY },
+}
+const CLOSED: readonly TierPolicies[] = [
+  {
+    name: CLOSED_TIER,
+    defaultAction: 'Deny',
+    policies: [{ ...CLOSING, key: CLOSED_NAME, enforcedKey: CLOSED_NAME, selector: { op: 'all' } }],
+  },
+]
