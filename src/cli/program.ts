@@ -7,11 +7,13 @@ import { addDatastoreCommand } from './commands/datastore.ts'
 import { addDebugCommand } from './commands/debug.ts'
 import { addDesiredCommand, addDiffCommand } from './commands/desired.ts'
 import { addExplainCommand } from './commands/explain.ts'
+import { addFlowsCommand } from './commands/flows.ts'
 import { addGetCommand } from './commands/get.ts'
 import { addIpamCommand } from './commands/ipam.ts'
 import { addLabelCommand } from './commands/label.ts'
 import { addPatchCommand } from './commands/patch.ts'
 import { addPlanCommand } from './commands/plan.ts'
+import { addPolicyCommand } from './commands/policy.ts'
 import { addReloadCommand } from './commands/reload.ts'
 import { addNodeCommand, addStatusCommand } from './commands/status.ts'
 import { addConfirmCommand, addTrialCommand } from './commands/trial.ts'
@@ -55,7 +57,7 @@ const RESOURCES: Group = [
 const COMMANDS: Readonly<Record<Program, readonly Group[]>> = {
   margay: [
     RESOURCES,
-    ['Policy:', [addExplainCommand, addPlanCommand, addConfirmCommand, addTrialCommand]],
+    ['Policy:', [addExplainCommand, addPlanCommand, addConfirmCommand, addTrialCommand, addFlowsCommand, addPolicyCommand]],
     ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addReloadCommand, addNodeCommand]],
     ['Other:', [addConfigCommand, addDatastoreCommand, addDebugCommand, addCompletionCommand, addVersionCommand]],
   ],

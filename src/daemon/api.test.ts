@@ -30,6 +30,8 @@ function someHandlers(over: Partial<ApiHandlers> = {}): ApiHandlers {
     detach: async (_namespace, name) => name === 'w1',
     passes: () => [],
     reload: () => {},
+    flows: (isFollowing) => [JSON.stringify({ isFollowing })],
+    stats: async () => ({ node: 'h1', rules: [] }),
     record: async function* () {
       yield '{}'
     },

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { ConflictError, describeError, IpamError, MargayError, StoreError, ValidationError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { AttachRequest, DiffReport, PassReport, StatusReport, TableDump, WorkloadReport } from '../model/own/api.ts'
+import type { StatsReport } from '../model/own/flows.ts'
 
 /** What the API can be asked; each is one line of `model/own/api.ts`. */
 export interface ApiHandlers {
@@ -22,6 +23,9 @@ export interface ApiHandlers {
   reload(): void
   /** Lines of JSON until the time is over or the caller hangs up. */
   record(seconds: number, signal: AbortSignal): AsyncIterable<string>
+  /** The latest events as lines of JSON, or each new one until the caller hangs up. */
+  flows(isFollowing: boolean, signal: AbortSignal): AsyncIterable<string> | Iterable<string>
+  stats(signal: AbortSignal): Promise<StatsReport>
 }
 
 /** A body larger than this is refused: the largest request is a workload's labels. Bytes. */
@@ -81,6 +85,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
   if (route === 'GET status') return sendJson(response, 200, await handlers.status())
   if (route === 'GET desired') return sendJson(response, 200, await handlers.desired())
   if (route === 'GET diff') return sendJson(response, 200, await handlers.diff(hangUp.signal))
+  if (route === 'GET flows') return sendLines(response, handlers.flows(url.searchParams.get('follow') === 'true', hangUp.signal))
+  if (route === 'GET policy/stats') return sendJson(response, 200, await handlers.stats(hangUp.signal))
   if (route === 'POST reload') {
     handlers.reload()
     return sendJson(response, 204, undefined)
@@ -187,8 +193,10 @@ function parseAttach(body: unknown): AttachRequest {
   }
 }
 
-async function sendLines(response: ServerResponse, lines: AsyncIterable<string>): Promise<void> {
+async function sendLines(response: ServerResponse, lines: AsyncIterable<string> | Iterable<string>): Promise<void> {
   response.writeHead(200, { 'content-type': 'application/x-ndjson' })
+  // Who follows is to know that it listens before the first line comes.
+  response.flushHeaders()
   try {
     await pipeline(Readable.from(lines), withNewlines, response)
   } catch (error) {

@@ -9,6 +9,7 @@ import { NftablesTable } from '../kernel/nftables/table.ts'
 import { startUnit } from '../kernel/units.ts'
 import type { Logger } from '../log.ts'
 import type { AskKind } from '../model/own/ask.ts'
+import type { FlowLine } from '../model/own/flows.ts'
 import type { LiveRecord } from '../model/own/live.ts'
 import { serveHealth } from '../observe/health.ts'
 import { Merger } from '../reconcile/merge.ts'
@@ -30,6 +31,7 @@ import { Attachments } from './attachments.ts'
 import { type AppliedRules, BootRules } from './boot-rules.ts'
 import { Collector } from './collector.ts'
 import { EtcdAddresses } from './etcd-addresses.ts'
+import { Flows } from './flows.ts'
 import { Host } from './host.ts'
 import { forwardedBefore } from './host-facts.ts'
 import { instanceId, margayGroup } from './identity.ts'
@@ -77,7 +79,7 @@ export class Daemon {
   readonly #ipam: Ipam
   readonly #merger = new Merger()
   readonly #applied = new Applied()
-  readonly #planner = new Planner(this.#merger)
+  readonly #planner = new Planner(this.#merger, () => this.#flows.canLog)
   readonly #recorder = new Recorder()
   readonly #passes = new PassLog()
   readonly #answers: Answers
@@ -92,6 +94,7 @@ export class Daemon {
   readonly #loop: PassLoop
   readonly #workloads: Workloads
   readonly #collector: Collector
+  readonly #flows: Flows
   #source: FollowSource | undefined
   #connection: Connection = { isConnected: false }
   #waitsFor: string | undefined
@@ -130,6 +133,7 @@ export class Daemon {
       wake: () => this.#loop.poke(),
     })
     this.#collector = this.#createCollector()
+    this.#flows = this.#createFlows()
   }
 
   /** The configuration that is used now. */
@@ -151,6 +155,7 @@ export class Daemon {
     const failed = new AbortController()
     const ends = AbortSignal.any([signal, failed.signal])
     this.#passes.start()
+    this.#flows.listen()
     const { source, admission } = await this.#createSource(ends)
     const servers = await this.#serve(source)
     if (config.etcd.embedded) await startUnit('margay-etcd.service', log)
@@ -166,6 +171,7 @@ export class Daemon {
           Promise.all([this.#registrar.run(ends), this.#live.run(ends), this.#collector.run(ends), this.#answers.run(ends)]),
         ),
         this.#watchRuleset(ends),
+        this.#flows.run(ends),
       ]
       await Promise.race([Promise.all(work), aborted(signal)])
     } finally {
@@ -220,6 +226,16 @@ export class Daemon {
     })
   }
 
+  #createFlows(): Flows {
+    const { config, log } = this.#options
+    return new Flows({
+      ...{ node: config.node.name, log },
+      rules: () => this.#planner.countedRules,
+      context: () => this.#planner.context,
+      interfaces: (signal) => this.#kernel.interfaces(signal),
+    })
+  }
+
   async #createSource(signal: AbortSignal): Promise<{ readonly source: FollowSource; readonly admission: Promise<void> }> {
     const { config, log } = this.#options
     const saved = await readSavedView(savedViewPath(config.paths.state), log)
@@ -261,6 +277,7 @@ export class Daemon {
       ...{ reconciler: this.#reconciler, registrar: this.#registrar, live: this.#live, saver: this.#saver, source },
       bootRules: this.#bootRules,
       collector: this.#collector,
+      flows: this.#flows,
       connection: this.#connection,
       admission: this.#waitsFor,
       loopDelayP999Ms: this.#passes.loopDelayP999Ms(),
@@ -273,7 +290,7 @@ export class Daemon {
     const health = {
       notAlive: () => notAlive(this.#statusParts(source)),
       notReady: () => notReady(this.#statusParts(source)),
-      metrics: daemonMetrics({ collector: this.#collector, ipam: this.#ipam }),
+      metrics: [...daemonMetrics({ collector: this.#collector, ipam: this.#ipam }), ...this.#flows.metrics()],
     }
     const api = await serveApi(config.api.socket, this.#handlers(source), { groupId: margayGroup(), folder: config.paths.run }, log)
     return config.health.enabled ? [api, await serveHealth(health, config.health.host, config.health.port)] : [api]
@@ -290,6 +307,8 @@ export class Daemon {
       detach: (namespace, name, signal) => this.#workloads.detach(namespace, name, signal),
       passes: () => this.#passes.list(),
       reload: () => this.#options.reload(),
+      flows: (isFollowing, signal) => asLines(isFollowing ? this.#flows.follow(signal) : this.#flows.recent()),
+      stats: (signal) => this.#onceKnown(source, () => this.#flows.stats(signal)),
       record: (seconds, signal) => this.#recorder.record(source.view, this.#host, seconds, signal),
     }
   }
@@ -336,6 +355,7 @@ export class Daemon {
     await Promise.all([this.#saver.flush(), this.#bootRules.flush()])
     await Promise.all([this.#live.stop(), this.#collector.stop()])
     this.#store.close()
+    this.#flows.close()
     this.#kernel.close()
     this.#policy.close()
   }
@@ -354,6 +374,11 @@ async function listConnections(signal: AbortSignal): Promise<readonly TrackedCon
 function liveRecord(config: Config): LiveRecord {
   const instance = instanceId(config.paths.state)
   return { node: config.node.name, instance, version: VERSION, startedAt: new Date().toISOString(), addresses: [], receives: {} }
+}
+
+/** Each as a line of JSON. */
+async function* asLines(events: AsyncIterable<FlowLine> | Iterable<FlowLine>): AsyncGenerator<string> {
+  for await (const event of events) yield JSON.stringify(event)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

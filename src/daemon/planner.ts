@@ -1,6 +1,7 @@
 import { describeError } from '../errors.ts'
 import type { TableName } from '../kernel/objects.ts'
 import { Pace } from '../kernel/pace.ts'
+import type { CountedRule } from '../policy/counted-rule.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Change, View } from '../store/view.ts'
 import type { Facts } from './facts.ts'
@@ -15,18 +16,25 @@ export class Planner {
   readonly #memo: Memo
   readonly #waits = new Map<GroupId, readonly string[]>()
   readonly #failed = new Set<GroupId>()
-  readonly #policy = new PolicyPart()
+  readonly #policy: PolicyPart
   #context: PlanContext | undefined
   #planned: ReadonlySet<GroupId> = new Set()
   #isBrokenOff = false
 
-  constructor(merger: Merger) {
+  /** `canLog`: whether the kernel can tell of packets. */
+  constructor(merger: Merger, canLog?: () => boolean) {
     this.#memo = new Memo(merger)
+    this.#policy = new PolicyPart(canLog)
   }
 
   /** What the last plan was made from; undefined before the first. */
   get context(): PlanContext | undefined {
     return this.#context
+  }
+
+  /** What the counters of the rules stand for, by their names. */
+  get countedRules(): ReadonlyMap<string, CountedRule> {
+    return this.#policy.countedRules
   }
 
   /** The groups that the last plan made anew. */

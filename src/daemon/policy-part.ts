@@ -1,6 +1,7 @@
 import type { ModelKind } from '../model/kinds.ts'
+import type { CountedRule } from '../policy/counted-rule.ts'
 import { PolicyEngine, type PolicyHost, type PolicyInput } from '../policy/engine.ts'
-import { policySettings } from '../policy/felix-settings.ts'
+import { logSettings, policySettings } from '../policy/felix-settings.ts'
 import type { ObjectDelta } from '../policy/kept-objects.ts'
 import { LABELLED_KINDS } from '../policy/labelled.ts'
 import { POLICY_KIND_NAMES } from '../policy/policies.ts'
@@ -40,6 +41,18 @@ export class PolicyPart {
   #implicit: PlanContext['implicit'] | undefined
   #host: PolicyHost | undefined
 
+  /** Whether the kernel can tell of packets; read with each change of settings. */
+  readonly #canLog: () => boolean
+
+  constructor(canLog: () => boolean = () => true) {
+    this.#canLog = canLog
+  }
+
+  /** What the counters of the rules stand for, by their names, as of the last plan. */
+  get countedRules(): ReadonlyMap<string, CountedRule> {
+    return this.#engine?.countedRules ?? NO_RULES
+  }
+
   /** Begins from nothing with the next plan: the last one broke off. */
   forget(): void {
     this.#engine = undefined
@@ -76,7 +89,7 @@ export class PolicyPart {
     this.#felix = felix
     this.#implicit = context.implicit
     if (areSettingsOld && before.interfaces === facts.interfaces) return false
-    const settings = areSettingsOld ? before.settings : settingsOf(context)
+    const settings = areSettingsOld ? before.settings : settingsOf(context, this.#canLog())
     const host: PolicyHost = {
       node: facts.node,
       interfaces: facts.interfaces,
@@ -127,13 +140,15 @@ export class PolicyPart {
   }
 }
 
+const NO_RULES: ReadonlyMap<string, CountedRule> = new Map()
 const UNCHANGED: ObjectDelta = { put: [], remove: [] }
 
 /** What decides about packets here beside resources: the configuration, and what of this host the frame knows too. */
-function settingsOf(context: PlanContext): PolicyHost['settings'] {
+function settingsOf(context: PlanContext, canLog: boolean): PolicyHost['settings'] {
   const { felix, implicit } = context
   return {
     ...policySettings(felix),
+    ...(canLog ? { logs: logSettings(felix) } : {}),
     markBit: MARK_BIT,
     workloadInterfaces: workloadInterfaces(context),
     implicit: implicit.rules,

@@ -15,6 +15,7 @@ import type { Broken, MutableView } from '../store/view.ts'
 import type { BootRules } from './boot-rules.ts'
 import type { Collector } from './collector.ts'
 import { describeEachPeer } from './describe-peers.ts'
+import type { Flows } from './flows.ts'
 import type { Host } from './host.ts'
 import type { LiveKeeper } from './live.ts'
 import type { PassLoop } from './loop.ts'
@@ -48,6 +49,7 @@ export interface StatusParts {
   readonly saver: ViewSaver
   readonly bootRules: Pick<BootRules, 'problem'>
   readonly collector: Pick<Collector, 'report'>
+  readonly flows?: Pick<Flows, 'report'>
   readonly connection: Connection
   /** Why this host is not let into the network yet. */
   readonly admission: string | undefined
@@ -134,6 +136,7 @@ export async function statusReport(parts: StatusParts): Promise<StatusReport> {
     loopDelayP999Ms: parts.loopDelayP999Ms,
     warnings: warnings(parts),
     collector: parts.collector.report,
+    ...(parts.flows === undefined ? {} : { flows: parts.flows.report() }),
   }
 }
 

@@ -5,11 +5,11 @@ import { globalNetworkPolicyFields, networkPolicyFields } from './network-policy
 import { DEFAULT_TIER, defaultPolicySpec, type PolicySpec } from './policy.ts'
 import { checkGlobalNetworkPolicy, checkNetworkPolicy } from './policy-check.ts'
 import type { Resource } from './resource.ts'
-import { later } from './tags.ts'
+import { enforced } from './tags.ts'
 
 /** What a staged policy would do to the policy of the same name. */
-export const stagedActionField = later(
-  'Set: the policy of this name would become this one; Delete: it would go; Learn and Ignore are kept for other tools.',
+export const stagedActionField = enforced(
+  'Set: the policy of this name would become this one, whose rules count and are reported; Delete: it would go, of which nothing can be counted; Learn and Ignore are kept for other tools.',
   defaultsTo('Set', z.enum(['Set', 'Delete', 'Learn', 'Ignore'])),
 ).optional()
 

@@ -54,7 +54,8 @@ export function isAsked(tiers: readonly TierPolicies[], stage: ListStage, direct
   return policiesAt(tiers, stage, direction).some(({ policies }) => policies.some(({ isStaged }) => !isStaged))
 }
 
-function compareTiers(a: string, b: string, tiers: ReadonlyMap<string, Tier>): number {
+/** The order in which tiers are asked; one that does not exist comes last. */
+export function compareTiers(a: string, b: string, tiers: ReadonlyMap<string, Tier>): number {
   const [x, y] = [tiers.get(a), tiers.get(b)]
   if ((x === undefined) !== (y === undefined)) return x === undefined ? 1 : -1
   const [left, right] = [x?.spec.order ?? Number.POSITIVE_INFINITY, y?.spec.order ?? Number.POSITIVE_INFINITY]

@@ -2,9 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { describeError, MargayError } from '../../errors.ts'
 import type { CollectorReport, FailureReport, PeerReport, StatusReport } from '../../model/own/api.ts'
+import type { FlowsReport } from '../../model/own/flows.ts'
 import { apiFor } from '../api.ts'
 import type { ApiClient } from '../client.ts'
 import type { AddCommand, Context } from '../context.ts'
+import { describeFlow } from '../flow-lines.ts'
 import { formatAge, joinOrDash, renderFacts, renderJson, renderTable } from '../format.ts'
 import { addApiOptions, addOutputOption, parseCount } from '../options.ts'
 import { defineChecksystem } from './checksystem.ts'
@@ -73,13 +75,13 @@ async function waitUntilReady(api: ApiClient, seconds: number, signal: AbortSign
 
 /** Status for a person. */
 export function renderStatus(report: StatusReport, now: Date): string {
-  const parts = [renderFacts(factsOf(report)), renderPeers(report, now)]
+  const parts = [renderFacts(factsOf(report, now)), renderPeers(report, now)]
   if (report.failures.length > 0) parts.push(renderFailures(report.failures))
   if (report.warnings.length > 0) parts.push(`Warnings:\n${report.warnings.map((warning) => `  ${warning}\n`).join('')}`)
   return parts.join('\n')
 }
 
-function factsOf(report: StatusReport): readonly (readonly [string, string])[] {
+function factsOf(report: StatusReport, now: Date): readonly (readonly [string, string])[] {
   const { mode, store } = report
   return [
     ['Node', `${report.node} (margay ${report.version})`],
@@ -92,8 +94,21 @@ function factsOf(report: StatusReport): readonly (readonly [string, string])[] {
     ['MTU', report.mtuBytes === 0 ? '-' : String(report.mtuBytes)],
     ['Workloads', String(report.workloads)],
     ['Repairs', String(report.repairs)],
+    ...(report.flows === undefined ? [] : [['Denied', flowsState(report.flows, now)] as const]),
     ...(report.collector === undefined ? [] : [['Leaks', leaksState(report.collector)] as const]),
   ]
+}
+
+/** What rules deny at present, and the latest packet of it. */
+function flowsState({ problem, deniedLastMinute = 0, lastDenied, lost }: FlowsReport, now: Date): string {
+  const count =
+    deniedLastMinute === 0 ? 'no packets in the last minute' : `${deniedLastMinute} packets in the last minute (margay flows --dropped)`
+  return [
+    count,
+    ...(lastDenied === undefined ? [] : [`${formatAge(new Date(lastDenied.time), now)}: ${describeFlow(lastDenied)}`]),
+    ...(lost === 0 ? [] : [`${lost} events were lost since the start`]),
+    ...(problem === undefined ? [] : [problem]),
+  ].join('\n')
 }
 
 /** What is done about addresses that nobody uses any more. */

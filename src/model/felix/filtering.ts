@@ -63,10 +63,13 @@ const verdicts = {
     "Whether endpoints' allowSpoofedSourcePrefixes are acted on.",
     defaultsTo('Disabled', wordField(['Disabled', 'Any'])),
   ).optional(),
-  logPrefix: stored("What Calico's log lines of the rule Log begin with.", defaultsTo('calico-packet', logPrefixField)).optional(),
-  logActionRateLimit: stored("Most log lines of Calico's Log rules.", rateField).optional(),
-  logActionRateLimitBurst: stored(
-    'Log lines that may exceed logActionRateLimit for a moment.',
+  logPrefix: enforced(
+    'What stands with events of the rule Log; %t is the tier, %k the kind, %n the name, %p namespace and name.',
+    defaultsTo('calico-packet', logPrefixField),
+  ).optional(),
+  logActionRateLimit: enforced('Most events of each rule Log; without it all are told.', rateField).optional(),
+  logActionRateLimitBurst: enforced(
+    'Events that may exceed logActionRateLimit for a moment.',
     defaultsTo(5, integerField(0, 9999)),
   ).optional(),
 }

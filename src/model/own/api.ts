@@ -1,3 +1,5 @@
+import type { FlowsReport } from './flows.ts'
+
 /**
  * The daemon's API on its unix socket: HTTP/1.1 with JSON bodies. Both the daemon and the command line import these shapes.
  *
@@ -11,6 +13,8 @@
  * | `POST /v1/workloads` | AttachRequest in, WorkloadReport out when it is applied |
  * | `DELETE /v1/workloads/NAMESPACE/NAME` | 204 when it is gone, 404 if there was none |
  * | `POST /v1/reload` | 204 when the configuration was read again, 400 with why not |
+ * | `GET /v1/flows?follow=true` | JSON lines, FlowLine each: the latest 2,000, or each new one |
+ * | `GET /v1/policy/stats` | StatsReport: what every rule has counted on this host |
  * | `GET /v1/debug/passes` | PassReport[]: the first pass since the start, then the latest 1,000, oldest first |
  * | `GET /v1/debug/record?seconds=N` | JSON lines (application/x-ndjson), see daemon/record |
  *
@@ -74,6 +78,7 @@ export interface StatusReport {
   /** How late the event loop came to its timers, 99.9th percentile since the start, in milliseconds (perf_hooks.monitorEventLoopDelay). */
   readonly loopDelayP999Ms?: number
   readonly warnings: readonly string[]
+  readonly flows?: FlowsReport
   readonly collector?: CollectorReport
 }
 

@@ -1,0 +1,59 @@
+import type { Decider, FlowEvent, FlowLine } from '../model/own/flows.ts'
+
+/** Which events somebody wants to see; absent is all. */
+export interface FlowFilter {
+  /** Only what was denied. */
+  readonly dropped?: boolean
+  /** `<name>` or `<namespace>/<name>` of a policy or profile. */
+  readonly policy?: string
+  /** `<name>` or `<namespace>/<name>` of a workload, the name of a host endpoint. */
+  readonly endpoint?: string
+}
+
+/** Whether the event is asked for. What got lost always is: it may have been. */
+export function isWanted(line: FlowLine, { dropped, policy, endpoint }: FlowFilter): boolean {
+  if (line.type === 'lost') return true
+  if (dropped && line.verdict !== 'deny') return false
+  if (policy !== undefined && !isNamed(line.decider.name, line.decider.namespace, policy)) return false
+  if (endpoint === undefined) return true
+  return line.type === 'flow' && line.endpoint !== undefined && (line.endpoint === endpoint || line.endpoint.endsWith(`/${endpoint}`))
+}
+
+function isNamed(name: string | undefined, namespace: string | undefined, wanted: string): boolean {
+  return name === wanted || (namespace !== undefined && `${namespace}/${name}` === wanted)
+}
+
+/** An event in one line for a person. */
+export function showFlow(line: FlowLine): string {
+  return `${line.time} ${describeFlow(line)}`
+}
+
+/** What happened, without when. */
+export function describeFlow(line: FlowLine): string {
+  if (line.type === 'lost') {
+    const why = line.where === 'kernel' ? 'there were too many at once' : 'they were read too slowly'
+    return `${line.events ?? 'some'} events were lost: ${why}`
+  }
+  const head = `${line.verdict.padEnd(5)} ${line.direction.padEnd(7)}`
+  if (line.type === 'suppressed') return `${head} ${line.packets} more packets, not told one by one: ${showDecider(line.decider)}`
+  const where = line.endpoint ?? line.interface ?? 'an endpoint that is gone'
+  const prefix = line.prefix === undefined ? '' : ` [${line.prefix}]`
+  return `${head} ${where}: ${showPacket(line)}, ${showDecider(line.decider)}${prefix}`
+}
+
+function showPacket({ protocol, source, sourcePort, destination, destinationPort, icmp, lengthBytes }: FlowEvent): string {
+  const what = icmp === undefined ? '' : ` type ${icmp.type} code ${icmp.code}`
+  return `${protocol} ${showEnd(source, sourcePort)} > ${showEnd(destination, destinationPort)}${what}, ${lengthBytes} bytes`
+}
+
+function showEnd(address: string, port: number | undefined): string {
+  if (port === undefined) return address
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+/** What decided: `NetworkPolicy shop/web rule 0`, `end of tier default`. */
+export function showDecider({ by, kind, namespace, name, tier, rule }: Decider): string {
+  if (by === 'tier') return `end of tier ${tier}`
+  if (by === 'end') return 'nothing allows it'
+  return `${kind} ${namespace === undefined ? name : `${namespace}/${name}`} rule ${rule}`
+}
