@@ -28,6 +28,7 @@ import { type ApiHandlers, serveApi } from './api.ts'
 import { Applied } from './applied.ts'
 import { AskedHost } from './asked-host.ts'
 import { Attachments } from './attachments.ts'
+import { AutoHostEndpoints } from './auto-host-endpoints.ts'
 import { type AppliedRules, BootRules } from './boot-rules.ts'
 import { Collector } from './collector.ts'
 import { EtcdAddresses } from './etcd-addresses.ts'
@@ -89,6 +90,7 @@ export class Daemon {
   readonly #registrar: Registrar
   readonly #saver: ViewSaver
   readonly #bootRules: BootRules
+  readonly #autoHostEndpoints: AutoHostEndpoints
   readonly #etcd: EtcdAddresses
   readonly #host: Host
   readonly #loop: PassLoop
@@ -123,6 +125,7 @@ export class Daemon {
     this.#registrar = new Registrar({ store: this.#store, ipam: this.#ipam, config: () => this.#config, log })
     this.#saver = new ViewSaver(state, log)
     this.#bootRules = new BootRules(state, config.node.name, log)
+    this.#autoHostEndpoints = new AutoHostEndpoints({ node: config.node.name, store: this.#store, log })
     this.#etcd = new EtcdAddresses({ endpoints: clientEndpoints(config), embedded: config.etcd.embedded })
     this.#host = this.#createHost()
     const parts = { merger: this.#merger, reconciler: this.#reconciler, log }
@@ -168,7 +171,13 @@ export class Daemon {
         this.#loop.run(source, ends),
         // A host that is not let in says nothing of itself: it could write over the one that has its name.
         admission.then(() =>
-          Promise.all([this.#registrar.run(ends), this.#live.run(ends), this.#collector.run(ends), this.#answers.run(ends)]),
+          Promise.all([
+            this.#registrar.run(ends),
+            this.#live.run(ends),
+            this.#collector.run(ends),
+            this.#autoHostEndpoints.run(ends),
+            this.#answers.run(ends),
+          ]),
         ),
         this.#watchRuleset(ends),
         this.#flows.run(ends),
@@ -253,6 +262,7 @@ export class Daemon {
       this.#answers.note(view.revision)
       this.#saver.note(source.view, timing.changes)
       this.#bootRules.note(view, timing.changes, this.#appliedPolicy(source))
+      if (!source.isSaved) this.#autoHostEndpoints.note(view, timing.changes)
       this.#passes.note(view, timing)
       this.#recorder.note(source.view, timing, this.#host)
       if (!this.#isReady) this.#sayReady(source)
@@ -276,6 +286,7 @@ export class Daemon {
       ...{ config: this.#config, host: this.#host, loop: this.#loop, planner: this.#planner, merger: this.#merger },
       ...{ reconciler: this.#reconciler, registrar: this.#registrar, live: this.#live, saver: this.#saver, source },
       bootRules: this.#bootRules,
+      autoHostEndpoints: this.#autoHostEndpoints,
       collector: this.#collector,
       flows: this.#flows,
       connection: this.#connection,

@@ -2,10 +2,12 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { anInterface, never, until } from '../../test/support/daemon.ts'
 import { withHost } from '../../test/support/host.ts'
-import { aNode } from '../../test/support/planning.ts'
+import { aFelix, aNode } from '../../test/support/planning.ts'
+import { aHostEndpoint } from '../../test/support/policies.ts'
 import { KernelError } from '../errors.ts'
 import { putPool, putValue } from '../ipam/fixtures.ts'
 import { resourceKey } from '../model/keys.ts'
+import { parseInterfaceAddress } from '../net/cidr.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { applyResource } from '../store/resource-store.ts'
 import { desiredReport, diffReport, notAlive, notReady, statusReport } from './status.ts'
@@ -111,6 +113,32 @@ test('what the kernel refuses of the host is a failure and a reason, what it ref
     const failures = [{ table: 'links', key: 'mgy0123456789a', error: new KernelError('no') }] as const
     const ofWorkload = { ...host.statusParts, reconciler: { failures: () => failures } as unknown as typeof host.reconciler }
     assert.equal(notReady(ofWorkload), [])
+  }, store)
+})
+
+test('failsafe ports that are open to everybody are named where a host endpoint is, and only those', async () => {
+  const store = await aNetwork()
+  await withHost(async (host) => {
+    host.start()
+    await until('a first pass', () => notReady(host.statusParts).length === 0)
+    assert.is((await statusReport(host.statusParts)).openFailsafes, undefined)
+    await applyResource(store, aHostEndpoint('other', { node: 'h2', interfaceName: '*' }), never)
+    await applyResource(store, aHostEndpoint('eth0', { interfaceName: 'eth0' }), never)
+    const failsafes = {
+      failsafeInboundHostPorts: [
+        { protocol: 'tcp', port: 22, net: parseInterfaceAddress('0.0.0.0/0') },
+        { protocol: 'tcp', port: 2379, net: parseInterfaceAddress('192.0.2.0/24') },
+        { protocol: 'udp', port: 68 },
+      ],
+      failsafeOutboundHostPorts: [],
+    } as const
+    await applyResource(store, aFelix('default', failsafes), never)
+    await until('both', async () => (await statusReport(host.statusParts)).openFailsafes?.outbound.length === 0)
+    const { openFailsafes, warnings } = await statusReport(host.statusParts)
+    assert.equal(openFailsafes, { inbound: ['tcp 22 (0.0.0.0/0)', 'udp 68'], outbound: [] })
+    assert.equal(warnings, [
+      'failsafe ports are open to the whole world: tcp 22 (0.0.0.0/0), udp 68; give them a net in FelixConfiguration failsafeInboundHostPorts',
+    ])
   }, store)
 })
 

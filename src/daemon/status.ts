@@ -7,11 +7,13 @@ import { modeOf, showModes } from '../model/mode.ts'
 import type { DiffReport, FailureReport, PeerReport, StatusReport, TableDump } from '../model/own/api.ts'
 import { FAMILIES } from '../net/ip.ts'
 import { SharedSet } from '../net/shared-set.ts'
+import { failsafesOf, openFailsafes } from '../policy/failsafes.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
 import { clientEndpoints } from '../store/embedded.ts'
 import type { Connection } from '../store/store.ts'
 import type { Broken, MutableView } from '../store/view.ts'
+import type { AutoHostEndpoints } from './auto-host-endpoints.ts'
 import type { BootRules } from './boot-rules.ts'
 import type { Collector } from './collector.ts'
 import { describeEachPeer } from './describe-peers.ts'
@@ -48,6 +50,7 @@ export interface StatusParts {
   readonly source: FollowSource
   readonly saver: ViewSaver
   readonly bootRules: Pick<BootRules, 'problem'>
+  readonly autoHostEndpoints: Pick<AutoHostEndpoints, 'problem'>
   readonly collector: Pick<Collector, 'report'>
   readonly flows?: Pick<Flows, 'report'>
   readonly connection: Connection
@@ -135,6 +138,7 @@ export async function statusReport(parts: StatusParts): Promise<StatusReport> {
     repairs: reconciler.repairs,
     loopDelayP999Ms: parts.loopDelayP999Ms,
     warnings: warnings(parts),
+    ...openFailsafesOf(parts),
     collector: parts.collector.report,
     ...(parts.flows === undefined ? {} : { flows: parts.flows.report() }),
   }
@@ -216,12 +220,32 @@ function becomes({ unreadable }: Pick<MutableView, 'unreadable'>, key: string, h
   return unreadable.get(key)?.reach === undefined ? 'it is left out' : 'what it is for is closed but for failsafe ports'
 }
 
-function warnings({ planner, source, registrar, host, saver, bootRules }: StatusParts): readonly string[] {
+function warnings(parts: StatusParts): readonly string[] {
+  const { planner, source, registrar, host, saver, bootRules, autoHostEndpoints } = parts
   const view: MutableView = source.view
   const broken = [...view.broken.values()].map(
     ({ kind, id, reason, hasGoodVersion }) => `${kind} ${id} does not parse (${reason}); ${becomes(view, `${kind}/${id}`, hasGoodVersion)}`,
   )
-  const ofHost = [registrar.problem, host.factsProblem, saver.problem, bootRules.problem].filter((text) => text !== undefined)
-  const all = [...ofHost, ...planner.problems(), ...broken]
+  const ofHost = [registrar.problem, host.factsProblem, saver.problem, bootRules.problem, autoHostEndpoints.problem]
+  const all = [...ofHost.filter((text) => text !== undefined), ...planner.problems(), ...broken, ...failsafeWarnings(parts)]
   return all.length <= MOST_WARNINGS ? all : [...all.slice(0, MOST_WARNINGS), `and ${all.length - MOST_WARNINGS} more`]
+}
+
+/** Only where a host endpoint exists does it matter what stays open. */
+function openFailsafesOf({ planner, config }: Pick<StatusParts, 'planner' | 'config'>): Pick<StatusReport, 'openFailsafes'> {
+  const { context } = planner
+  const has = [...(context?.view.get('HostEndpoint').values() ?? [])].some(({ spec }) => spec.node === config.node.name)
+  return context === undefined || !has ? {} : { openFailsafes: openFailsafes(failsafesOf(context.felix)) }
+}
+
+function failsafeWarnings(parts: StatusParts): readonly string[] {
+  const { openFailsafes: open } = openFailsafesOf(parts)
+  const warn = (ports: readonly string[], what: string, field: string) =>
+    ports.length === 0
+      ? []
+      : [`failsafe ports ${what} the whole world: ${ports.join(', ')}; give them a net in FelixConfiguration ${field}`]
+  return [
+    ...warn(open?.inbound ?? [], 'are open to', 'failsafeInboundHostPorts'),
+    ...warn(open?.outbound ?? [], 'lead to', 'failsafeOutboundHostPorts'),
+  ]
 }

@@ -4,7 +4,7 @@ import { type DeepReadonly, defaultsTo, durationField, integerField, netField, p
 import { checkAnnotationKey, checkLabels, checkOnlyDefault, isSubdomain } from './metadata.ts'
 import type { Resource } from './resource.ts'
 import { soundEntries } from './sound-parts.ts'
-import { later, stored } from './tags.ts'
+import { enforced, stored } from './tags.ts'
 
 const SEVERITIES = ['None', 'Debug', 'Info', 'Warning', 'Error', 'Fatal', 'Panic'] as const
 
@@ -16,17 +16,17 @@ const controller = (what: string) =>
   z.object({ reconcilerPeriod: stored(`How often Calico's controller compares ${what}.`, defaultsTo('5m0s', durationField)).optional() })
 
 const hostEndpoint = z.object({
-  autoCreate: later('Whether each host makes and keeps a host endpoint for itself.', no).optional(),
-  createDefaultHostEndpoint: later('Whether that is one of all interfaces; else there are only those of templates.', yes).optional(),
+  autoCreate: enforced('Whether each host makes and keeps a host endpoint for itself.', no).optional(),
+  createDefaultHostEndpoint: enforced('Whether that is one of all interfaces; else there are only those of templates.', yes).optional(),
   templates: z
     .array(
       z.object({
-        generateName: later('Stands in the name of the host endpoint, after that of the host.', z.string()).optional(),
-        interfaceCIDRs: later('Only addresses in these prefixes are expected.', z.array(netField)).optional(),
-        interfacePattern: later('A host endpoint for each interface whose name matches.', patternField).optional(),
-        labels: later('Labels of the host endpoint, over those of the Node.', z.record(z.string(), z.string())).optional(),
-        annotations: later('Annotations of the host endpoint.', z.record(z.string(), z.string())).optional(),
-        nodeSelector: later('The hosts that the template is for.', selectorField).optional(),
+        generateName: enforced('Stands in the name of the host endpoint, after that of the host.', z.string()).optional(),
+        interfaceCIDRs: enforced('Only addresses in these prefixes are expected.', z.array(netField)).optional(),
+        interfacePattern: enforced('A host endpoint for each interface whose name matches.', patternField).optional(),
+        labels: enforced('Labels of the host endpoint, over those of the Node.', z.record(z.string(), z.string())).optional(),
+        annotations: enforced('Annotations of the host endpoint.', z.record(z.string(), z.string())).optional(),
+        nodeSelector: enforced('The hosts that the template is for.', selectorField).optional(),
       }),
     )
     .optional(),

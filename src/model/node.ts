@@ -53,16 +53,16 @@ export const nodeSpecSchema = z.object({
   addresses: z
     .array(
       z.object({
-        address: later('A further address of the host.', interfaceAddressField),
-        type: later('Where it comes from: CalicoNodeIP, InternalIP or ExternalIP.', z.string()).optional(),
+        address: enforced('A further address of the host.', interfaceAddressField),
+        type: enforced('Where it comes from: CalicoNodeIP, InternalIP or ExternalIP.', z.string()).optional(),
       }),
     )
     .optional(),
   interfaces: z
     .array(
       z.object({
-        name: later('An interface of the host.', z.string()).optional(),
-        addresses: later('Its addresses.', z.array(ipField)).optional(),
+        name: enforced('An interface of the host, for automatic host endpoints.', z.string()).optional(),
+        addresses: enforced('Its addresses.', z.array(ipField)).optional(),
       }),
     )
     .optional(),

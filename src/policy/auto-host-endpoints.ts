@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
 import type { HostEndpoint } from '../model/host-endpoint.ts'
 import type { KubeControllersConfiguration, KubeControllersConfigurationSpec } from '../model/kube-controllers-configuration.ts'
 import { isSubdomain } from '../model/metadata.ts'
@@ -75,8 +74,9 @@ function inPlaceOf({ metadata: { annotations: _, ...metadata } }: HostEndpoint, 
 }
 
 function isSame(one: HostEndpoint, before: HostEndpoint): boolean {
-  const facts = ({ metadata, spec }: HostEndpoint) => [metadata.labels ?? {}, metadata.annotations ?? {}, spec]
-  return isDeepStrictEqual(facts(one), facts(before))
+  const sorted = (texts: object = {}) => Object.entries(texts).sort(([a], [b]) => (a < b ? -1 : 1))
+  const facts = ({ metadata, spec }: HostEndpoint) => JSON.stringify([metadata.labels, metadata.annotations, spec].map(sorted))
+  return facts(one) === facts(before)
 }
 
 /** With a pattern one for each interface that it matches, else one for the addresses in the template's prefixes. */

@@ -1,5 +1,5 @@
 import type { FelixConfigurationSpec } from '../model/felix-configuration.ts'
-import { type Cidr, cidrContains, parseCidrLoosely } from '../net/cidr.ts'
+import { type Cidr, cidrContains, lengthOf, parseCidrLoosely } from '../net/cidr.ts'
 import type { PacketEnd } from './packet.ts'
 
 /** A port that host endpoints leave open whatever policies say, so that nobody locks himself out. */
@@ -33,6 +33,23 @@ export function failsafesOf(felix: FelixConfigurationSpec): Failsafes {
     inbound: felix.failsafeInboundHostPorts?.map(readFailsafe) ?? DEFAULT_FAILSAFES.inbound,
     outbound: felix.failsafeOutboundHostPorts?.map(readFailsafe) ?? DEFAULT_FAILSAFES.outbound,
   }
+}
+
+/** Failsafes that hold for all the world, as `tcp 22`. */
+export interface OpenFailsafes {
+  readonly inbound: readonly string[]
+  readonly outbound: readonly string[]
+}
+
+/** Those of the failsafe ports that no network narrows: a policy that denies the port changes nothing for anybody. */
+export function openFailsafes({ inbound, outbound }: Failsafes): OpenFailsafes {
+  const open = (list: readonly Failsafe[]) => list.filter(({ net }) => net === undefined || lengthOf(net) === 0).map(show)
+  return { inbound: open(inbound), outbound: open(outbound) }
+}
+
+function show({ protocol, port, net }: Failsafe): string {
+  const names: Readonly<Record<number, string>> = { [TCP]: 'tcp', [UDP]: 'udp', [SCTP]: 'sctp' }
+  return `${names[protocol]} ${port}${net === undefined ? '' : ` (${net})`}`
 }
 
 /** Whether a packet with these ends goes through a failsafe: `own` is the end of which the port is listed, `other` the other one. */

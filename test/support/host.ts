@@ -99,6 +99,7 @@ export class TestHost {
 
   get statusParts(): StatusParts {
     const { config, host, loop, planner, merger, reconciler, registrar, live, saver, bootRules, source, collector } = this
+    const autoHostEndpoints = { problem: undefined }
     const [connection, admission, loopDelayP999Ms] = [{ isConnected: true }, undefined, 0]
     const appliedRevision = this.planner.context?.view.revision ?? 0
     return {
@@ -112,6 +113,7 @@ export class TestHost {
       live,
       saver,
       bootRules,
+      autoHostEndpoints,
       source,
       collector,
       connection,

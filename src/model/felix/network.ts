@@ -78,7 +78,7 @@ const tunnels = {
   vxlanPort: enforced('UDP port of VXLAN, the same on all hosts.', defaultsTo(4789, portField)).optional(),
   vxlanVNI: enforced('VXLAN network identifier, the same on all hosts.', defaultsTo(4096, integerField(1, 16_777_215))).optional(),
   allowVXLANPacketsFromWorkloads: enforced('Whether workloads may send VXLAN packets.', off).optional(),
-  allowIPIPPacketsFromWorkloads: later('Whether workloads may send IP-in-IP packets.', off).optional(),
+  allowIPIPPacketsFromWorkloads: enforced('Whether workloads may send IP-in-IP packets.', off).optional(),
   externalNodesList: enforced(
     'IPv4 addresses and prefixes besides the hosts of the network from which tunnelled packets are accepted.',
     emptyIsKept(z.array(interfaceAddressField)),

@@ -79,6 +79,8 @@ export interface StatusReport {
   readonly loopDelayP999Ms?: number
   readonly warnings: readonly string[]
   readonly flows?: FlowsReport
+  /** Failsafe ports (`tcp 22`) that no network narrows, on a host with host endpoints: no policy closes them. */
+  readonly openFailsafes?: { readonly inbound: readonly string[]; readonly outbound: readonly string[] }
   readonly collector?: CollectorReport
 }
 
