@@ -30,14 +30,17 @@ export interface ProbeTask {
   /** The network namespace of the workload that packets are sent to, and its address. */
   readonly netns: string
   readonly address: string
-  /** How often each kind of change is made. */
+  readonly change: ChangeKind
+  /** How often the change is made. */
   readonly rounds: number
 }
 
+/** A workload of another host becomes a member of a set, or a policy gets another rule. */
+export type ChangeKind = 'relabelled' | 'policy'
+
 /** Milliseconds from sending the write, one for each change. */
 export interface ProbeResult {
-  readonly relabelledMs: readonly number[]
-  readonly changedPolicyMs: readonly number[]
+  readonly verdictMs: readonly number[]
   /** To etcd's answer: what of it is etcd's. */
   readonly writeMs: readonly number[]
   readonly faults: readonly string[]
@@ -72,34 +75,34 @@ const DEADLINE_MS = 5000
 /** Between two changes, so that each has a pass of its own. Milliseconds. */
 const REST_MS = 30
 
-async function probe({ size, netns, address, rounds }: ProbeTask, store: Store): Promise<ProbeResult> {
+async function probe({ size, netns, address, rounds, change }: ProbeTask, store: Store): Promise<ProbeResult> {
   const wire = openWire(netns, parseIp(address))
   const faults: string[] = []
-  const [relabelledMs, changedPolicyMs, writeMs]: number[][] = [[], [], []]
+  const verdictMs: number[] = []
+  const writeMs: number[] = []
   try {
     for (let round = 0; round < rounds; round += 1) {
-      for (const kind of ['relabelled', 'changed policy'] as const) {
-        const isRelabelled = kind === 'relabelled'
-        // Each change lets something through that nothing let through before.
-        const index = size.members + round
-        const flow: Flow = isRelabelled
-          ? { source: addressOf(index), port: MEMBER_PORT }
-          : { source: parseIp(STRANGER), port: 10_000 + round }
-        const write = isRelabelled ? endpointWrite(index, 0) : changedPolicy(size.policies, 10_000 + round)
-        const outcome = await changeAndWait(wire, flow, () => store.commit([], [write], never))
-        if (typeof outcome === 'string') faults.push(`${kind}, round ${round}: ${outcome}`)
-        else {
-          ;(isRelabelled ? relabelledMs : changedPolicyMs)?.push(outcome.verdictMs)
-          writeMs?.push(outcome.writeMs)
-        }
-        pauseMs(REST_MS)
+      // Each change lets something through that nothing let through before.
+      const [index, port] = [size.members + round, FIRST_PORT + round]
+      const [flow, write] =
+        change === 'relabelled'
+          ? [{ source: addressOf(index), port: MEMBER_PORT }, endpointWrite(index, 0)]
+          : [{ source: parseIp(STRANGER), port }, changedPolicy(size.policies, port)]
+      const outcome = await changeAndWait(wire, flow, () => store.commit([], [write], never))
+      if (typeof outcome === 'string') faults.push(`${change}, round ${round}: ${outcome}`)
+      else {
+        verdictMs.push(outcome.verdictMs)
+        writeMs.push(outcome.writeMs)
       }
+      pauseMs(REST_MS)
     }
   } finally {
     wire.close()
   }
-  return { relabelledMs: relabelledMs ?? [], changedPolicyMs: changedPolicyMs ?? [], writeMs: writeMs ?? [], faults }
+  return { verdictMs, writeMs, faults }
 }
+
+const FIRST_PORT = 10_000
 
 /** Who sends to which UDP port. */
 interface Flow {

@@ -1,11 +1,12 @@
 import { run, until } from '../../scripts/lab/command.ts'
 import { type Lab, openLab } from '../../scripts/lab/lab.ts'
+import { readUsage } from '../../scripts/lab/probe.ts'
 import { say } from '../../scripts/lab/screen.ts'
 import { NODE_FLAGS } from '../../scripts/node-flags.mjs'
 import type { PassReport } from '../../src/model/own/api.ts'
 import type { BenchArgs, BenchResult } from '../report.ts'
 import { median, percentile } from '../statistics.ts'
-import type { ClientTask, ProbeResult } from './client.ts'
+import type { ChangeKind, ClientTask, ProbeResult } from './client.ts'
 import { PROBED_LIST } from './world.ts'
 
 /** What is promised is of the first; the others show what the size of things does. */
@@ -25,23 +26,26 @@ export async function verdict({ isQuick }: BenchArgs, entry: string): Promise<Om
   const figures: Record<string, number> = {}
   const faults: string[] = []
   for (const size of isQuick ? SIZES.slice(0, 1) : SIZES) {
-    const { relabelledMs, changedPolicyMs, writeMs, delayMs, ...outcome } = await measure(size, isQuick ? 60 : 300, entry)
-    faults.push(...outcome.faults)
+    const { relabelled, policy, delayMs } = await measure(size, isQuick ? 60 : 300, entry)
     const key = size === SIZES[0] ? '' : `_${size.policies}_${size.members}`
-    for (const [name, ms] of [
-      ['relabelled', relabelledMs],
-      ['policy', changedPolicyMs],
-      ['etcd_write', writeMs],
-    ] as const) {
-      figures[`${name}${key}_p50_ms`] = median(ms)
-      figures[`${name}${key}_p99_ms`] = percentile(ms, 99)
+    for (const [name, { verdictMs, cpuMs }] of Object.entries({ relabelled, policy })) {
+      figures[`${name}${key}_p50_ms`] = median(verdictMs)
+      figures[`${name}${key}_p99_ms`] = percentile(verdictMs, 99)
+      figures[`${name}${key}_cpu_ms`] = cpuMs
     }
+    figures[`etcd_write${key}_p50_ms`] = median([...relabelled.writeMs, ...policy.writeMs])
     if (delayMs !== undefined) figures[`loop_delay${key}_p999_ms`] = delayMs
+    faults.push(...relabelled.faults, ...policy.faults)
     if (size !== SIZES[0]) continue
-    figures['write_to_verdict_p50_ms'] = Math.max(median(relabelledMs), median(changedPolicyMs))
-    figures['write_to_verdict_p99_ms'] = Math.max(percentile(relabelledMs, 99), percentile(changedPolicyMs, 99))
+    figures['write_to_verdict_p50_ms'] = Math.max(median(relabelled.verdictMs), median(policy.verdictMs))
+    figures['write_to_verdict_p99_ms'] = Math.max(percentile(relabelled.verdictMs, 99), percentile(policy.verdictMs, 99))
   }
   return { figures, ratios: {}, faults }
+}
+
+/** What came of one kind of change, with the processor time of the daemon for each. */
+interface Outcome extends ProbeResult {
+  readonly cpuMs: number
 }
 
 async function measure(size: { readonly policies: number; readonly members: number }, rounds: number, entry: string) {
@@ -59,14 +63,18 @@ async function measure(size: { readonly policies: number; readonly members: numb
     const task = { endpoint: lab.etcd.endpoint, size: { ...size, joining: rounds } }
     await inRouter(lab, entry, { do: 'load', ...task })
     await untilIdle(lab)
-    const answer = await inRouter(lab, entry, { do: 'probe', ...task, netns: workload.namespace.path, address, rounds })
-    const result = JSON.parse(answer) as ProbeResult
+    const probe = async (change: ChangeKind): Promise<Outcome> => {
+      const before = await readUsage(daemon.pid())
+      const answer = await inRouter(lab, entry, { do: 'probe', ...task, netns: workload.namespace.path, address, rounds, change })
+      const { cpuMs } = await readUsage(daemon.pid())
+      const result = JSON.parse(answer) as ProbeResult
+      say(`${size.policies} policies, ${size.members} members: ${change} ${median(result.verdictMs).toFixed(2)} ms`)
+      return { ...result, cpuMs: (cpuMs - before.cpuMs) / rounds }
+    }
+    const [relabelled, policy] = [await probe('relabelled'), await probe('policy')]
     const { loopDelayP999Ms: delayMs } = await daemon.status()
     await daemon.stop()
-    say(
-      `${size.policies} policies, ${size.members} members: relabelled ${median(result.relabelledMs).toFixed(2)} ms, policy ${median(result.changedPolicyMs).toFixed(2)} ms`,
-    )
-    return { ...result, delayMs }
+    return { relabelled, policy, delayMs }
   } finally {
     await lab.close()
   }

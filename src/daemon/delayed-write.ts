@@ -3,6 +3,9 @@ import type { Logger } from '../log.ts'
 
 /** A change is on disk after this long at the earliest, so that a burst costs one writing. Milliseconds. */
 const WRITE_AFTER_MS = 2000
+/** What takes long is written less often: between two writings is this many times the time that the last one took, half a minute at most. */
+const REST_FACTOR = 20
+const MOST_REST_MS = 30_000
 /** What could not be written is tried again after this long. Milliseconds. */
 const RETRY_MS = 60_000
 
@@ -22,6 +25,7 @@ export class DelayedWrite {
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
   #problem: string | undefined
+  #restMs = 0
 
   constructor(file: DelayedFile) {
     this.#file = file
@@ -34,7 +38,7 @@ export class DelayedWrite {
 
   /** What is in the file changed. */
   request(): void {
-    if (this.#timer === undefined) this.#schedule(WRITE_AFTER_MS)
+    if (this.#timer === undefined) this.#schedule(Math.max(WRITE_AFTER_MS, this.#restMs))
   }
 
   /** Writes now what waits to be written. */
@@ -56,6 +60,7 @@ export class DelayedWrite {
 
   async #write(): Promise<void> {
     const { path, write, complaint, log } = this.#file
+    const startedMs = performance.now()
     try {
       await write()
       this.#problem = undefined
@@ -65,5 +70,6 @@ export class DelayedWrite {
       this.#problem = problem
       if (this.#timer === undefined) this.#schedule(RETRY_MS)
     }
+    this.#restMs = Math.min(MOST_REST_MS, (performance.now() - startedMs) * REST_FACTOR)
   }
 }

@@ -20,7 +20,7 @@ export interface SavedView {
 
 const FORMAT = 'margay saved view 1'
 /** So many lines are written at once; in between others may run. */
-const CHUNK = 500
+const CHUNK = 200
 /** So many values are parsed at a stretch. */
 const SLICE = 100
 

@@ -1,11 +1,12 @@
 import { KernelError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import { failureError, NETLINK_NETFILTER, type NetlinkAnswer, NetlinkSocket } from '../netlink/socket.ts'
+import { failureError, NETLINK_NETFILTER, type NetlinkAnswer, NetlinkSocket, yieldToLoop } from '../netlink/socket.ts'
 import type { NftObject, NftSet } from '../objects.ts'
 import type { Delta, Failures, KernelEvent, KernelTable } from '../table.ts'
 import { NftBatch } from './batch.ts'
 import { applyDelta, type DeltaContext, needsHandles, writePuts, writeRemoves } from './delta.ts'
 import * as nft from './protocol.ts'
+import { cutPuts } from './put-ahead.ts'
 import { PutPlan } from './put-plan.ts'
 import { readGeneration, readKnown, readRules, type Source } from './read.ts'
 import { createRuleEncoder, isSameObject, type Known, listKnown } from './state.ts'
@@ -60,17 +61,16 @@ export class NftablesTable implements KernelTable<NftObject> {
   }
 
   /**
-   * Two transactions, puts then removes. What is refused is left out with what refers to it (`PutPlan`), and the rest of its transaction
-   * is sent again.
+   * Two transactions, puts then removes; more where much comes that nothing refers to yet (`cutPuts`). What is refused is left out with
+   * what refers to it (`PutPlan`), and the rest of its transaction is sent again.
    */
   commit(delta: Delta<NftObject>, signal: AbortSignal): Promise<Failures> {
     return this.exclusive(async () => {
-      const plan = new PutPlan(delta.put, this.refused)
-      await this.transact('put', plan, signal)
+      const failures = await this.put(delta.put, signal)
       const removal = new Removal(delta.remove)
       await this.transact('remove', removal, signal)
       for (const key of delta.remove.keys()) this.refused.delete(key)
-      return new Map([...plan.failures, ...removal.failures])
+      return new Map([...failures, ...removal.failures])
     })
   }
 
@@ -125,6 +125,21 @@ export class NftablesTable implements KernelTable<NftObject> {
 
   close(): void {
     this.source.socket.close()
+  }
+
+  private async put(wanted: ReadonlyMap<string, NftObject>, signal: AbortSignal): Promise<Failures> {
+    const failures = new Map<string, KernelError>()
+    if (wanted.size === 0) return failures
+    this.known ??= await readKnown(this.source, signal)
+    let isFirst = true
+    for (const part of cutPuts(wanted, this.known)) {
+      if (!isFirst) await yieldToLoop()
+      isFirst = false
+      const plan = new PutPlan(part, this.refused)
+      await this.transact('put', plan, signal)
+      for (const [key, error] of plan.failures) failures.set(key, error)
+    }
+    return failures
   }
 
   private async transact(kind: 'put' | 'remove', work: PutPlan | Removal, signal: AbortSignal): Promise<void> {
