@@ -1,4 +1,5 @@
 import type { Underlay } from '../encap/driver.ts'
+import type { TrialOverlay } from '../policy/generations.ts'
 import type { HostInterface } from '../policy/host-endpoints.ts'
 import type { EtcdUse } from '../policy/implicit.ts'
 
@@ -24,6 +25,8 @@ export interface Facts {
   readonly timedOut: ReadonlySet<string>
   /** Where etcd is, so that rules let it through; absent: not known. */
   readonly etcd?: EtcdUse
+  /** What is tried of policy, laid over the view; another object when it is something else. It changes alone. */
+  readonly trial?: TrialOverlay | undefined
   /** A pool's mode was changed a short while ago: what receives the old way stays. */
   readonly isSettling: boolean
 }

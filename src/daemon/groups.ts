@@ -103,9 +103,9 @@ function remember(context: PlanContext, view: View, change: Change, groups: Set<
 /** The keys of facts that changed alone; undefined when something changed on which all depends. */
 function changedFacts(before: Facts, after: Facts): readonly string[] | undefined {
   if (before === after) return []
-  // Only the rules of endpoints are made of interfaces (policy-part).
-  const { netns: netnsBefore, timedOut: timedOutBefore, interfaces: _before, ...restBefore } = before
-  const { netns, timedOut, interfaces: _after, ...rest } = after
+  // Only the rules of endpoints are made of interfaces and of what is tried (policy-part).
+  const { netns: netnsBefore, timedOut: timedOutBefore, interfaces: _before, trial: _trialBefore, ...restBefore } = before
+  const { netns, timedOut, interfaces: _after, trial: _trialAfter, ...rest } = after
   if (JSON.stringify(restBefore) !== JSON.stringify(rest)) return undefined
   const endpoints = [...new Set([...netnsBefore.keys(), ...netns.keys()])].filter((id) => netnsBefore.get(id) !== netns.get(id))
   const pairs = [...new Set([...timedOutBefore, ...timedOut])].filter((pair) => timedOutBefore.has(pair) !== timedOut.has(pair))

@@ -2,6 +2,7 @@ import { describeError } from '../errors.ts'
 import type { TableName } from '../kernel/objects.ts'
 import { Pace } from '../kernel/pace.ts'
 import type { CountedRule } from '../policy/counted-rule.ts'
+import type { Generations } from '../policy/generations.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Change, View } from '../store/view.ts'
 import type { Facts } from './facts.ts'
@@ -35,6 +36,11 @@ export class Planner {
   /** What the counters of the rules stand for, by their names. */
   get countedRules(): ReadonlyMap<string, CountedRule> {
     return this.#policy.countedRules
+  }
+
+  /** The rule sets of endpoints, committed and tried; undefined before the first plan. */
+  get generations(): Generations | undefined {
+    return this.#policy.generations
   }
 
   /** The groups that the last plan made anew. */

@@ -1,7 +1,8 @@
 import type { ModelKind } from '../model/kinds.ts'
 import type { CountedRule } from '../policy/counted-rule.ts'
-import { PolicyEngine, type PolicyHost, type PolicyInput } from '../policy/engine.ts'
+import type { PolicyHost, PolicyInput } from '../policy/engine.ts'
 import { logSettings, policySettings } from '../policy/felix-settings.ts'
+import { Generations, type Told } from '../policy/generations.ts'
 import type { ObjectDelta } from '../policy/kept-objects.ts'
 import { LABELLED_KINDS } from '../policy/labelled.ts'
 import { POLICY_KIND_NAMES } from '../policy/policies.ts'
@@ -34,7 +35,7 @@ export interface PolicyPlan {
  * it touches; of another view, and after `forget`, everything is told anew.
  */
 export class PolicyPart {
-  #engine: PolicyEngine | undefined
+  #engine: Generations | undefined
   #services = new ServiceIndex()
   #view: View | undefined
   #felix: PlanContext['felix'] | undefined
@@ -53,6 +54,11 @@ export class PolicyPart {
     return this.#engine?.countedRules ?? NO_RULES
   }
 
+  /** The rule sets as of the last plan; undefined before it. */
+  get generations(): Generations | undefined {
+    return this.#engine
+  }
+
   /** Begins from nothing with the next plan: the last one broke off. */
   forget(): void {
     this.#engine = undefined
@@ -65,19 +71,20 @@ export class PolicyPart {
     const isOtherHost = this.#takeHost(context, isFresh || changes.some(({ kind }) => kind === 'WorkloadEndpoint'))
     const engine = this.#engineFor(isFresh, isOtherHost)
     this.#view = view
-    const isTold = isFresh ? yield* this.#tellAll(engine, view) : yield* this.#tell(engine, view, changes)
-    const delta = isFresh || isOtherHost || isTold ? yield* engine.flush() : UNCHANGED
+    const isTold = isFresh ? yield* this.#tellAll(engine, view, this.#services) : yield* this.#tell(engine, view, changes)
+    const isOtherTrial = yield* engine.setTrial(context.facts.trial, (told) => this.#tellAll(told, view, new ServiceIndex()))
+    const delta = isFresh || isOtherHost || isTold || isOtherTrial ? yield* engine.flush() : UNCHANGED
     return { delta, isFresh, problems: [...engine.problems.values()] }
   }
 
-  #engineFor(isFresh: boolean, isOtherHost: boolean): PolicyEngine {
+  #engineFor(isFresh: boolean, isOtherHost: boolean): Generations {
     const host = this.#host as PolicyHost
     if (this.#engine !== undefined && !isFresh) {
       if (isOtherHost) this.#engine.setHost(host)
       return this.#engine
     }
     this.#services = new ServiceIndex()
-    this.#engine = new PolicyEngine(host)
+    this.#engine = new Generations(host)
     return this.#engine
   }
 
@@ -99,7 +106,7 @@ export class PolicyPart {
     return before === undefined || host.settings !== before.settings || !isSame(host.interfaces, before.interfaces)
   }
 
-  *#tellAll(engine: PolicyEngine, view: View): Generator<undefined, boolean> {
+  *#tellAll(engine: Told, view: View, services: ServiceIndex): Generator<undefined, boolean> {
     for (const kind of ENGINE_KINDS) {
       for (const [id, resource] of view.get(kind)) {
         engine.set(kind, id, resource)
@@ -108,18 +115,18 @@ export class PolicyPart {
     }
     for (const { kind, id, reach } of view.unreadable.values()) if (isEngineKind(kind)) engine.setUnreadable(kind, id, reach)
     for (const [id, endpoint] of view.get('WorkloadEndpoint')) {
-      this.#services.setEndpoint(id, endpoint)
+      services.setEndpoint(id, endpoint)
       yield
     }
     for (const [id, service] of view.get('Service')) {
-      this.#services.setService(id, service)
+      services.setService(id, service)
       yield
     }
-    this.#tellServices(engine)
+    tellServices(engine, services)
     return true
   }
 
-  *#tell(engine: PolicyEngine, view: View, changes: readonly Change[]): Generator<undefined, boolean> {
+  *#tell(engine: Told, view: View, changes: readonly Change[]): Generator<undefined, boolean> {
     let isTold = false
     for (const { kind, id } of changes) {
       if (isEngineKind(kind)) {
@@ -131,13 +138,13 @@ export class PolicyPart {
       isTold ||= isEngineKind(kind) || kind === 'Service'
       yield
     }
-    this.#tellServices(engine)
+    tellServices(engine, this.#services)
     return isTold
   }
+}
 
-  #tellServices(engine: PolicyEngine): void {
-    for (const [id, ends] of this.#services.takeChanges()) engine.setService(id, ends)
-  }
+function tellServices(engine: Told, services: ServiceIndex): void {
+  for (const [id, ends] of services.takeChanges()) engine.setService(id, ends)
 }
 
 const NO_RULES: ReadonlyMap<string, CountedRule> = new Map()

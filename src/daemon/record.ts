@@ -19,7 +19,7 @@ export interface RecordedStep {
 }
 
 /** Facts as JSON: maps and sets as lists. */
-export type RecordedFacts = Omit<Facts, 'netns' | 'timedOut'> & {
+export type RecordedFacts = Omit<Facts, 'netns' | 'timedOut' | 'trial'> & {
   readonly netns: readonly (readonly [string, string])[]
   readonly timedOut: readonly string[]
 }
@@ -120,6 +120,6 @@ class Recording {
   }
 }
 
-function recordFacts({ netns, timedOut, ...rest }: Facts): RecordedFacts {
+function recordFacts({ netns, timedOut, trial: _, ...rest }: Facts): RecordedFacts {
   return { ...rest, netns: [...netns], timedOut: [...timedOut] }
 }

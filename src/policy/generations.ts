@@ -1,5 +1,9 @@
+import { describeError } from '../errors.ts'
 import type { NftObject } from '../kernel/objects.ts'
+import type { CountedRule } from './counted-rule.ts'
 import { PolicyEngine, type PolicyHost, type PolicyInput } from './engine.ts'
+import type { IsPeer } from './engine-view.ts'
+import type { PolicedHost } from './evaluate-path.ts'
 import type { ObjectDelta } from './kept-objects.ts'
 import { TrialComposer, withoutTrial } from './trial.ts'
 
@@ -7,7 +11,10 @@ import { TrialComposer, withoutTrial } from './trial.ts'
 export type TrialOverlay = ReadonlyMap<string, PolicyInput | undefined>
 
 /** What an engine is told of resources. */
-export type Told = Pick<PolicyEngine, 'set' | 'setService'>
+export type Told = Pick<PolicyEngine, 'set' | 'setService' | 'setUnreadable'>
+
+type Objects = ReadonlyMap<string, NftObject>
+type TellAll = (told: Told) => Generator<undefined, unknown>
 
 /** The kinds of which the members of sets are made, beside workload endpoints, which nobody tries. */
 const MEMBER_KINDS: readonly PolicyInput['kind'][] = ['Profile', 'GlobalNetworkSet', 'NetworkSet', 'HostEndpoint']
@@ -16,25 +23,44 @@ const MEMBER_KINDS: readonly PolicyInput['kind'][] = ['Profile', 'GlobalNetworkS
  * The rule set of a host as it is committed and, while something is tried, a second one of the resources with that laid over them,
  * as one. It is told as an engine is, and each of what it is told reaches both.
  */
-export class Generations {
+export class Generations implements Told {
   readonly committed: PolicyEngine
   #host: PolicyHost
+  #overlay: TrialOverlay | undefined
   #trial: TrialGeneration | undefined
+  #fault: string | undefined
   /** What was last given while there was a trial. */
-  #given: ReadonlyMap<string, NftObject> | undefined
+  #given: Objects | undefined
 
   constructor(host: PolicyHost) {
     this.committed = new PolicyEngine(host)
     this.#host = host
   }
 
-  /** Whether a trial's rules are there. */
-  get isTrial(): boolean {
-    return this.#trial !== undefined
+  /** What is tried, whether it can hold here or not. */
+  get overlay(): TrialOverlay | undefined {
+    return this.#overlay
   }
 
+  /** Why what is tried can't hold here, in words; empty when it can. */
+  get trialProblems(): readonly string[] {
+    return this.#fault === undefined ? (this.#trial?.problems ?? []) : [this.#fault]
+  }
+
+  /** What of what is committed could not be read. */
   get problems(): ReadonlyMap<string, string> {
-    return this.#trial === undefined ? this.committed.problems : new Map([...this.#trial.engine.problems, ...this.committed.problems])
+    return this.committed.problems
+  }
+
+  /** What the counters of both rule sets stand for, by their names. */
+  get countedRules(): ReadonlyMap<string, CountedRule> {
+    const { countedRules } = this.committed
+    return this.#trial === undefined ? countedRules : new Map([...this.#trial.engine.countedRules, ...countedRules])
+  }
+
+  /** What decides about packets by what is committed: nothing follows for live connections from what is only tried. */
+  policed(isPeer: IsPeer): PolicedHost {
+    return this.committed.policed(isPeer)
   }
 
   setHost(host: PolicyHost): void {
@@ -43,26 +69,29 @@ export class Generations {
     this.#trial?.engine.setHost(host)
   }
 
-  setService: Told['setService'] = (name, ends) => {
+  setService(...[name, ends]: Parameters<Told['setService']>): void {
     this.committed.setService(name, ends)
-    this.#trial?.engine.setService(name, ends)
+    this.#trial?.setService(name, ends)
   }
 
-  set: Told['set'] = (kind, id, resource) => {
+  set(...[kind, id, resource]: Parameters<Told['set']>): void {
     this.committed.set(kind, id, resource)
     this.#trial?.set(kind, id, resource)
-  };
+  }
+
+  setUnreadable(...[kind, id, reach]: Parameters<Told['setUnreadable']>): void {
+    this.committed.setUnreadable(kind, id, reach)
+    this.#trial?.setUnreadable(kind, id, reach)
+  }
 
   /** Takes over what is tried, undefined for nothing; `tellAll` tells all that there is. Gives whether it is another. */
-  *setTrial(overlay: TrialOverlay | undefined, tellAll: (told: Told) => Generator<undefined, unknown>): Generator<undefined, boolean> {
-    if (overlay === this.#trial?.overlay) return false
+  *setTrial(overlay: TrialOverlay | undefined, tellAll: TellAll): Generator<undefined, boolean> {
+    if (overlay === this.#overlay) return false
+    this.#overlay = overlay
+    this.#fault = undefined
     this.#given ??= new Map(this.committed.objects)
     this.#trial = undefined
-    if (overlay === undefined) return true
-    const trial = new TrialGeneration(this.#host, overlay)
-    yield* tellAll(trial)
-    trial.tellOverlay()
-    this.#trial = trial
+    if (overlay !== undefined) yield* this.#begin(overlay, tellAll)
     return true
   }
 
@@ -70,60 +99,95 @@ export class Generations {
   *flush(): Generator<undefined, ObjectDelta> {
     const delta = yield* this.committed.flush()
     if (this.#trial === undefined && this.#given === undefined) return delta
-    yield* this.#trial?.engine.flush() ?? NOTHING
     const before = this.#given ?? new Map()
-    const now = this.#trial?.compose(this.committed.objects) ?? this.committed.objects
-    this.#given = this.#trial === undefined ? undefined : now
-    return difference(before, now)
+    const both = yield* this.#both()
+    this.#given = both
+    return difference(before, both ?? this.committed.objects)
   }
 
   /** Keys of the objects that are there for the trial only, or are otherwise because of it. */
   trialKeys(): ReadonlySet<string> {
-    if (this.#trial === undefined || this.#given === undefined) return new Set()
     const { objects } = this.committed
-    return new Set([...this.#given].flatMap(([key, object]) => (objects.get(key) === object ? [] : [key])))
+    return new Set([...(this.#given ?? [])].flatMap(([key, object]) => (objects.get(key) === object ? [] : [key])))
   }
 
   /** The objects without those of the trial. */
-  committedOf(objects: ReadonlyMap<string, NftObject>): ReadonlyMap<string, NftObject> {
+  committedOf(objects: Objects): Objects {
     const keys = this.trialKeys()
     return keys.size === 0 ? objects : withoutTrial(objects, keys, this.committed.objects)
   }
-}
 
-const NOTHING: readonly undefined[] = []
+  *#begin(overlay: TrialOverlay, tellAll: TellAll): Generator<undefined, void> {
+    try {
+      const trial = new TrialGeneration(this.#host, overlay)
+      yield* tellAll(trial)
+      trial.tellOverlay()
+      this.#trial = trial
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  *#both(): Generator<undefined, Objects | undefined> {
+    if (this.#trial === undefined) return undefined
+    try {
+      yield* this.#trial.engine.flush()
+      return this.#trial.compose(this.committed.objects)
+    } catch (error) {
+      this.#fail(error)
+      return undefined
+    }
+  }
+
+  /** A fault in what is tried must not stop what is committed. */
+  #fail(error: unknown): void {
+    this.#trial = undefined
+    this.#fault = describeError(error)
+  }
+}
 
 /** The engine of a trial: of what the trial changes it hears nothing else. */
 class TrialGeneration implements Told {
-  readonly overlay: TrialOverlay
   readonly engine: PolicyEngine
+  readonly #overlay: TrialOverlay
   readonly #composer: TrialComposer
 
   constructor(host: PolicyHost, overlay: TrialOverlay) {
-    this.overlay = overlay
     this.engine = new PolicyEngine(host)
+    this.#overlay = overlay
     this.#composer = new TrialComposer([...overlay.keys()].some((key) => MEMBER_KINDS.some((kind) => key.startsWith(`${kind}/`))))
   }
 
-  set: Told['set'] = (kind, id, resource) => {
-    if (!this.overlay.has(`${kind}/${id}`)) this.engine.set(kind, id, resource)
+  /** What of the trial's own documents could not be read. */
+  get problems(): readonly string[] {
+    return [...this.#overlay.keys()].flatMap((key) => this.engine.problems.get(key.replace('/', ' ')) ?? [])
   }
 
-  setService: Told['setService'] = (name, ends) => this.engine.setService(name, ends)
+  set(...[kind, id, resource]: Parameters<Told['set']>): void {
+    if (!this.#overlay.has(`${kind}/${id}`)) this.engine.set(kind, id, resource)
+  }
+
+  setUnreadable(...[kind, id, reach]: Parameters<Told['setUnreadable']>): void {
+    if (!this.#overlay.has(`${kind}/${id}`)) this.engine.setUnreadable(kind, id, reach)
+  }
+
+  setService(...[name, ends]: Parameters<Told['setService']>): void {
+    this.engine.setService(name, ends)
+  }
 
   tellOverlay(): void {
-    for (const [key, resource] of this.overlay) {
+    for (const [key, resource] of this.#overlay) {
       const slash = key.indexOf('/')
       this.engine.set(key.slice(0, slash) as PolicyInput['kind'], key.slice(slash + 1), resource)
     }
   }
 
-  compose(committed: ReadonlyMap<string, NftObject>): ReadonlyMap<string, NftObject> {
+  compose(committed: Objects): Objects {
     return this.#composer.compose(committed, this.engine.objects)
   }
 }
 
-function difference(before: ReadonlyMap<string, NftObject>, now: ReadonlyMap<string, NftObject>): ObjectDelta {
+function difference(before: Objects, now: Objects): ObjectDelta {
   return {
     put: [...now].flatMap(([key, object]) => (before.get(key) === object ? [] : [object])),
     remove: [...before.keys()].filter((key) => !now.has(key)),

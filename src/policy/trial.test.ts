@@ -221,7 +221,7 @@ test('a host that had no rules gets base chains that only lead to the trial, and
   followed.setTrial(undefined)
   followed.flush()
   assert.not(followed.objects.has('chain to-host'))
-  assert.not(alone.isTrial)
+  assert.is(alone.overlay, undefined)
 })
 
 test('what is told while a trial runs reaches both, but not what the trial changes', () => {
