@@ -72,6 +72,12 @@ export function compileForProtocol(rules: readonly BlockRule[], protocol: number
   return byPort(cells, pieces)
 }
 
+/** The rules for packets that are known to be of this protocol and to this port. */
+export function compileAt(rules: readonly BlockRule[], protocol: number, port: number, pieces: PieceCollector): readonly NftRule[] {
+  const possible = rules.filter(({ match }) => canMatch(match, protocol))
+  return linear(rulesAt(possible, port), pieces)
+}
+
 /** The rules for packets of all protocols but these. */
 export function compileForOthers(rules: readonly BlockRule[], protocols: readonly number[], pieces: PieceCollector): readonly NftRule[] {
   const others = rules.filter(({ match }) => isForOthers(match, protocols))
@@ -123,7 +129,8 @@ function cellsOf(possible: readonly BlockRule[]): readonly Cell[] {
 
 const LAST_PORT = 65_535
 
-function canMatch({ protocols, notProtocol, families, icmp, notIcmp }: MatchRule, protocol: number): boolean {
+/** Whether a packet of this protocol can match. */
+export function canMatch({ protocols, notProtocol, families, icmp, notIcmp }: MatchRule, protocol: number): boolean {
   return (
     families.length > 0 &&
     protocols?.includes(protocol) !== false &&

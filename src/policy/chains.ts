@@ -29,6 +29,26 @@ export interface Pieces {
 /** The chains that were made of lists of rules: the same list gives the same object, so that nobody has to compare it. */
 export type ChainPool = WeakMap<readonly NftRule[], NftChain>
 
+/** Names rules by what they say, once: those of policies stand in many chains. */
+export function nameOfAll(list: { readonly rules: readonly NftRule[] }): string {
+  return remembered(NAMES_OF_ALL, list, () => contentName('', list.rules.map(nameOf).join()))
+}
+
+function nameOf(rule: NftRule): string {
+  return remembered(NAMES, rule, () => contentName('', JSON.stringify(rule)))
+}
+
+function remembered<T extends object>(names: WeakMap<T, string>, one: T, make: () => string): string {
+  const known = names.get(one)
+  if (known !== undefined) return known
+  const name = make()
+  names.set(one, name)
+  return name
+}
+
+const NAMES = new WeakMap<NftRule, string>()
+const NAMES_OF_ALL = new WeakMap<object, string>()
+
 /** Collects pieces of the rule set. */
 export class PieceCollector implements SetUse, Pieces {
   readonly key: string
@@ -64,7 +84,7 @@ export class PieceCollector implements SetUse, Pieces {
     const known = this.#pool.get(rules)
     const chain: NftChain = known?.name.startsWith(prefix)
       ? known
-      : { kind: 'chain', name: contentName(prefix, JSON.stringify(rules)), rules }
+      : { kind: 'chain', name: contentName(prefix, rules.map(nameOf).join()), rules }
     this.#pool.set(rules, chain)
     if (!this.chains.has(chain.name)) this.chains.set(chain.name, chain)
     return chain.name

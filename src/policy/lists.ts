@@ -1,6 +1,7 @@
 import type { NftRule } from '../kernel/objects.ts'
 import {
   type BlockRule,
+  compileAt,
   compileBlock,
   compileForOthers,
   compileForProtocol,
@@ -9,7 +10,8 @@ import {
   portsOf,
   toProtocol,
 } from './block.ts'
-import { type ChainPool, PieceCollector, type Pieces } from './chains.ts'
+import { type ChainPool, nameOfAll, PieceCollector, type Pieces } from './chains.ts'
+import { crowdedPorts, isNamed, withoutRepeated } from './crowded.ts'
 import { type EffectSettings, type ListPlace, RuleEffects } from './effects.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import type { MatchRule } from './match-rule.ts'
@@ -17,7 +19,7 @@ import { PORT_PROTOCOLS } from './packet.ts'
 import type { Policy } from './policies.ts'
 import type { ProfileRules } from './profiles.ts'
 import { portMatches } from './rules.ts'
-import type { ShapeOf } from './set-names.ts'
+import { contentName, type ShapeOf } from './set-names.ts'
 import { policiesAt, type TierPolicies } from './tiers.ts'
 
 /** What is the same for all lists of a host. */
@@ -119,14 +121,58 @@ export class ListCompiler {
       }
       const protocols = protocolsOf(blocks.filter(({ isStaged }) => !isStaged))
       const toEnd = compileForOthers(end, [], pieces)
+      const forProtocol = (protocol: number) => [
+        ...this.#crowded(blocks, protocol, end, pieces),
+        ...blocks.flatMap((block) => this.#forProtocol(block, protocol, pieces)),
+        ...toEnd,
+      ]
       return [
-        ...protocols.map((protocol) =>
-          toProtocol(protocol, pieces.chain('q_', [...blocks.flatMap((block) => this.#forProtocol(block, protocol, pieces)), ...toEnd])),
-        ),
+        ...protocols.map((protocol) => toProtocol(protocol, pieces.chain('q_', forProtocol(protocol)))),
         ...blocks.flatMap((block) => this.#forOthers(block, protocols, pieces)),
         ...toEnd,
       ]
     })
+  }
+
+  /**
+   * For the ports that most rules are about, a look-up that leads to all rules of the tier for that port. One that misses goes on to the
+   * same policies one by one, and to the same verdict.
+   */
+  #crowded(blocks: readonly PolicyBlock[], protocol: number, end: readonly BlockRule[], pieces: PieceCollector): readonly NftRule[] {
+    const policies = blocks.flatMap(({ isStaged, rules }) => (isStaged ? [] : [rules]))
+    const ports = crowdedPorts(policies, protocol, this.#settings.form ?? 'any')
+    if (ports.length === 0) return []
+    const elements = new Set(
+      ports.map((port) => {
+        const parts = blocks.map((block) => this.#atPort(block, protocol, port))
+        return `${port} goto ${this.#row(parts, end, pieces)}`
+      }),
+    )
+    const map = contentName('o_', [...elements].join())
+    pieces.useFixed({ kind: 'set', name: map, key: 'port', family: 4, isInterval: false, isMap: true, elements })
+    return [{ matches: [], verdict: { do: 'map', on: 'dport', map } }]
+  }
+
+  /** The chain with the rules of all these, known by what they say: of a policy that changes most ports keep theirs. */
+  #row(parts: readonly CompiledList[], end: readonly BlockRule[], pieces: PieceCollector): string {
+    const key = `row ${contentName('', [...parts.map(nameOfAll), ...end.map(({ counter }) => counter.object.name)].join())}`
+    const row = this.#once(key, (own) => {
+      for (const part of parts) own.include(part)
+      const rules = withoutRepeated([...parts.flatMap((part) => part.rules), ...compileForOthers(end, [], own)])
+      return [{ matches: [], verdict: { do: 'goto', chain: own.chain('c_', rules) } }]
+    })
+    pieces.include(row)
+    const verdict = row.rules[0]?.verdict
+    return verdict?.do === 'goto' ? verdict.chain : ''
+  }
+
+  #atPort(block: PolicyBlock, protocol: number, port: number): CompiledList {
+    const { rules, key, isStaged } = block
+    if (isStaged) return this.#once(`jump to ${key}`, (own) => this.#staged(block, own))
+    const isOwn = isNamed(rules, protocol, port)
+    return this.#once(`${key} ${protocol} at ${isOwn ? port : 'other ports'}`, (own) =>
+      compileAt(rules, protocol, isOwn ? port : NO_PORT, own),
+    )
   }
 
   #blocksOf({ policies }: TierPolicies, place: ListPlace): readonly PolicyBlock[] {
@@ -287,6 +333,9 @@ const NO_RULES: readonly MatchRule[] = []
 const MOST_INLINE = 8
 /** Policies with more rules for a packet stand in chains of their own. */
 const FEWEST_APART = 2
+
+/** A port that no rule names: connections to it are no connections. */
+const NO_PORT = -1
 
 /** The tiers with policies that are asked there, staged ones too. */
 function tiersAt({ tiers }: LocalEndpoint, { stage, direction }: ListPlace): readonly TierPolicies[] {

@@ -157,10 +157,11 @@ function addressMatches(on: 'saddr' | 'daddr', side: SideMatch, family: Family, 
   const isPossible = (matches: readonly (NftMatch | undefined)[]): matches is readonly NftMatch[] => !matches.includes(undefined)
   if (!isPossible(among)) return undefined
   const notAmong = notSet === undefined ? undefined : addressMatch(on, notSet, family, sets)
+  // What most packets fail at first: a rule's later looks are spared them.
   return [
+    ...among,
     ...(nets === undefined ? [] : [netMatch(on, nets, family, sets)]),
     ...(notNets === undefined ? [] : [{ ...netMatch(on, notNets, family, sets), negate: true }]),
-    ...among,
     ...(notAmong === undefined ? [] : [{ ...notAmong, negate: true }]),
   ]
 }

@@ -1,0 +1,64 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { NftRule } from '../kernel/objects.ts'
+import type { Rule } from '../model/rule.ts'
+import type { BlockRule } from './block.ts'
+import { counterOf } from './counted-rule.ts'
+import { crowdedPorts, isNamed, withoutRepeated } from './crowded.ts'
+import { readRule } from './match-rule.ts'
+
+const test = suite('policy/crowded')
+const TCP = 6
+const UDP = 17
+
+function block(rule: Rule): BlockRule {
+  const counter = counterOf({ by: 'end', direction: 'ingress' })
+  return { match: readRule(rule, undefined), counter, isFinal: true, effectIn: () => ({ verdict: { do: 'accept' } }) }
+}
+
+function onPorts(...ports: readonly (number | string)[]): BlockRule {
+  return block({ action: 'Allow', protocol: 'TCP', destination: { ports } })
+}
+
+/** So many policies of which each says the same. */
+function repeated(count: number, ...rules: readonly BlockRule[]): readonly (readonly BlockRule[])[] {
+  return Array.from({ length: count }, () => rules)
+}
+
+test('the ports that most rules name come first, and the budget ends them', () => {
+  // Of 200 rules 150 name port 80 and 50 each of the others: for one of those nothing is left.
+  const policies = [...repeated(50, onPorts(80), onPorts(80, 443)), ...repeated(50, onPorts(80)), ...repeated(50, onPorts(22))]
+  assert.equal(crowdedPorts(policies, TCP, 'any'), [80, 22])
+  assert.equal(crowdedPorts(policies, TCP, 'by-port'), [80, 22, 443])
+  assert.equal(crowdedPorts(policies, TCP, 'linear'), [])
+  assert.equal(crowdedPorts(policies, UDP, 'any'), [])
+})
+
+test('rules that can match at any port are counted for each port', () => {
+  const anyPort = block({ action: 'Deny', source: { nets: [] } })
+  const policies = [...repeated(60, onPorts(80), onPorts(443)), ...repeated(60, anyPort)]
+  assert.equal(crowdedPorts(policies, TCP, 'any'), [80])
+})
+
+test('short lists have none', () => {
+  assert.equal(crowdedPorts(repeated(49, onPorts(80), onPorts(443)), TCP, 'any'), [])
+  assert.equal(crowdedPorts(repeated(50, onPorts(80), onPorts(443)), TCP, 'any'), [80, 443])
+})
+
+test('a port is named by its number or in a range, for packets of the protocol', () => {
+  const rules = [onPorts(80, '8000:8100')]
+  const named = [80, 81, 7999, 8000, 8100, 8101].filter((port) => isNamed(rules, TCP, port))
+  assert.equal([named, isNamed(rules, UDP, 80)], [[80, 8000, 8100], false])
+})
+
+test('what an earlier rule has ended is left out, what it only logged or counted is not', () => {
+  const match = { on: 'dport', value: 80 } as const
+  const rule = (over: Partial<NftRule>): NftRule => ({ matches: [match], verdict: { do: 'accept' }, ...over })
+  const log = rule({ verdict: { do: 'continue' } })
+  const told = rule({ verdict: { do: 'jump', chain: 'x_1' } })
+  const allowed = rule({})
+  const other = rule({ matches: [{ on: 'dport', value: 81 }], verdict: { do: 'drop' } })
+  assert.equal(withoutRepeated([log, told, allowed, other, rule({ verdict: { do: 'drop' } }), log]), [log, told, allowed, other])
+})
+
+test.run()
