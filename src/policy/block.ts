@@ -1,4 +1,4 @@
-import type { NftRule } from '../kernel/objects.ts'
+import type { NftMatch, NftRule, NftVerdict } from '../kernel/objects.ts'
 import { type PortRange, PROTOCOL_NUMBERS } from '../net/port.ts'
 import type { PieceCollector } from './chains.ts'
 import type { Effect, RuleCounter } from './counted-rule.ts'
@@ -200,6 +200,14 @@ function linear(rules: readonly Residual[], pieces: PieceCollector): readonly Nf
     const expanded = expandRule(rule.match, pieces, settled)
     if (expanded.length === 0) return []
     const effect = rule.effectIn(pieces)
-    return expanded.map((matches) => ({ matches, ...effect }))
+    if (rule.isFinal || expanded.length === 1) return expanded.map((matches) => ({ matches, ...effect }))
+    return [{ matches: [], verdict: { do: 'jump', chain: pieces.chain('a_', onlyOnce(expanded, effect)) } }]
   })
+}
+
+/** The rules of a chain for what goes on behind it: of several ways to match, one that does is enough. */
+function onlyOnce(expanded: readonly (readonly NftMatch[])[], effect: Effect): readonly NftRule[] {
+  const { verdict } = effect
+  const ending: NftVerdict = verdict.do === 'jump' ? { do: 'goto', chain: verdict.chain } : { do: 'return' }
+  return expanded.map((matches) => ({ matches, ...effect, verdict: ending }))
 }

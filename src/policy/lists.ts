@@ -155,8 +155,8 @@ export class ListCompiler {
 
   /** The chain with the rules of all these, known by what they say: of a policy that changes most ports keep theirs. */
   #row(parts: readonly CompiledList[], end: readonly BlockRule[], pieces: PieceCollector): string {
-    const key = `row ${contentName('', [...parts.map(nameOfAll), ...end.map(({ counter }) => counter.object.name)].join())}`
-    const row = this.#once(key, (own) => {
+    const names = [...parts, { rules: compileForOthers(end, [], pieces) }].map(nameOfAll)
+    const row = this.#once(`row ${contentName('', names.join())}`, (own) => {
       for (const part of parts) own.include(part)
       const rules = withoutRepeated([...parts.flatMap((part) => part.rules), ...compileForOthers(end, [], own)])
       return [{ matches: [], verdict: { do: 'goto', chain: own.chain('c_', rules) } }]

@@ -14,11 +14,13 @@ const test = suite('policy/rules')
 function blockRule(rule: Rule): BlockRule {
   return {
     match: readRule(rule, undefined),
-    isFinal: true,
+    isFinal: rule.action !== 'Log',
     counter: counterOf({ by: 'end', direction: 'ingress' }),
-    effectIn: () => ({ verdict: { do: rule.action === 'Allow' ? 'accept' : rule.action === 'Pass' ? 'return' : 'drop' } }),
+    effectIn: () => ({ verdict: { do: VERDICTS[rule.action] } }),
   }
 }
+
+const VERDICTS = { Allow: 'accept', Deny: 'drop', Pass: 'return', Log: 'continue' } as const
 
 /** The chain of a list and what it leads to; names of sets and chains by the order in which they come up. */
 function compiled(rules: readonly Rule[], form: Form = 'any', shape: Shape = 'hash'): readonly string[] {
@@ -215,6 +217,18 @@ test('the same list one after the other', () => {
       '  drop',
     ],
   )
+})
+
+test('what goes on behind a rule is done once, however many ways there are to match', () => {
+  const rule: Rule = { action: 'Log', protocol: 'TCP', destination: { ports: [80, 'http'] }, ipVersion: 4 }
+  assert.equal(compiled([rule, { action: 'Allow' }]), [
+    'chain list',
+    '  jump a_1',
+    '  accept',
+    'chain a_1',
+    '  family 4 protocol 6 dport 80 return',
+    '  family 4 protocol 6 destination @p4_2 return',
+  ])
 })
 
 test('a list is not taken apart where that would take too many rules, or where it is short', () => {
