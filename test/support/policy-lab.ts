@@ -61,7 +61,7 @@ const SOL_PACKET = 263
 /** Linux 4.20: only what comes in. */
 const PACKET_IGNORE_OUTGOING = 23
 /** Protocols that the host listens to, and one that has no ports. */
-const LISTENED = { 4: [1, 6, 17, 99, 132, 136], 6: [58, 6, 17, 99, 132, 136] } as const
+const LISTENED = { 4: [1, 4, 6, 17, 99, 132, 136], 6: [58, 6, 17, 99, 132, 136] } as const
 
 export function createPolicyLab(label: string): PolicyLab {
   const host = createNamespace(`${label}h`)
