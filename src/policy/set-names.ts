@@ -11,6 +11,11 @@ export function contentName(prefix: string, content: string): string {
   return `${prefix}${createHash('sha1').update(content).digest('hex').slice(0, 20)}`
 }
 
+/** Whether a name is that of a content. */
+export function isContentName(name: string): boolean {
+  return /_[0-9a-f]{20}$/.test(name)
+}
+
 /**
  * What a set has in a family: nothing, single addresses, or prefixes too, for which it must be a set of intervals and of another name. Of
  * an empty set no rule says anything: most have nobody in one of the families, and each rule less is one that no packet walks through.

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { until } from '../../test/support/nft-lab.ts'
 import { anEndpoint } from '../../test/support/planning.ts'
 import { policedHost, policyHost, randomVariant, SERVICES, setsBeside, type Variant } from '../../test/support/policed-world.ts'
-import { aGlobalPolicy, aHostEndpoint } from '../../test/support/policies.ts'
+import { aGlobalNetworkSet, aGlobalPolicy, aHostEndpoint } from '../../test/support/policies.ts'
 import { createPolicyLab, type PolicyLab } from '../../test/support/policy-lab.ts'
 import { asPath, isNews, probe } from '../../test/support/probe.ts'
 import { idOf, type Journey, type Random, randomJourney, randomOf, randomWorld, type World } from '../../test/support/random-policies.ts'
@@ -199,8 +199,37 @@ test('what a trial does not change stands there once', () => {
   followed.setTrial(new Map([['GlobalNetworkPolicy/p', close]]))
   followed.flush()
   const names = [...followed.objects.values()].filter(({ name }) => name.startsWith('trial')).map(({ name }) => name)
-  assert.equal(names.toSorted(), ['trial', 'trial-to-host'])
+  assert.equal(names.toSorted(), ['trial', 'trial-to-host', 'trial-to-host.eth0'])
   assert.ok(followed.objects.size < before + 8, `${followed.objects.size} objects instead of ${before}`)
+})
+
+test('members of sets are those of the trial where it changes who is a member, and stand there once where it does not', () => {
+  const before = aGlobalNetworkSet('bad', { bad: 'yes' }, '192.0.2.9/32')
+  const after = aGlobalNetworkSet('bad', { bad: 'yes' }, '192.0.2.10/32')
+  const deny = aGlobalPolicy('p', {
+    ...open.spec,
+    ingress: [{ action: 'Deny', source: { selector: 'bad == "yes"' } }, { action: 'Allow' }],
+  })
+  const followed = aHost(endpoint, deny, before)
+  const members = () =>
+    [...followed.objects.values()].flatMap((one) =>
+      one.kind === 'set' && /[ns]4_/.test(one.name) ? [[one.name.replace(/.4_.*/, ''), ...one.elements]] : [],
+    )
+  followed.setTrial(new Map([['GlobalNetworkPolicy/p', aGlobalPolicy('p', { ...deny.spec, order: 3 })]]))
+  followed.flush()
+  assert.equal(members(), [['', '192.0.2.9']])
+  followed.setTrial(new Map([['GlobalNetworkSet/bad', after]]))
+  followed.flush()
+  assert.equal(members(), [
+    ['', '192.0.2.9'],
+    ['trial-', '192.0.2.10'],
+  ])
+  followed.generations.set('GlobalNetworkSet', 'bad', aGlobalNetworkSet('bad', { bad: 'yes' }, '192.0.2.77/32'))
+  followed.flush()
+  assert.equal(members(), [
+    ['', '192.0.2.77'],
+    ['trial-', '192.0.2.10'],
+  ])
 })
 
 test('a host that had no rules gets base chains that only lead to the trial, and loses them with it', () => {
@@ -228,7 +257,7 @@ test('what is told while a trial runs reaches both, but not what the trial chang
   const followed = aHost(endpoint, open)
   followed.setTrial(new Map([['GlobalNetworkPolicy/p', close]]))
   followed.flush()
-  const trialChain = () => JSON.stringify(followed.objects.get('chain trial-to-host'))
+  const trialChain = () => JSON.stringify(followed.objects.get('chain trial-to-host.eth0'))
   const before = trialChain()
   followed.generations.set('GlobalNetworkPolicy', 'p', aGlobalPolicy('p', { ...open.spec, ingress: [{ action: 'Deny', protocol: 'TCP' }] }))
   followed.flush()

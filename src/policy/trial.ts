@@ -1,6 +1,5 @@
 import { keyOf, type NftChain, type NftMatch, type NftObject, type NftRule, type NftSet, type NftVerdict } from '../kernel/objects.ts'
-import { FROM_WORKLOADS, TO_WORKLOADS } from './dispatch.ts'
-import { isMemberSet } from './set-names.ts'
+import { isContentName, isMemberSet } from './set-names.ts'
 
 /** The families of which packets are judged by the rules of a trial; its elements run out by themselves. */
 export const TRIAL_SET: NftSet = {
@@ -32,7 +31,7 @@ export class TrialComposer {
   #renamed = new WeakMap<NftObject, NftObject>()
   #led = new WeakMap<NftChain, NftChain>()
   /** By which the names were given; with others all is made anew. */
-  #ownMaps = ''
+  #named = ''
 
   constructor(hasOwnMembers: boolean) {
     this.#hasOwnMembers = hasOwnMembers
@@ -40,13 +39,14 @@ export class TrialComposer {
 
   /** Both in one, by the kernel's key. */
   compose(committed: Objects, trial: Objects): Objects {
-    const ownMaps = [FROM_WORKLOADS, TO_WORKLOADS].filter((name) => !isSameMap(committed.get(`set ${name}`), trial.get(`set ${name}`)))
-    if (ownMaps.join() !== this.#ownMaps) {
+    const different = new Set([...trial].flatMap(([key, object]) => (this.#isDifferent(object, committed.get(key)) ? [key] : [])))
+    const named = [...different].join()
+    if (named !== this.#named) {
       this.#renamed = new WeakMap()
       this.#led = new WeakMap()
-      this.#ownMaps = ownMaps.join()
+      this.#named = named
     }
-    const names = new TrialNames(trial, (name) => ownMaps.includes(name) || (this.#hasOwnMembers && isMemberSet(name)))
+    const names = new TrialNames(trial, different)
     const both = new Map(committed)
     both.set(keyOf.policy(TRIAL_SET), TRIAL_SET)
     const bases = new Map<string, NftChain>()
@@ -57,6 +57,13 @@ export class TrialComposer {
     }
     this.#leadTo(bases, trial, both)
     return both
+  }
+
+  /** Whether the name stands for something else in what is committed. */
+  #isDifferent(object: NftObject, committed: NftObject | undefined): boolean {
+    if (object.kind === 'counter' || isBase(object) || isContentName(object.name)) return false
+    if (object.kind === 'set') return isMemberSet(object.name) ? this.#hasOwnMembers : !isSameSet(object, committed)
+    return committed !== undefined && !(committed.kind === 'chain' && isSameChain(object, committed))
   }
 
   /** Lets base chains begin with the way to those of the trial. */
@@ -108,21 +115,18 @@ export function withoutTrial(both: Objects, trialKeys: ReadonlySet<string>, comm
 /** Which objects of a trial need names of their own, because what they are or refer to is not what is committed. */
 class TrialNames {
   readonly #trial: Objects
-  readonly #isOwnSet: (name: string) => boolean
   readonly #known = new Map<string, boolean>()
 
-  constructor(trial: Objects, isOwnSet: (name: string) => boolean) {
+  constructor(trial: Objects, different: ReadonlySet<string>) {
     this.#trial = trial
-    this.#isOwnSet = isOwnSet
+    for (const key of different) this.#known.set(key, true)
   }
 
   isOwn(key: string): boolean {
     const known = this.#known.get(key)
     if (known !== undefined) return known
     const object = this.#trial.get(key)
-    const isOwn =
-      object !== undefined &&
-      ((object.kind === 'set' && this.#isOwnSet(object.name)) || referencesOf(object).some((one) => this.isOwn(one)))
+    const isOwn = object !== undefined && referencesOf(object).some((one) => this.isOwn(one))
     this.#known.set(key, isOwn)
     return isOwn
   }
@@ -186,9 +190,12 @@ function isBase(object: NftObject): object is NftChain {
   return object.kind === 'chain' && object.hook !== undefined
 }
 
-function isSameMap(a: NftObject | undefined, b: NftObject | undefined): boolean {
-  if (a?.kind !== 'set' || b?.kind !== 'set') return a === b
-  return a.elements.size === b.elements.size && [...a.elements].every((element) => b.elements.has(element))
+function isSameSet(a: NftSet, b: NftObject | undefined): boolean {
+  return b === undefined || (b.kind === 'set' && a.elements.size === b.elements.size && [...a.elements].every((one) => b.elements.has(one)))
+}
+
+function isSameChain(a: NftChain, b: NftChain): boolean {
+  return a === b || (isSameRules(a.rules, b.rules) && isSameRules(a.otherwise ?? [], b.otherwise ?? []))
 }
 
 function isSameRules(a: readonly NftRule[], b: readonly NftRule[]): boolean {
