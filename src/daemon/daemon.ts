@@ -44,6 +44,7 @@ import { PassLog } from './passes.ts'
 import { Planner } from './planner.ts'
 import { Recorder } from './record.ts'
 import { describeFailures } from './refusals.ts'
+import { RefusedRules } from './refused-rules.ts'
 import { Registrar } from './register.ts'
 import { savedViewPath, ViewSaver } from './saver.ts'
 import { FollowSource } from './source.ts'
@@ -85,6 +86,7 @@ export class Daemon {
   readonly #passes = new PassLog()
   readonly #answers: Answers
   readonly #reconciler: Reconciler
+  readonly #refused = new RefusedRules()
   readonly #attachments: Attachments
   readonly #live: LiveKeeper
   readonly #registrar: Registrar
@@ -287,6 +289,7 @@ export class Daemon {
       ...{ reconciler: this.#reconciler, registrar: this.#registrar, live: this.#live, saver: this.#saver, source },
       bootRules: this.#bootRules,
       autoHostEndpoints: this.#autoHostEndpoints,
+      refused: this.#refused,
       collector: this.#collector,
       flows: this.#flows,
       connection: this.#connection,

@@ -2,24 +2,32 @@ import { describeError } from '../errors.ts'
 import type { FailureReport, PeerReport } from '../model/own/api.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import { type Failure, LinkMissing } from '../reconcile/reconciler.ts'
+import { isConsequence } from './refused-rules.ts'
 
 /** Reasons beyond these are counted: a host with thousands of peers may have thousands. */
 const MOST_REASONS = 10
 
 /** What was refused that concerns the whole host, in words; what only waits for a link that is named here is no reason of its own. */
-export function hostReasons(failures: readonly Failure[]): readonly string[] {
-  const own = failures.filter(({ table, key, error }) => !isOfWorkload(table, key) && !(error instanceof LinkMissing))
-  const shown = own.slice(0, MOST_REASONS).map(({ table, key, error }) => `${table} ${key}: ${describeError(error)}`)
+export function hostReasons(failures: readonly Failure[], rules: ReadonlyMap<string, string>): readonly string[] {
+  const own = failures.filter((failure) => !isOfWorkload(failure.table, failure.key) && !isWaiting(failure))
+  const shown = own.slice(0, MOST_REASONS).map(({ table, key, error }) => {
+    const affected = table === 'policy' ? rules.get(key) : ''
+    return `${table} ${key}: ${describeError(error)}${affected ? ` (${affected})` : ''}`
+  })
   return own.length > MOST_REASONS ? [...shown, `${own.length - MOST_REASONS} more of this kind`] : shown
 }
 
 /** What was refused, by table and key. What waits for a link says only that: the link's own entry has the reason. */
 export function describeFailures(failures: readonly Failure[]): readonly FailureReport[] {
-  return failures.map(({ table, key, error }) => ({
-    table,
-    key,
-    reason: error instanceof LinkMissing ? error.message : describeError(error),
-  }))
+  return failures.map((failure) => {
+    const { table, key, error } = failure
+    return { table, key, reason: isWaiting(failure) ? error.message : describeError(error) }
+  })
+}
+
+/** Whether it only waits for something that is named itself. */
+function isWaiting(failure: Failure): boolean {
+  return failure.error instanceof LinkMissing || isConsequence(failure)
 }
 
 /** Peers as they were planned, but for those whose tunnel, neighbour entry or route the kernel refused: they are not reachable. */

@@ -25,6 +25,7 @@ import type { PlanContext } from './plan-context.ts'
 import type { Planner } from './planner.ts'
 import { POLICY_GROUP } from './policy-part.ts'
 import { describeFailures, hostReasons, withRefusals } from './refusals.ts'
+import { isConsequence, type RefusedRules } from './refused-rules.ts'
 import type { Registrar } from './register.ts'
 import type { ViewSaver } from './saver.ts'
 import type { FollowSource } from './source.ts'
@@ -45,6 +46,7 @@ export interface StatusParts {
   readonly planner: Planner
   readonly merger: Merger
   readonly reconciler: Reconciler
+  readonly refused: RefusedRules
   readonly registrar: Registrar
   readonly live: LiveKeeper
   readonly source: FollowSource
@@ -87,7 +89,21 @@ export function notReady(parts: StatusParts): readonly string[] {
     ...atMost(planner.problemsOf(POLICY_GROUP)),
   )
   if (host.factsProblem !== undefined) reasons.push(host.factsProblem)
-  return [...reasons, ...hostReasons(reconciler.failures())]
+  return [...reasons, ...hostReasons(reconciler.failures(), refusedRules(parts))]
+}
+
+/** For whom the rules are that the kernel refuses, by key. */
+function refusedRules({ reconciler, merger, planner, refused }: StatusParts): ReadonlyMap<string, string> {
+  const roots = reconciler.failures().filter((failure) => failure.table === 'policy' && !isConsequence(failure))
+  const { context } = planner
+  const workloadOf = (link: string) =>
+    [...(context?.endpoints ?? [])].find((id) => context?.view.get('WorkloadEndpoint').get(id)?.spec.interfaceName === link)
+  const source = { objects: merger.tables.policy, counted: planner.countedRules, workloadOf }
+  return refused.of(
+    roots.map(({ key }) => key),
+    source,
+    merger.revisionOf('policy'),
+  )
 }
 
 /** What decides about traffic and can't be read: nobody knows for whom. */

@@ -104,8 +104,11 @@ export class Reconciler {
 
   /** Takes over what happened in the kernel without us. */
   notice(event: KernelEvent, desired: DesiredTables): void {
-    if (event.type === 'stale') this.#mirrors[event.table].isStale = true
-    else if (event.type === 'changed') this.#noticeChange(event, desired)
+    if (event.type === 'stale') {
+      this.#mirrors[event.table].isStale = true
+      // Who has changed it may have been what stood in the way.
+      this.#backoffs[event.table].forgive()
+    } else if (event.type === 'changed') this.#noticeChange(event, desired)
     else {
       // An interface went down or came back: the kernel drops IPv4 routes through it without a word (Linux 6.1).
       this.#mirrors.routes.isStale = true

@@ -4,6 +4,7 @@ import { until } from '../../scripts/lab/command.ts'
 import type { LabDaemon } from '../../scripts/lab/daemon.ts'
 import { httpGet } from '../../scripts/lab/http.ts'
 import { withIdleLab, withLab } from '../support/scenario.ts'
+import { ownTable } from '../support/table-owner.ts'
 
 const test = suite('acceptance/readiness')
 
@@ -53,5 +54,31 @@ test('READY-1 a host that cannot reach etcd is live, not ready, and says why', a
     )
   })
 })
+
+for (const { title, config } of [
+  { title: 'with networking', config: {} },
+  { title: 'without networking', config: { networking: { enabled: false }, pools: {} } },
+]) {
+  test(`READY-3 ${title}, a host whose rules cannot be programmed is live, not ready, says why, and is ready when they can`, async () => {
+    await withLab({ hosts: [0], etcd: 'plain', config }, async (lab) => {
+      const daemon = lab.daemon('h1')
+      const url = 'http://127.0.0.1:9099/readiness'
+      const statusIs = (status: number) =>
+        until({ what: `readiness ${status}` }, async () => {
+          const got = await httpGet(daemon.host, url)
+          return got.status === status ? got : undefined
+        })
+      const owner = await ownTable(daemon.host)
+      try {
+        const { text } = await statusIs(503)
+        assert.match(text, /in the table inet margay: EPERM.*it needs root, and a table without an owner/)
+        assert.is((await healthOf(daemon))[0], 200)
+      } finally {
+        await owner.release()
+      }
+      await statusIs(200)
+    })
+  })
+}
 
 test.run()

@@ -1,9 +1,13 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { MACHINE, run } from '../../scripts/lab/command.ts'
+import { untilStatus } from '../../scripts/lab/daemon.ts'
+import type { Lab } from '../../scripts/lab/lab.ts'
 import { startProbe } from '../../scripts/lab/probe.ts'
-import { untilReached } from '../support/fault.ts'
-import { apply, globalPolicy, hostEndpoint, portStates, remove, untilPort } from '../support/policed.ts'
-import { withLab } from '../support/scenario.ts'
+import type { LabHost, Namespace } from '../../scripts/lab/topology.ts'
+import { addressOf, untilReached } from '../support/fault.ts'
+import { apply, globalPolicy, hostEndpoint, type PortState, portState, portStates, remove, untilPort } from '../support/policed.ts'
+import { succeeded, withLab } from '../support/scenario.ts'
 
 const test = suite('lab/policy')
 
@@ -39,6 +43,158 @@ test('hosts: a host endpoint closes a host but for failsafe ports and its polici
     for (const family of [4, 6] as const) await untilReached(pair[0], pair[1], family)
     await remove(far, 'hostendpoint', 'h1-eth0')
     assert.equal(await look(), { 22: 'open', 80: 'open', 81: 'open' })
+  })
+})
+
+/** h1 with a network of somebody else's at `lan0`, from which it is asked. */
+async function withLan(action: (lab: Lab, host: LabHost, lan: Namespace) => Promise<void>): Promise<void> {
+  await withLab({ hosts: [0], etcd: 'plain', config: { address: { ipv4: { method: 'interface=^eth0$' } } } }, async (lab) => {
+    const { host } = lab.daemon('h1')
+    const lan = await lab.topology.addNamespace('lan')
+    await addLan(host, lan)
+    await action(lab, host, lan)
+  })
+}
+
+async function addLan(host: LabHost, lan: Namespace): Promise<void> {
+  const at = (name: string, ...args: readonly string[]) => run(MACHINE, ['ip', '-n', name, ...args])
+  await at(host.name, 'link', 'add', 'lan0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', lan.name)
+  await at(host.name, 'addr', 'add', '203.0.113.1/24', 'dev', 'lan0')
+  await at(host.name, 'link', 'set', 'lan0', 'up')
+  await at(lan.name, 'addr', 'add', '203.0.113.2/24', 'dev', 'eth0')
+  await at(lan.name, 'link', 'set', 'eth0', 'up')
+}
+
+test('a host endpoint that names an interface governs it from its first packet, through renaming and making anew', async () => {
+  await withLab({ hosts: [0], etcd: 'plain', config: { address: { ipv4: { method: 'interface=^eth0$' } } } }, async (lab) => {
+    const { host } = lab.daemon('h1')
+    const lan = await lab.topology.addNamespace('lan')
+    await apply(lab.daemon('h1'), hostEndpoint('lan', { interfaceName: 'lan0' }))
+    const rename = async (from: string, to: string) => {
+      await run(MACHINE, ['ip', '-n', host.name, 'link', 'set', from, 'down'])
+      await run(MACHINE, ['ip', '-n', host.name, 'link', 'set', from, 'name', to])
+      await run(MACHINE, ['ip', '-n', host.name, 'link', 'set', to, 'up'])
+    }
+    const look = async (state: PortState) => {
+      await untilPort(lan, '203.0.113.1', 22, 'open')
+      assert.is(await portState(lan, '203.0.113.1', 80), state)
+    }
+    await addLan(host, lan)
+    await look('closed')
+    await rename('lan0', 'other0')
+    await look('open')
+    await rename('other0', 'lan0')
+    await look('closed')
+    await run(MACHINE, ['ip', '-n', host.name, 'link', 'del', 'lan0'])
+    await addLan(host, lan)
+    await look('closed')
+  })
+})
+
+test('a host endpoint that expects an address follows it to another interface', async () => {
+  await withLan(async (lab, host, lan) => {
+    await apply(lab.daemon('h1'), hostEndpoint('lan', { expectedIPs: ['203.0.113.9'] }))
+    const at = (...args: readonly string[]) => run(MACHINE, ['ip', '-n', host.name, 'addr', ...args])
+    assert.equal(await portStates(lan, ['203.0.113.1'], 80), { 80: 'open' })
+    await at('add', '203.0.113.9/32', 'dev', 'lan0')
+    await untilPort(lan, '203.0.113.1', 80, 'closed')
+    await at('del', '203.0.113.9/32', 'dev', 'lan0')
+    await at('add', '203.0.113.9/32', 'dev', 'eth0')
+    await untilPort(lan, '203.0.113.1', 80, 'open')
+    await untilPort(lab.topology.router, host.ipv4, 80, 'closed')
+    assert.equal(await portStates(lab.topology.router, [host.ipv4], 22), { 22: 'open' })
+  })
+})
+
+test('rules that somebody takes away are back within a second', async () => {
+  await withLan(async (lab, host, lan) => {
+    await apply(lab.daemon('h1'), hostEndpoint('lan', { interfaceName: 'lan0' }))
+    assert.equal(await portStates(lan, ['203.0.113.1'], 80), { 80: 'closed' })
+    await run(host, ['nft', 'flush', 'ruleset'])
+    await untilPort(lan, '203.0.113.1', 80, 'closed', 1000)
+    await untilStatus(lab.daemon('h1'), 'the repair to be counted', ({ repairs }) => repairs > 0)
+  })
+})
+
+test('a daemon that is killed amid changes lets through nothing that was denied before and after, and stops nothing that was allowed', async () => {
+  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const [daemon, far] = [lab.daemon('h1'), lab.daemon('h2')]
+    const client = await lab.addWorkload('h2', 'w1')
+    const [closed, open] = [await lab.addWorkload('h1', 'w2', ['--label', 'role=db']), await lab.addWorkload('h1', 'w3')]
+    const policy = (port: number) =>
+      globalPolicy('db', {
+        selector: 'role == "db"',
+        types: ['Ingress'],
+        ingress: [{ action: 'Allow', protocol: 'TCP', source: { selector: `turn != "${port}"` }, destination: { ports: [port] } }],
+      })
+    await untilReached(client, closed)
+    await apply(far, policy(1))
+    await untilReached(client, open)
+    const denied = startProbe(client.namespace, { to: addressOf(closed) })
+    const allowed = startProbe(client.namespace, { to: addressOf(open) })
+    await allowed.running
+    for (const [turn, waitMs] of KILLED_AFTER_MS.entries()) {
+      const written = far.margay(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'projectcalico.org/v3', ...policy(turn + 2) }))
+      const port = turn + 2
+      // The moment is what is varied: some before the change arrives, some in it, some after it.
+      await Promise.race([written, new Promise((resolve) => setTimeout(resolve, 5000))])
+      await new Promise((resolve) => setTimeout(resolve, waitMs))
+      await daemon.stop('SIGKILL')
+      succeeded(await written)
+      await daemon.start()
+      await untilPort(client.namespace, addressOf(closed), port, 'open')
+    }
+    for (const probe of [denied, allowed]) probe.stop()
+    const [passed, { sent, lost }] = [(await denied.ended).received, await allowed.ended]
+    process.stdout.write(`${KILLED_AFTER_MS.length} times killed: ${passed} denied packets passed, ${lost} of ${sent} allowed ones lost\n`)
+    assert.equal([passed, lost], [0, 0])
+  })
+})
+
+const KILLED_AFTER_MS = [0, 2, 5, 10, 20]
+
+test('policies of a tier that is deleted while it is in use deny as before', async () => {
+  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const [client, db] = [await lab.addWorkload('h1', 'w1'), await lab.addWorkload('h2', 'w2', ['--label', 'role=db'])]
+    await untilReached(client, db)
+    const tier = { kind: 'Tier', metadata: { name: 'first' }, spec: { order: 10 } }
+    await apply(lab.daemon('h1'), tier, globalPolicy('first.db', { tier: 'first', selector: 'role == "db"', ...ONLY_WEB }))
+    const look = () => portStates(client.namespace, [addressOf(db)], 80, 81)
+    assert.equal(await look(), { 80: 'open', 81: 'closed' })
+    await lab.etcd.control(['del', '/calico/resources/v3/projectcalico.org/tiers/first'])
+    await apply(lab.daemon('h1'), { kind: 'GlobalNetworkSet', metadata: { name: 'after' }, spec: {} })
+    assert.equal(await look(), { 80: 'open', 81: 'closed' })
+  })
+})
+
+test('of two who write policies at once both are heard, and all hosts come to the same', async () => {
+  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const client = await lab.addWorkload('h1', 'w1')
+    const servers = [await lab.addWorkload('h1', 'w2', ['--label', 'role=db']), await lab.addWorkload('h2', 'w3', ['--label', 'role=db'])]
+    const policy = (name: string, port: number) =>
+      globalPolicy(name, {
+        selector: 'role == "db"',
+        types: ['Ingress'],
+        ingress: [{ action: 'Allow', protocol: 'TCP', destination: { ports: [port] } }],
+      })
+    for (const turn of [1, 2, 3]) {
+      await Promise.all(
+        lab.daemons.map(async (daemon, i) => {
+          const documents = [policy('shared', 1000 + i), policy(`own-${i}`, 2000 + 10 * i + turn)].map((one) =>
+            JSON.stringify({ apiVersion: 'projectcalico.org/v3', ...one }),
+          )
+          succeeded(await daemon.margay(['apply', '-f', '-'], documents.join('\n---\n')))
+        }),
+      )
+    }
+    await apply(lab.daemon('h1'), { kind: 'GlobalNetworkSet', metadata: { name: 'after' }, spec: {} })
+    const seen = await Promise.all(
+      servers.map((server) => portStates(client.namespace, [addressOf(server)], 1000, 1001, 2002, 2003, 2012, 2013)),
+    )
+    assert.equal(seen[0], seen[1])
+    const { 1000: first, 1001: second, ...own } = seen[0] ?? {}
+    assert.equal([first, second].sort(), ['closed', 'open'], 'one of both was last')
+    assert.equal(own, { 2002: 'closed', 2003: 'open', 2012: 'closed', 2013: 'open' })
   })
 })
 

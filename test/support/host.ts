@@ -7,6 +7,7 @@ import { Host } from '../../src/daemon/host.ts'
 import { LiveKeeper } from '../../src/daemon/live.ts'
 import { PassLoop, type PassTiming } from '../../src/daemon/loop.ts'
 import { Planner } from '../../src/daemon/planner.ts'
+import { RefusedRules } from '../../src/daemon/refused-rules.ts'
 import { Registrar } from '../../src/daemon/register.ts'
 import { ViewSaver } from '../../src/daemon/saver.ts'
 import { FollowSource } from '../../src/daemon/source.ts'
@@ -117,6 +118,7 @@ export class TestHost {
       source,
       collector,
       connection,
+      refused: new RefusedRules(),
       admission,
       appliedRevision,
       loopDelayP999Ms,
