@@ -1,0 +1,55 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { run } from '../../scripts/lab/command.ts'
+import { untilStatus } from '../../scripts/lab/daemon.ts'
+import { addressOf, untilReached } from '../support/fault.ts'
+import { apply, globalPolicy, portStates, remove, untilPort } from '../support/policed.ts'
+import { succeeded, withLab } from '../support/scenario.ts'
+
+const test = suite('lab/refused-policy')
+
+const fromTeam = { selector: 'role == "db"', types: ['Ingress'], ingress: [{ action: 'Allow', source: { selector: 'team == "a"' } }] }
+const onlyWeb = {
+  selector: 'role == "web"',
+  types: ['Ingress'],
+  ingress: [{ action: 'Allow', protocol: 'TCP', destination: { ports: [80] } }],
+}
+
+test('a policy that the kernel refuses isolates what it selects and nothing else, is named with its rule, and heals by itself', async () => {
+  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const [near, far] = [lab.daemon('h1'), lab.daemon('h2')]
+    const client = await lab.addWorkload('h1', 'w1', ['--label', 'team=a'])
+    await lab.addWorkload('h1', 'w2', ['--label', 'team=a'])
+    const [db, web] = [
+      await lab.addWorkload('h2', 'db', ['--label', 'role=db']),
+      await lab.addWorkload('h2', 'web', ['--label', 'role=web']),
+    ]
+    await untilReached(client, db)
+    await apply(near, globalPolicy('team', fromTeam))
+    const [, set = ''] = /set (s4_\w+)/.exec(await run(far.host, ['nft', 'list', 'sets', 'inet'])) ?? []
+    await remove(near, 'globalnetworkpolicy', 'team')
+
+    await far.stop('SIGKILL')
+    // The set has room for one address, and two are to be in it.
+    await run(far.host, ['nft', `add set inet margay ${set} { type ipv4_addr; size 1; }`])
+    const documents = [globalPolicy('team', fromTeam), globalPolicy('web', onlyWeb)].map((one) =>
+      JSON.stringify({ apiVersion: 'projectcalico.org/v3', ...one }),
+    )
+    succeeded(await near.margay(['apply', '-f', '-'], documents.join('\n---\n')))
+    await far.start()
+    const { notReady } = await untilStatus(far, 'the refusal', ({ isReady }) => !isReady)
+    const words = notReady.join('\n')
+    for (const part of [set, 'ENFILE', 'of GlobalNetworkPolicy team ingress rule 0', 'for default/h2-margay-db-eth0'])
+      assert.ok(words.includes(part), `${part} should be in: ${words}`)
+    assert.not.ok(words.includes('web'), words)
+    await untilPort(client.namespace, addressOf(web), 80, 'open')
+    assert.equal(await portStates(client.namespace, [addressOf(web)], 80, 81), { 80: 'open', 81: 'closed' })
+    assert.equal(await portStates(client.namespace, [addressOf(db)], 80, 81), { 80: 'closed', 81: 'closed' })
+
+    await run(far.host, ['nft', 'delete', 'set', 'inet', 'margay', set])
+    await untilStatus(far, 'all to be well', ({ isReady }) => isReady)
+    await untilPort(client.namespace, addressOf(db), 80, 'open')
+  })
+})
+
+test.run()
