@@ -30,6 +30,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   ipam: 'Addresses: what becomes of those that nobody uses any more, docs/ipam.md.',
   etcd: 'The etcd that all hosts share. Either endpoints or embedded; neither is an error.',
   networking: 'Whether margay moves packets at all.',
+  policy: 'What follows from policies beside their rules, docs/policy.md.',
   log: 'Log lines go to standard error, one JSON object each.',
   api: "The daemon's API for the command line, on a unix socket.",
   health: 'GET /liveness, GET /readiness and GET /metrics over HTTP.',
@@ -96,6 +97,13 @@ export const SCHEMA: Schema<Settings> = {
   },
   networking: {
     enabled: key(flag, true, 'False: policy only. No pools, no tunnels, no forwarding; the host keeps its own routes.'),
+  },
+  policy: {
+    revokeEstablished: key(
+      flag,
+      true,
+      'Whether a change of policy ends the open flows that it denies, within a second. False: they go on, as with Calico, until they end by themselves.',
+    ),
   },
   log: {
     level: key(oneOf('log level', LOG_LEVELS), 'info', 'The least level that is written: debug, info, warn or error.'),

@@ -52,6 +52,7 @@ export interface Config {
     readonly embeddedClientCaFile: string
   }
   readonly networking: { readonly enabled: boolean }
+  readonly policy: { readonly revokeEstablished: boolean }
   readonly log: { readonly level: LogLevel }
   readonly api: { readonly socket: string }
   readonly health: { readonly enabled: boolean; readonly host: string; readonly port: number }

@@ -5,6 +5,7 @@ import { nftScriptParts } from '../kernel/nftables/script.ts'
 import type { NftObject } from '../kernel/objects.ts'
 import { Pace } from '../kernel/pace.ts'
 import type { Logger } from '../log.ts'
+import { TOMBSTONE_NAMES } from '../policy/tombstones.ts'
 import type { Change, View } from '../store/view.ts'
 import { DelayedWrite } from './delayed-write.ts'
 import { replaceStateFile } from './state-file.ts'
@@ -23,7 +24,7 @@ const HEADER = `#!/usr/sbin/nft -f
  * Chains that are not in force before the daemon runs. It finds out at each boot whether this host is a router of its own, and has not
  * turned forwarding on before: until then the host forwards as it is configured to.
  */
-const LEFT_OUT: ReadonlySet<string> = new Set(['filter-forward'])
+const LEFT_OUT: ReadonlySet<string> = new Set(['filter-forward', ...TOMBSTONE_NAMES])
 
 /** What the table of the policy holds; with the same revision it is the same. */
 export interface AppliedRules {

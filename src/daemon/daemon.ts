@@ -2,15 +2,12 @@ import type { Server } from 'node:http'
 import type { Config } from '../config.ts'
 import { MargayError } from '../errors.ts'
 import { createIpam, type Ipam } from '../ipam/ipam.ts'
-import type { Connection as TrackedConnection } from '../kernel/conntrack/connection.ts'
 import { Conntrack } from '../kernel/conntrack/conntrack.ts'
 import { createKernel, type RealKernel } from '../kernel/kernel.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import { startUnit } from '../kernel/units.ts'
 import type { Logger } from '../log.ts'
 import type { AskKind } from '../model/own/ask.ts'
-import type { FlowLine } from '../model/own/flows.ts'
-import type { LiveRecord } from '../model/own/live.ts'
 import { serveHealth } from '../observe/health.ts'
 import { Merger } from '../reconcile/merge.ts'
 import { Reconciler } from '../reconcile/reconciler.ts'
@@ -31,11 +28,12 @@ import { Attachments } from './attachments.ts'
 import { AutoHostEndpoints } from './auto-host-endpoints.ts'
 import { type AppliedRules, BootRules } from './boot-rules.ts'
 import { Collector } from './collector.ts'
+import { asLines, listConnections, liveRecord } from './daemon-parts.ts'
 import { EtcdAddresses } from './etcd-addresses.ts'
 import { Flows } from './flows.ts'
 import { Host } from './host.ts'
 import { forwardedBefore } from './host-facts.ts'
-import { instanceId, margayGroup } from './identity.ts'
+import { margayGroup } from './identity.ts'
 import { LiveKeeper } from './live.ts'
 import { PassLoop } from './loop.ts'
 import { daemonMetrics } from './metrics.ts'
@@ -46,10 +44,10 @@ import { Recorder } from './record.ts'
 import { describeFailures } from './refusals.ts'
 import { RefusedRules } from './refused-rules.ts'
 import { Registrar } from './register.ts'
+import { Revoker } from './revoke.ts'
 import { savedViewPath, ViewSaver } from './saver.ts'
 import { FollowSource } from './source.ts'
 import { desiredReport, diffReport, notAlive, notReady, type StatusParts, statusReport } from './status.ts'
-import { VERSION } from './version.ts'
 import { Workloads } from './workloads.ts'
 
 /** What the process gives to the daemon. */
@@ -99,6 +97,8 @@ export class Daemon {
   readonly #workloads: Workloads
   readonly #collector: Collector
   readonly #flows: Flows
+  readonly #conntrack = new Conntrack()
+  readonly #revoker: Revoker
   #source: FollowSource | undefined
   #connection: Connection = { isConnected: false }
   #waitsFor: string | undefined
@@ -139,6 +139,7 @@ export class Daemon {
     })
     this.#collector = this.#createCollector()
     this.#flows = this.#createFlows()
+    this.#revoker = this.#createRevoker()
   }
 
   /** The configuration that is used now. */
@@ -152,6 +153,7 @@ export class Daemon {
     this.#host.reconfigure()
     this.#loop.refresh()
     this.#collector.poke()
+    this.#revoker.poke()
   }
 
   /** Runs until the signal aborts, or throws why it can't. Leaves the kernel as it is. */
@@ -170,7 +172,8 @@ export class Daemon {
     try {
       const work = [
         source.run(ends),
-        this.#loop.run(source, ends),
+        this.#revoker.begin(ends).then(() => this.#loop.run(source, ends)),
+        this.#revoker.run(ends),
         // A host that is not let in says nothing of itself: it could write over the one that has its name.
         admission.then(() =>
           Promise.all([
@@ -222,6 +225,15 @@ export class Daemon {
     })
   }
 
+  #createRevoker(): Revoker {
+    return new Revoker({
+      ...{ planner: this.#planner, host: this.#host, merger: this.#merger, reconciler: this.#reconciler, kernel: this.#kernel },
+      ...{ table: this.#policy, conntrack: this.#conntrack, log: this.#options.log, runFolder: this.#config.paths.run },
+      isWanted: () => this.#config.policy.revokeEstablished,
+      wake: () => this.#loop.poke(),
+    })
+  }
+
   #createCollector(): Collector {
     const { config, log } = this.#options
     const { name: node } = config.node
@@ -265,6 +277,7 @@ export class Daemon {
       this.#saver.note(source.view, timing.changes)
       this.#bootRules.note(view, timing.changes, this.#appliedPolicy(source))
       if (!source.isSaved) this.#autoHostEndpoints.note(view, timing.changes)
+      if (!source.isSaved) this.#revoker.note()
       this.#passes.note(view, timing)
       this.#recorder.note(source.view, timing, this.#host)
       if (!this.#isReady) this.#sayReady(source)
@@ -292,6 +305,7 @@ export class Daemon {
       refused: this.#refused,
       collector: this.#collector,
       flows: this.#flows,
+      revoker: this.#revoker,
       connection: this.#connection,
       admission: this.#waitsFor,
       loopDelayP999Ms: this.#passes.loopDelayP999Ms(),
@@ -304,7 +318,7 @@ export class Daemon {
     const health = {
       notAlive: () => notAlive(this.#statusParts(source)),
       notReady: () => notReady(this.#statusParts(source)),
-      metrics: [...daemonMetrics({ collector: this.#collector, ipam: this.#ipam }), ...this.#flows.metrics()],
+      metrics: [...daemonMetrics({ collector: this.#collector, ipam: this.#ipam }), ...this.#flows.metrics(), ...this.#revoker.metrics()],
     }
     const api = await serveApi(config.api.socket, this.#handlers(source), { groupId: margayGroup(), folder: config.paths.run }, log)
     return config.health.enabled ? [api, await serveHealth(health, config.health.host, config.health.port)] : [api]
@@ -372,27 +386,8 @@ export class Daemon {
     this.#flows.close()
     this.#kernel.close()
     this.#policy.close()
+    this.#conntrack.close()
   }
-}
-
-/** Over a socket of its own: a list owns it until it is read. */
-async function listConnections(signal: AbortSignal): Promise<readonly TrackedConnection[]> {
-  const conntrack = new Conntrack()
-  try {
-    return await conntrack.list(signal)
-  } finally {
-    conntrack.close()
-  }
-}
-
-function liveRecord(config: Config): LiveRecord {
-  const instance = instanceId(config.paths.state)
-  return { node: config.node.name, instance, version: VERSION, startedAt: new Date().toISOString(), addresses: [], receives: {} }
-}
-
-/** Each as a line of JSON. */
-async function* asLines(events: AsyncIterable<FlowLine> | Iterable<FlowLine>): AsyncGenerator<string> {
-  for await (const event of events) yield JSON.stringify(event)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,7 +1,9 @@
 import { describeError } from '../errors.ts'
-import type { TableName } from '../kernel/objects.ts'
+import type { Desired, TableName } from '../kernel/objects.ts'
 import { Pace } from '../kernel/pace.ts'
+import type { Ip } from '../net/ip.ts'
 import type { CountedRule } from '../policy/counted-rule.ts'
+import type { PolicedHost } from '../policy/evaluate-path.ts'
 import type { Generations } from '../policy/generations.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Change, View } from '../store/view.ts'
@@ -18,6 +20,9 @@ export class Planner {
   readonly #waits = new Map<GroupId, readonly string[]>()
   readonly #failed = new Set<GroupId>()
   readonly #policy: PolicyPart
+  /** Parts that others than this planner want; undefined: no more. */
+  readonly #given = new Map<GroupId, Desired | undefined>()
+  readonly #standing = new Set<GroupId>()
   #context: PlanContext | undefined
   #planned: ReadonlySet<GroupId> = new Set()
   #isBrokenOff = false
@@ -48,6 +53,31 @@ export class Planner {
     return this.#planned
   }
 
+  /** Another number whenever what decides about packets may be another. */
+  get policyVersion(): number {
+    return this.#policy.version
+  }
+
+  /** Something is on trial: what it decides is not settled. */
+  get hasTrial(): boolean {
+    return this.#policy.generations?.overlay !== undefined
+  }
+
+  /**
+   * What decides about packets, as the last plan has it, or what is on trial does; undefined while it is planned anew, and without
+   * such a trial. It is good for as long as nothing is awaited.
+   */
+  policed(isHost: (ip: Ip) => boolean, { onTrial = false } = {}): PolicedHost | undefined {
+    const { implicit } = this.#context ?? {}
+    const isPeer = (set: string, ip: Ip) => implicit?.isIn(isHost, set, ip) === true
+    return onTrial ? this.#policy.policedOnTrial(isPeer) : this.#policy.policed(isPeer)
+  }
+
+  /** Wants a part of its own for a group that follows from nothing in the view, from the next plan on; undefined: not any more. */
+  give(group: GroupId, part: Desired | undefined): void {
+    this.#given.set(group, part)
+  }
+
   /** Pairs `<peer> <pool>` for which a switch of the pool's mode waits. */
   waits(): ReadonlySet<string> {
     return new Set([...this.#waits.values()].flat())
@@ -74,10 +104,11 @@ export class Planner {
     for (const key of keys) for (const group of this.#memo.readersOf(key)) touched.add(group)
     const all = isFull ? allGroups(context) : undefined
     if (all !== undefined) {
-      this.#memo.keepOnly(new Set([...all, POLICY_GROUP]), dirty)
+      this.#memo.keepOnly(new Set([...all, POLICY_GROUP, ...this.#standing]), dirty)
       for (const group of [...this.#waits.keys()]) if (!all.has(group)) this.#waits.delete(group)
       this.#failed.clear()
     }
+    this.#takeGiven(dirty)
     const pace = new Pace()
     this.#planned = all ?? touched
     for (const group of this.#planned) {
@@ -87,6 +118,15 @@ export class Planner {
     await this.#planPolicy(context, changes, pace, dirty)
     this.#context = context
     this.#isBrokenOff = false
+  }
+
+  #takeGiven(dirty: Map<TableName, Set<string>>): void {
+    for (const [group, part] of this.#given) {
+      this.#memo.set(group, { part, reads: [], problems: [] }, dirty)
+      if (part === undefined) this.#standing.delete(group)
+      else this.#standing.add(group)
+    }
+    this.#given.clear()
   }
 
   /** The rules of endpoints are planned by what remembers them; a fault there leaves what was, and they are planned from nothing then. */

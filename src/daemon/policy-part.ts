@@ -1,6 +1,8 @@
 import type { ModelKind } from '../model/kinds.ts'
 import type { CountedRule } from '../policy/counted-rule.ts'
 import type { PolicyHost, PolicyInput } from '../policy/engine.ts'
+import type { IsPeer } from '../policy/engine-view.ts'
+import type { PolicedHost } from '../policy/evaluate-path.ts'
 import { logSettings, policySettings } from '../policy/felix-settings.ts'
 import { Generations, type Told } from '../policy/generations.ts'
 import type { ObjectDelta } from '../policy/kept-objects.ts'
@@ -41,6 +43,23 @@ export class PolicyPart {
   #felix: PlanContext['felix'] | undefined
   #implicit: PlanContext['implicit'] | undefined
   #host: PolicyHost | undefined
+  #version = 0
+  #isPlanning = false
+
+  /** Another number whenever what decides about packets may be another. */
+  get version(): number {
+    return this.#version
+  }
+
+  /** What decides about packets, as the last plan has it; undefined before it, and while it is planned anew. Good until then. */
+  policed(isPeer: IsPeer): PolicedHost | undefined {
+    return this.#isPlanning ? undefined : this.#engine?.policed(isPeer)
+  }
+
+  /** The same of what is on trial; undefined without a trial, too. */
+  policedOnTrial(isPeer: IsPeer): PolicedHost | undefined {
+    return this.#isPlanning ? undefined : this.#engine?.policedOnTrial(isPeer)
+  }
 
   /** Whether the kernel can tell of packets; read with each change of settings. */
   readonly #canLog: () => boolean
@@ -66,6 +85,7 @@ export class PolicyPart {
 
   /** Takes in what changed, and gives what follows for the rules; resumes where the caller left it at a `yield`. */
   *plan(context: PlanContext, changes: readonly Change[]): Generator<undefined, PolicyPlan> {
+    this.#isPlanning = true
     const { view } = context
     const isFresh = this.#engine === undefined || view !== this.#view
     const isOtherHost = this.#takeHost(context, isFresh || changes.some(({ kind }) => kind === 'WorkloadEndpoint'))
@@ -74,6 +94,8 @@ export class PolicyPart {
     const isTold = isFresh ? yield* this.#tellAll(engine, view, this.#services) : yield* this.#tell(engine, view, changes)
     const isOtherTrial = yield* engine.setTrial(context.facts.trial, (told) => this.#tellAll(told, view, new ServiceIndex()))
     const delta = isFresh || isOtherHost || isTold || isOtherTrial ? yield* engine.flush() : UNCHANGED
+    if (isFresh || isOtherHost || isOtherTrial || delta.put.length + delta.remove.length > 0) this.#version++
+    this.#isPlanning = false
     return { delta, isFresh, problems: [...engine.problems.values()] }
   }
 

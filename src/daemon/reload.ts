@@ -14,13 +14,20 @@ export interface ReloadPlan {
 }
 
 /** Keys that are looked at each time that they are needed; all others make something once, at the start. */
-const LIVE_KEYS = /^(node\.labels|log\.level|address\..+|ipam\..+)$/
+const LIVE_KEYS = /^(node\.labels|log\.level|address\..+|ipam\..+|policy\..+)$/
 
 /** Compares two configurations, key by key. */
 export function planReload(before: Config, after: Config): ReloadPlan {
   const changed = SETTINGS.map(({ path }) => path).filter((path) => !isDeepStrictEqual(valueAt(before, path), valueAt(after, path)))
   return {
-    config: { ...before, node: { ...before.node, labels: after.node.labels }, address: after.address, ipam: after.ipam, log: after.log },
+    config: {
+      ...before,
+      node: { ...before.node, labels: after.node.labels },
+      address: after.address,
+      ipam: after.ipam,
+      policy: after.policy,
+      log: after.log,
+    },
     taken: changed.filter((path) => LIVE_KEYS.test(path)),
     needsRestart: changed.filter((path) => !LIVE_KEYS.test(path)),
   }

@@ -27,6 +27,7 @@ import { POLICY_GROUP } from './policy-part.ts'
 import { describeFailures, hostReasons, withRefusals } from './refusals.ts'
 import { isConsequence, type RefusedRules } from './refused-rules.ts'
 import type { Registrar } from './register.ts'
+import type { Revoker } from './revoke.ts'
 import type { ViewSaver } from './saver.ts'
 import type { FollowSource } from './source.ts'
 import { VERSION } from './version.ts'
@@ -54,6 +55,7 @@ export interface StatusParts {
   readonly bootRules: Pick<BootRules, 'problem'>
   readonly autoHostEndpoints: Pick<AutoHostEndpoints, 'problem'>
   readonly collector: Pick<Collector, 'report'>
+  readonly revoker?: Pick<Revoker, 'report'>
   readonly flows?: Pick<Flows, 'report'>
   readonly connection: Connection
   /** Why this host is not let into the network yet. */
@@ -156,6 +158,7 @@ export async function statusReport(parts: StatusParts): Promise<StatusReport> {
     warnings: warnings(parts),
     ...openFailsafesOf(parts),
     collector: parts.collector.report,
+    ...(parts.revoker && { revocation: parts.revoker.report }),
     ...(parts.flows === undefined ? {} : { flows: parts.flows.report() }),
   }
 }

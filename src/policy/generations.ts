@@ -63,6 +63,11 @@ export class Generations implements Told {
     return this.committed.policed(isPeer)
   }
 
+  /** The same by what is tried; undefined where nothing is, or it can't hold here. */
+  policedOnTrial(isPeer: IsPeer): PolicedHost | undefined {
+    return this.#trial?.engine.policed(isPeer)
+  }
+
   setHost(host: PolicyHost): void {
     this.#host = host
     this.committed.setHost(host)

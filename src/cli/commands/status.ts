@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { describeError, MargayError } from '../../errors.ts'
-import type { CollectorReport, FailureReport, PeerReport, StatusReport } from '../../model/own/api.ts'
+import type { CollectorReport, FailureReport, PeerReport, RevocationReport, StatusReport } from '../../model/own/api.ts'
 import type { FlowsReport } from '../../model/own/flows.ts'
 import { apiFor } from '../api.ts'
 import type { ApiClient } from '../client.ts'
@@ -95,6 +95,7 @@ function factsOf(report: StatusReport, now: Date): readonly (readonly [string, s
     ['Workloads', String(report.workloads)],
     ['Repairs', String(report.repairs)],
     ...(report.flows === undefined ? [] : [['Denied', flowsState(report.flows, now)] as const]),
+    ...(report.revocation === undefined ? [] : [['Ended', endedState(report.revocation)] as const]),
     ...(report.collector === undefined ? [] : [['Leaks', leaksState(report.collector)] as const]),
   ]
 }
@@ -108,6 +109,19 @@ function flowsState({ problem, deniedLastMinute = 0, lastDenied, lost }: FlowsRe
     ...(lastDenied === undefined ? [] : [`${formatAge(new Date(lastDenied.time), now)}: ${describeFlow(lastDenied)}`]),
     ...(lost === 0 ? [] : [`${lost} events were lost since the start`]),
     ...(problem === undefined ? [] : [problem]),
+  ].join('\n')
+}
+
+/** Open flows that a change of policy has ended, or would. */
+function endedState({ isWanted, ended, tolerated, wouldEnd, problem }: RevocationReport): string {
+  if (!isWanted) return 'none: flows that policy denies go on (policy.revokeEstablished is false)'
+  const counts = Object.entries(ended)
+  const total = counts.reduce((sum, [, count]) => sum + count, 0)
+  return [
+    total === 0 ? 'no flows' : `${total} flows that policy denies since (${counts.map(([by, count]) => `${count} by ${by}`).join(', ')})`,
+    ...(wouldEnd === undefined ? [] : [`${wouldEnd} flows would end with what is on trial`]),
+    ...(tolerated === 0 ? [] : [`${tolerated} flows go on that are older than the host endpoint that denies them`]),
+    ...(problem === undefined ? [] : [`flows can't be judged: ${problem}`]),
   ].join('\n')
 }
 

@@ -28,6 +28,7 @@ export interface Connection {
   readonly id: number
 }
 
+const IPS_EXPECTED = 1 << 0
 const IPS_SEEN_REPLY = 1 << 1
 const IPS_ASSURED = 1 << 2
 const IPS_SRC_NAT = 1 << 4
@@ -41,6 +42,11 @@ export function isReplied(connection: Connection): boolean {
 /** Whether the kernel keeps it although its table is full: a TCP connection that is open, a UDP one that goes on. */
 export function isAssured(connection: Connection): boolean {
   return (connection.status & IPS_ASSURED) !== 0
+}
+
+/** Whether another connection has announced it (FTP's data): rules let it through as related, whatever they say of its ends. */
+export function isExpected(connection: Connection): boolean {
+  return (connection.status & IPS_EXPECTED) !== 0
 }
 
 /** Whether its source or its destination is translated. */

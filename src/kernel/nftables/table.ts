@@ -38,6 +38,7 @@ export class NftablesTable implements KernelTable<NftObject> {
   private known: Known | undefined
   /** What the kernel refused and was not put since: nothing new may come to refer to it. */
   private readonly refused = new Map<string, KernelError>()
+  private wasThere: boolean | undefined
   private lastWork: Promise<unknown> = Promise.resolve()
 
   constructor(options: NftablesOptions) {
@@ -52,10 +53,16 @@ export class NftablesTable implements KernelTable<NftObject> {
     return this.source.socket.portId
   }
 
+  /** Whether the table was there and in force when it was first read; undefined before that. */
+  get hasInherited(): boolean | undefined {
+    return this.wasThere
+  }
+
   /** Sets with their elements, chains with the hashes of their rules. Sets and chains by others in our table are ours too: they go. */
   list(signal: AbortSignal): Promise<ReadonlyMap<string, NftObject>> {
     return this.exclusive(async () => {
       this.known = await readKnown(this.source, signal)
+      this.wasThere ??= this.known.exists && !this.known.isDormant
       return listKnown(this.known)
     })
   }

@@ -82,6 +82,25 @@ export interface StatusReport {
   /** Failsafe ports (`tcp 22`) that no network narrows, on a host with host endpoints: no policy closes them. */
   readonly openFailsafes?: { readonly inbound: readonly string[]; readonly outbound: readonly string[] }
   readonly collector?: CollectorReport
+  readonly revocation?: RevocationReport
+}
+
+/** How the ending of flows that policy does not allow any more stands on this host. */
+export interface RevocationReport {
+  /** `policy.revokeEstablished`. */
+  readonly isWanted: boolean
+  /** How many flows were ended since the start, by what denies them: `GlobalNetworkPolicy no-web ingress rule 2`. */
+  readonly ended: Readonly<Record<string, number>>
+  /** Flows that go on although a host endpoint denies them: they were there before it. */
+  readonly tolerated: number
+  /** Ended flows whose last packets may still be on their way. */
+  readonly remembered: number
+  /** While a change is on trial: how many flows would end with it. */
+  readonly wouldEnd?: number
+  /** How long judging and ending took the last time. */
+  readonly lastMs?: number
+  /** Why flows could not be judged or ended the last time. */
+  readonly problem?: string
 }
 
 /** How the collecting of addresses that nobody uses any more stands on this host. */

@@ -1,0 +1,307 @@
+import { describeError } from '../errors.ts'
+import { type Connection, isExpected } from '../kernel/conntrack/connection.ts'
+import type { Conntrack } from '../kernel/conntrack/conntrack.ts'
+import type { NftablesTable } from '../kernel/nftables/table.ts'
+import { keyOf } from '../kernel/objects.ts'
+import { Pace } from '../kernel/pace.ts'
+import type { Kernel } from '../kernel/table.ts'
+import type { Logger } from '../log.ts'
+import type { RevocationReport } from '../model/own/api.ts'
+import { familyOf, type Ip } from '../net/ip.ts'
+import type { Metric } from '../observe/metrics.ts'
+import type { PolicedHost } from '../policy/evaluate-path.ts'
+import type { LinkOf } from '../policy/flow.ts'
+import { HOST_SETS } from '../policy/frame.ts'
+import { type DeniedFlow, FlowJudge, judgeFlows } from '../policy/judge-flows.ts'
+import { tombstoneObjects } from '../policy/tombstones.ts'
+import type { Merger } from '../reconcile/merge.ts'
+import type { Reconciler } from '../reconcile/reconciler.ts'
+import { EndedFlows } from './ended-flows.ts'
+import { findLinks } from './flow-links.ts'
+import { type FlowRecord, forgetFlowRecord, readFlowRecord, writeFlowRecord } from './flow-record.ts'
+import type { Host } from './host.ts'
+import { paced } from './paced.ts'
+import type { Planner } from './planner.ts'
+import { pause, Wake } from './wake.ts'
+
+/** What ending flows needs of the daemon. */
+export interface RevokerParts {
+  readonly planner: Pick<Planner, 'context' | 'policyVersion' | 'hasTrial' | 'policed' | 'give'>
+  readonly host: Pick<Host, 'facts'>
+  readonly merger: Pick<Merger, 'tables'>
+  readonly reconciler: Pick<Reconciler, 'repairs'>
+  readonly kernel: Pick<Kernel, 'routeTo'>
+  readonly table: Pick<NftablesTable, 'changeTimed' | 'listTimed' | 'hasInherited'>
+  readonly conntrack: Pick<Conntrack, 'list' | 'remove'>
+  readonly runFolder: string
+  readonly log: Logger
+  /** `policy.revokeEstablished` as it is now. */
+  readonly isWanted: () => boolean
+  /** Asks for a pass. */
+  readonly wake: () => void
+}
+
+/** The group whose part is what ends flows for good. */
+const TOMBSTONES = 'tombstones'
+const TOMBSTONES_KEY = keyOf.policy(tombstoneObjects().find(({ kind }) => kind === 'chain') ?? { kind: 'chain', name: '', rules: [] })
+/** So often it is looked whether tombstones are left. Milliseconds. */
+const EXPIRY_MS = 10_000
+/** After a failure it is tried again after so long. Milliseconds. */
+const RETRY_MS = 1000
+/** So many flows are ended between two looks at whether they are denied still. */
+const SLICE = 256
+
+/**
+ * Ends the flows that a change of policy denies, which the kernel itself never asks about again. After each pass that changed what decides
+ * about packets, all connections are judged by the packet that began them; the denied ones get tombstones and are forgotten by connection
+ * tracking. What a host endpoint denies that was not there before is tolerated: nobody has changed his mind about it.
+ */
+export class Revoker {
+  readonly #parts: RevokerParts
+  readonly #ended: EndedFlows
+  readonly #wake = new Wake()
+  /** Called when a pass is over. */
+  readonly #waiting = new Set<() => void>()
+  readonly #counts = new Map<string, number>()
+  #record: FlowRecord | undefined
+  #judged: string | undefined
+  /** No judgement of this daemon has been carried out yet. */
+  #isFirst = true
+  #areRaised = false
+  #wouldEnd = 0
+  #lastMs: number | undefined
+  #problem: string | undefined
+
+  constructor(parts: RevokerParts) {
+    this.#parts = parts
+    this.#record = readFlowRecord(parts.runFolder, parts.log)
+    this.#ended = new EndedFlows(parts.table, this.#record?.ended ?? [])
+  }
+
+  /** To be called before the first pass, which would take away what it does not know: what the daemon before has ended stays so. */
+  async begin(signal: AbortSignal): Promise<void> {
+    if ((await this.#ended.forgetExpired(signal)) > 0) this.#raise()
+  }
+
+  /** How it stands. */
+  get report(): RevocationReport {
+    return {
+      isWanted: this.#parts.isWanted(),
+      ended: Object.fromEntries(this.#counts),
+      tolerated: Object.keys(this.#record?.tolerated ?? {}).length,
+      remembered: this.#ended.size,
+      ...(this.#parts.planner.hasTrial ? { wouldEnd: this.#wouldEnd } : {}),
+      ...(this.#lastMs === undefined ? {} : { lastMs: this.#lastMs }),
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+    }
+  }
+
+  /** For Prometheus. */
+  metrics(): readonly Metric[] {
+    return [
+      {
+        name: 'margay_flows_ended_total',
+        help: 'Open flows that were ended because policy denies them now.',
+        type: 'counter',
+        samples: () => [...this.#counts].map(([by, value]) => ({ labels: { by }, value })),
+      },
+      {
+        name: 'margay_flows_tolerated',
+        help: 'Open flows that go on although a host endpoint denies them, because they were there before it.',
+        type: 'gauge',
+        samples: () => [{ value: this.report.tolerated }],
+      },
+    ]
+  }
+
+  /** A pass over a view of the store is over. */
+  note(): void {
+    for (const resolve of this.#waiting) resolve()
+    this.#waiting.clear()
+    if (this.#state !== this.#judged) this.#wake.set()
+  }
+
+  /** Something that it depends on may be otherwise: a trial is over, the configuration is another. */
+  poke(): void {
+    this.#judged = undefined
+    this.#wake.set()
+  }
+
+  /** Runs until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#wake.wait(signal, this.#areRaised ? EXPIRY_MS : undefined)
+      if (signal.aborted) return
+      try {
+        await this.#turn(signal)
+        this.#problem = undefined
+      } catch (error) {
+        if (signal.aborted) return
+        const reason = describeError(error)
+        if (reason !== this.#problem) this.#parts.log.error({ err: error }, 'flows could not be judged, trying again')
+        this.#problem = reason
+        this.#judged = undefined
+        this.#wake.set()
+        await pause(RETRY_MS, signal)
+      }
+    }
+  }
+
+  /** Rules that somebody else took away, so that anything could begin meanwhile, are the same case as a change. */
+  get #state(): string {
+    const { planner, reconciler, isWanted } = this.#parts
+    return `${planner.policyVersion} ${reconciler.repairs} ${planner.hasTrial} ${isWanted()}`
+  }
+
+  async #turn(signal: AbortSignal): Promise<void> {
+    if (this.#state !== this.#judged) await this.#judge(signal)
+    if (!this.#areRaised || (await this.#ended.forgetExpired(signal)) > 0) return
+    this.#areRaised = false
+    this.#parts.planner.give(TOMBSTONES, undefined)
+    this.#saveEnded()
+    this.#parts.wake()
+  }
+
+  async #judge(signal: AbortSignal): Promise<void> {
+    const state = this.#state
+    const startMs = performance.now()
+    if (!this.#parts.isWanted()) {
+      await this.#ended.release(() => true, signal)
+      this.#record = undefined
+      forgetFlowRecord(this.#parts.runFolder)
+      this.#judged = state
+      return
+    }
+    const flows = (await this.#parts.conntrack.list(signal)).filter((one) => one.zone === 0 && !isExpected(one))
+    // While something is on trial nothing ends, and what would is counted.
+    const onTrial = this.#parts.planner.hasTrial
+    const host = this.#policed(onTrial)
+    const linkOf = host && (await this.#findLinks(flows, host, signal))
+    // It is planned anew just now, or nothing is known yet: the end of that pass calls again.
+    if (host === undefined || linkOf === undefined) return
+    if (!onTrial) await this.#release(linkOf, signal)
+    const denied = await paced(judgeFlows({ flows, host, linkOf }), signal)
+    const { cut, record } = this.#sortOut(denied, host)
+    if (onTrial) {
+      this.#wouldEnd = cut.length
+    } else {
+      this.#record = record
+      this.#isFirst = false
+      writeFlowRecord(this.#parts.runFolder, record)
+      if (cut.length > 0) await this.#end(cut, linkOf, signal)
+    }
+    this.#lastMs = Math.round(performance.now() - startMs)
+    this.#judged = state
+    if (this.#state !== state) this.#wake.set()
+  }
+
+  #policed(onTrial = false): PolicedHost | undefined {
+    const { planner, merger } = this.#parts
+    const isHost = (ip: Ip) => {
+      const set = merger.tables.policy.get(`set ${HOST_SETS[familyOf(ip)]}`)
+      return set?.kind === 'set' && set.elements.has(ip)
+    }
+    return planner.policed(isHost, { onTrial })
+  }
+
+  async #findLinks(flows: readonly Connection[], host: PolicedHost, signal: AbortSignal): Promise<LinkOf | undefined> {
+    const { planner, kernel } = this.#parts
+    const [context, facts] = [planner.context, this.#parts.host.facts]
+    if (context === undefined || facts === undefined) return undefined
+    return findLinks([...flows, ...this.#ended.flows()], { context, facts, kernel, host }, signal)
+  }
+
+  /** A flow that may begin again may do so at once. */
+  async #release(linkOf: LinkOf, signal: AbortSignal): Promise<void> {
+    const host = this.#policed()
+    if (host === undefined || this.#ended.size === 0) return
+    const judge = new FlowJudge(host, linkOf)
+    await this.#ended.release((flow) => judge.judge(flow) === undefined, signal)
+  }
+
+  /** Which of the denied flows end, and what is to be remembered of the others. */
+  #sortOut(denied: readonly DeniedFlow<Connection>[], host: PolicedHost) {
+    const endpoints = endpointsOf(host)
+    // Without rules anything could begin: the flows of that time are nobody's change of mind.
+    const before = this.#isFirst && this.#parts.table.hasInherited !== true ? undefined : this.#record
+    const isNew = new Set([...endpoints].filter(([key]) => before?.endpoints.includes(key) !== true).map(([, id]) => id))
+    const tolerated: Record<string, string> = {}
+    const cut = denied.filter(({ flow, because: { endpoint = '' } }) => {
+      const key = flowKey(flow)
+      const isTolerated = before === undefined || isNew.has(endpoint) || before.tolerated[key] === endpoint
+      if (isTolerated) tolerated[key] = endpoint
+      return !isTolerated
+    })
+    const record: FlowRecord = { endpoints: [...endpoints.keys()], tolerated, ended: [...this.#ended.flows()] }
+    return { cut, record }
+  }
+
+  async #end(cut: readonly DeniedFlow<Connection>[], linkOf: LinkOf, signal: AbortSignal): Promise<void> {
+    const { conntrack, planner } = this.#parts
+    await this.#raiseTombstones(signal)
+    const counts = new Map<string, number>()
+    const pace = new Pace()
+    let [judge, version]: [FlowJudge | undefined, number] = [undefined, -1]
+    for (let start = 0; start < cut.length; start += SLICE) {
+      if (pace.isDue) await pace.giveWay()
+      while (judge === undefined || version !== planner.policyVersion) {
+        const host = this.#policed()
+        if (host === undefined) await this.#passEnds(signal)
+        else [judge, version] = [new FlowJudge(host, linkOf), planner.policyVersion]
+        signal.throwIfAborted()
+      }
+      // It has been a while since they were judged: what is allowed by now goes on.
+      const sure = cut.slice(start, start + SLICE).filter(({ flow }) => judge?.judge(flow) !== undefined)
+      const flows = sure.map(({ flow }) => flow)
+      await this.#ended.add(flows)
+      await conntrack.remove(flows, signal)
+      for (const { because } of sure) counts.set(because.by, (counts.get(because.by) ?? 0) + 1)
+    }
+    this.#saveEnded()
+    for (const [policy, count] of counts) {
+      this.#counts.set(policy, (this.#counts.get(policy) ?? 0) + count)
+      this.#parts.log.info({ policy, count }, 'flows ended that policy denies now')
+    }
+  }
+
+  /** Waits until packets are held against the sets. */
+  async #raiseTombstones(signal: AbortSignal): Promise<void> {
+    const { merger, wake } = this.#parts
+    if (!this.#areRaised) this.#raise()
+    while (!merger.tables.policy.has(TOMBSTONES_KEY)) {
+      wake()
+      await this.#passEnds(signal)
+      signal.throwIfAborted()
+    }
+  }
+
+  #raise(): void {
+    this.#areRaised = true
+    this.#parts.planner.give(TOMBSTONES, { policy: tombstoneObjects() })
+  }
+
+  #passEnds(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.add(resolve)
+      signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+  }
+
+  #saveEnded(): void {
+    if (this.#record === undefined) return
+    this.#record = { ...this.#record, ended: [...this.#ended.flows()] }
+    writeFlowRecord(this.#parts.runFolder, this.#record)
+  }
+}
+
+/** Which host endpoints there are and of which interfaces, by both in one word. */
+function endpointsOf({ hostEndpoints, wildcard }: PolicedHost): ReadonlyMap<string, string> {
+  const named = [...hostEndpoints].map(([link, { id }]) => [`${link} ${id}`, id] as const)
+  return new Map(wildcard === undefined ? named : [...named, [`* ${wildcard.id}`, wildcard.id]])
+}
+
+/** Names a connection, also among later ones between the same ends. */
+function flowKey({ id, original }: Connection): string {
+  const { protocol, source, sourcePort = 0, destination, destinationPort = 0 } = original
+  return `${id} ${protocol} ${source} ${sourcePort} ${destination} ${destinationPort}`
+}
