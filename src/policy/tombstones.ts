@@ -72,8 +72,9 @@ function tombstoneSet(family: Family): NftSet {
 }
 
 function chain(name: string, hook: NftHook['hook']): NftChain {
-  // The RST that the host sends in the name of the other side must get out; it belongs to what it answers.
-  const notOwn = hook === 'output' ? ([{ on: 'ct-state', value: ['related'], negate: true }] as const) : []
+  // The RST that the host sends in the name of the other side must get out, and in again to a program of its own; it is related to what it
+  // answers.
+  const notOwn = hook !== 'forward' ? ([{ on: 'ct-state', value: ['related'], negate: true }] as const) : []
   const rules = FAMILIES.flatMap((family): readonly NftRule[] => {
     const gone = { on: 'connection', set: TOMBSTONE_SETS[family].name, family, refreshMs: TOMBSTONE_MS } as const
     return [

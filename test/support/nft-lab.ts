@@ -69,7 +69,7 @@ export interface UdpSocket {
   close(): void
 }
 
-export function openUdp(namespace: Namespace, address: string, port = 0): UdpSocket {
+export function openUdp(namespace: Pick<Namespace, 'name' | 'path'>, address: string, port = 0): UdpSocket {
   const native = loadNative()
   const isV4 = familyOf(address) === 4
   const fd = withNetns(namespace.path, () => native.socket(isV4 ? AF_INET : AF_INET6, SOCK_DGRAM, 0))

@@ -4,6 +4,8 @@ import { withNetns } from '../../src/kernel/netns.ts'
 import { familyOf, type Ip, ipToBytes } from '../../src/net/ip.ts'
 import { type Namespace, until } from './nft-lab.ts'
 
+type Place = Pick<Namespace, 'name' | 'path'>
+
 /** One end of a TCP connection inside a namespace. */
 export interface TcpEnd {
   readonly socket: Socket
@@ -21,7 +23,7 @@ export interface TcpListener {
   close(): void
 }
 
-export function listenTcp(namespace: Namespace, address: string, port: number): TcpListener {
+export function listenTcp(namespace: Place, address: string, port: number): TcpListener {
   const ends: TcpEnd[] = []
   const server: Server = createServer((socket) => ends.push(watchEnd(socket)))
   server.listen({ fd: openTcp(namespace, address, port) })
@@ -35,7 +37,7 @@ export function listenTcp(namespace: Namespace, address: string, port: number): 
 }
 
 /** Connects from an address and a port of its own; fails with the kernel's word where nobody answers in three seconds. */
-export async function connectTcp(namespace: Namespace, from: string, port: number, to: string, toPort: number): Promise<TcpEnd> {
+export async function connectTcp(namespace: Place, from: string, port: number, to: string, toPort: number): Promise<TcpEnd> {
   const socket = new Socket({ fd: openTcp(namespace, from, port), readable: true, writable: true })
   const end = watchEnd(socket)
   let isConnected = false
@@ -73,7 +75,7 @@ const SOCK_STREAM = 1
 const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
 
-function openTcp(namespace: Namespace, address: string, port: number): number {
+function openTcp(namespace: Place, address: string, port: number): number {
   const native = loadNative()
   const family = familyOf(address)
   const fd = withNetns(namespace.path, () => native.socket(AF[family], SOCK_STREAM, 0))

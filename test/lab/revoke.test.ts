@@ -1,0 +1,158 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { until } from '../../scripts/lab/command.ts'
+import { untilReached } from '../support/fault.ts'
+import { apply, globalPolicy, hostEndpoint, remove, untilPort } from '../support/policed.ts'
+import { withLab } from '../support/scenario.ts'
+import { listenTcp, type Site, type Stream, streamTcp, streamUdp } from '../support/streams.ts'
+import { connectTcp } from '../support/tcp.ts'
+
+const test = suite('lab/revoke')
+
+/** Within so long after a change flows that it denies must have ended. Milliseconds. */
+const ENDS_MS = 1000
+const FAMILIES = [4, 6] as const
+
+const noWeb = globalPolicy('no-web', {
+  selector: 'role == "db"',
+  types: ['Ingress'],
+  ingress: [...['TCP', 'UDP'].map((protocol) => ({ action: 'Deny', protocol, destination: { ports: [80] } })), { action: 'Allow' }],
+})
+
+function siteOf(addresses: readonly string[], namespace: Site['namespace'], family: 4 | 6): Site {
+  return { namespace, address: addresses.find((one) => one.includes(':') === (family === 6)) ?? '' }
+}
+
+/** Waits until these have got nothing for as long as a control has got 50 times something; gives when each had its last, since the change. */
+async function untilQuiet(streams: readonly Stream[], control: Stream, changedMs: number): Promise<readonly string[]> {
+  const counts = () => streams.map((stream) => stream.received())
+  let [before, start] = [counts(), control.received()]
+  await until({ what: 'streams to end', deadlineMs: 8000, everyMs: 20 }, async () => {
+    if (counts().some((count, i) => count !== before[i])) [before, start] = [counts(), control.received()]
+    return control.received() - start >= 50 ? true : undefined
+  })
+  const late = streams.filter((stream) => stream.lastMs() - changedMs > ENDS_MS)
+  return late.map((stream) => `${stream.name} went on for ${Math.round(stream.lastMs() - changedMs)} ms`)
+}
+
+/** Waits until each has got more. */
+async function untilGoOn(streams: readonly Stream[]): Promise<void> {
+  const before = streams.map((stream) => stream.received())
+  await until({ what: 'streams to go on', deadlineMs: 5000, everyMs: 20 }, async () =>
+    streams.every((stream, i) => stream.received() >= (before[i] ?? 0) + 30) ? true : undefined,
+  )
+}
+
+test('flows of workloads that a change denies end within a second, whoever sends; others go on, and allowed again they begin at once', async () => {
+  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const client = await lab.addWorkload('h1', 'client')
+    const servers = [
+      await lab.addWorkload('h1', 'near', ['--label', 'role=db']),
+      await lab.addWorkload('h2', 'far', ['--label', 'role=db']),
+    ]
+    for (const server of servers) for (const family of FAMILIES) await untilReached(client, server, family)
+    const [streams, controls, closers]: [Stream[], Stream[], (() => void)[]] = [[], [], []]
+    try {
+      for (const [i, server] of servers.entries()) {
+        for (const family of FAMILIES) {
+          const from = siteOf(client.addresses, client.namespace, family)
+          const to = { ...siteOf(server.addresses, server.namespace, family), port: 80 }
+          const [web, other] = [listenTcp(to.namespace, to.address, 80), listenTcp(to.namespace, to.address, 81)]
+          closers.push(
+            () => web.close(),
+            () => other.close(),
+          )
+          const port = 41_000 + i * 10
+          streams.push(await streamTcp('push', from, port, to, web), await streamTcp('pull', from, port + 1, to, web))
+          streams.push(await streamTcp('echo', from, port + 2, to, web), await streamUdp(from, port + 3, to))
+          controls.push(await streamTcp('echo', from, port + 4, { ...to, port: 81 }, other))
+        }
+      }
+      closers.push(...[...streams, ...controls].map((stream) => () => stream.close()))
+      const [control] = controls
+      if (control === undefined) throw new Error('no control')
+      await apply(lab.daemon('h1'), noWeb)
+      const changedMs = performance.now()
+      assert.equal(await untilQuiet(streams, control, changedMs), [])
+      const told = streams.filter(({ name }) => name.startsWith('TCP')).map((stream) => stream.fate())
+      assert.equal(
+        told,
+        told.map(() => 'ECONNRESET'),
+      )
+      await untilGoOn(controls)
+      for (const host of ['h1', 'h2']) {
+        const { revocation } = await lab.daemon(host).status()
+        assert.equal(Object.keys(revocation?.ended ?? {}).sort(), [
+          'GlobalNetworkPolicy no-web ingress rule 0',
+          'GlobalNetworkPolicy no-web ingress rule 1',
+        ])
+      }
+      for (const stream of streams) stream.close()
+      await remove(lab.daemon('h2'), 'globalnetworkpolicy', 'no-web')
+      for (const server of servers) {
+        for (const family of FAMILIES) {
+          const [from, to] = [siteOf(client.addresses, client.namespace, family), siteOf(server.addresses, server.namespace, family)]
+          const again = await connectTcp(from.namespace, from.address, 41_000 + servers.indexOf(server) * 10, to.address, 80)
+          again.socket.destroy()
+        }
+      }
+    } finally {
+      for (const close of closers) close()
+    }
+  })
+})
+
+test('flows of a host are tolerated by a host endpoint that comes, also by the next daemon, and end with what denies them later', async () => {
+  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const [near, far] = [lab.daemon('h1'), lab.daemon('h2')]
+    const closers: (() => void)[] = []
+    const streams: Stream[] = []
+    try {
+      for (const family of FAMILIES) {
+        const [from, to] = [far, near].map(({ host }) => ({ namespace: host, address: family === 4 ? host.ipv4 : host.ipv6 }))
+        if (from === undefined || to === undefined) throw new Error('no hosts')
+        const listener = listenTcp(to.namespace, to.address, 80)
+        closers.push(() => listener.close())
+        streams.push(
+          await streamTcp('echo', from, 42_000, { ...to, port: 80 }, listener),
+          await streamTcp('pull', from, 42_001, { ...to, port: 80 }, listener),
+        )
+      }
+      closers.push(...streams.map((stream) => () => stream.close()))
+      const ssh = globalPolicy('ssh', {
+        selector: 'host == "yes"',
+        types: ['Ingress'],
+        ingress: [{ action: 'Allow', protocol: 'TCP', destination: { ports: [22] } }],
+      })
+      await apply(far, hostEndpoint('h1-eth0', { interfaceName: 'eth0' }))
+      await untilPort(far.host, near.host.ipv4, 81, 'closed')
+      await untilGoOn(streams)
+      await until({ what: 'tolerated flows', deadlineMs: 5000, everyMs: 20 }, async () =>
+        (await near.status()).revocation?.tolerated === streams.length ? true : undefined,
+      )
+      await apply(far, ssh)
+      await untilGoOn(streams)
+      await near.stop('SIGKILL')
+      await near.start()
+      await untilGoOn(streams)
+      const web = globalPolicy('web', {
+        selector: 'host == "yes"',
+        types: ['Ingress'],
+        ingress: [{ action: 'Allow', protocol: 'TCP', destination: { ports: [80] } }],
+      })
+      await apply(far, web)
+      await until({ what: 'nothing tolerated', deadlineMs: 5000, everyMs: 20 }, async () =>
+        (await near.status()).revocation?.tolerated === 0 ? true : undefined,
+      )
+      await untilGoOn(streams)
+      await remove(far, 'globalnetworkpolicy', 'web')
+      await until({ what: 'resets', deadlineMs: 5000, everyMs: 20 }, async () =>
+        streams.every((stream) => stream.fate() !== undefined) ? true : undefined,
+      )
+    } finally {
+      for (const close of closers) close()
+    }
+  })
+})
+
+test.run()
