@@ -9,6 +9,7 @@ import { startUnit } from '../kernel/units.ts'
 import type { Logger } from '../log.ts'
 import type { AskKind } from '../model/own/ask.ts'
 import { serveHealth } from '../observe/health.ts'
+import { TRIAL_FAMILIES, TRIAL_SET } from '../policy/trial.ts'
 import { Merger } from '../reconcile/merge.ts'
 import { Reconciler } from '../reconcile/reconciler.ts'
 import { Election } from '../store/election.ts'
@@ -48,6 +49,7 @@ import { Revoker } from './revoke.ts'
 import { savedViewPath, ViewSaver } from './saver.ts'
 import { FollowSource } from './source.ts'
 import { desiredReport, diffReport, notAlive, notReady, type StatusParts, statusReport } from './status.ts'
+import { Trials } from './trials.ts'
 import { Workloads } from './workloads.ts'
 
 /** What the process gives to the daemon. */
@@ -92,6 +94,7 @@ export class Daemon {
   readonly #bootRules: BootRules
   readonly #autoHostEndpoints: AutoHostEndpoints
   readonly #etcd: EtcdAddresses
+  readonly #trials: Trials
   readonly #host: Host
   readonly #loop: PassLoop
   readonly #workloads: Workloads
@@ -129,6 +132,7 @@ export class Daemon {
     this.#bootRules = new BootRules(state, config.node.name, log)
     this.#autoHostEndpoints = new AutoHostEndpoints({ node: config.node.name, store: this.#store, log })
     this.#etcd = new EtcdAddresses({ endpoints: clientEndpoints(config), embedded: config.etcd.embedded })
+    this.#trials = this.#createTrials()
     this.#host = this.#createHost()
     const parts = { merger: this.#merger, reconciler: this.#reconciler, log }
     this.#loop = new PassLoop({ ...parts, kernel: this.#kernel, planning: this.#host })
@@ -218,10 +222,8 @@ export class Daemon {
       ...{ config: () => this.#config, log },
       etcd: this.#etcd,
       ...{ applied: this.#applied, registrar: this.#registrar, live: this.#live, hostForwardedBefore: forwardedBefore(config.paths.run) },
-      wake: (afterMs) => {
-        if (afterMs === undefined) this.#loop.poke()
-        else setTimeout(() => this.#loop.poke(), afterMs).unref()
-      },
+      trials: this.#trials,
+      wake: (afterMs) => this.#wake(afterMs),
     })
   }
 
@@ -232,6 +234,21 @@ export class Daemon {
       isWanted: () => this.#config.policy.revokeEstablished,
       wake: () => this.#loop.poke(),
     })
+  }
+
+  #createTrials(): Trials {
+    const { config, log } = this.#options
+    return new Trials({
+      ...{ store: this.#store, node: config.node.name, log },
+      clock: () => performance.now(),
+      wake: (afterMs) => this.#wake(afterMs),
+      enforce: (timeoutMs) => this.#policy.changeTimed(TRIAL_SET, { put: { elements: TRIAL_FAMILIES, timeoutMs } }),
+    })
+  }
+
+  #wake(afterMs?: number): void {
+    if (afterMs === undefined) this.#loop.poke()
+    else setTimeout(() => this.#loop.poke(), afterMs).unref()
   }
 
   #createCollector(): Collector {
@@ -275,6 +292,7 @@ export class Daemon {
       this.#appliedRevision = view.revision
       this.#answers.note(view.revision)
       this.#saver.note(source.view, timing.changes)
+      void this.#settleTrials()
       this.#bootRules.note(view, timing.changes, this.#appliedPolicy(source))
       if (!source.isSaved) this.#autoHostEndpoints.note(view, timing.changes)
       if (!source.isSaved) this.#revoker.note()
@@ -293,7 +311,16 @@ export class Daemon {
   #appliedPolicy(source: FollowSource): AppliedRules | undefined {
     const isBehind = source.isSaved || this.#planner.context === undefined
     if (isBehind || this.#reconciler.failures().some(({ table }) => table === 'policy')) return undefined
-    return { objects: this.#merger.tables.policy, revision: this.#merger.revisionOf('policy') }
+    const { policy } = this.#merger.tables
+    return { objects: this.#planner.generations?.committedOf(policy) ?? policy, revision: this.#merger.revisionOf('policy') }
+  }
+
+  async #settleTrials(): Promise<void> {
+    const { generations } = this.#planner
+    const keys = generations?.overlay === undefined ? new Set() : generations.trialKeys()
+    const refused = describeFailures(this.#reconciler.failures().filter(({ table, key }) => table === 'policy' && keys.has(key)))
+    const problems = [...(generations?.trialProblems ?? []), ...refused.map(({ key, reason }) => `${key}: ${reason}`)]
+    await this.#trials.settle(generations?.overlay, problems)
   }
 
   #statusParts(source: FollowSource): StatusParts {
@@ -301,6 +328,7 @@ export class Daemon {
       ...{ config: this.#config, host: this.#host, loop: this.#loop, planner: this.#planner, merger: this.#merger },
       ...{ reconciler: this.#reconciler, registrar: this.#registrar, live: this.#live, saver: this.#saver, source },
       bootRules: this.#bootRules,
+      trials: this.#trials,
       autoHostEndpoints: this.#autoHostEndpoints,
       refused: this.#refused,
       collector: this.#collector,

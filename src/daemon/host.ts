@@ -19,6 +19,7 @@ import type { PassTiming, Planning } from './loop.ts'
 import type { Planner } from './planner.ts'
 import type { Registrar } from './register.ts'
 import { SwitchTimers } from './switch-timers.ts'
+import type { Trials } from './trials.ts'
 
 /** So long after a pool's mode was changed the old way of receiving stays: longer than any sender waits. Milliseconds. */
 const SETTLE_MS = 10_000
@@ -37,6 +38,7 @@ export interface HostParts {
   readonly log: Logger
   readonly hostForwardedBefore: boolean
   readonly etcd: EtcdAddresses
+  readonly trials: Pick<Trials, 'look' | 'overlay'>
   /** Asks for another pass, at once or after so many milliseconds. */
   readonly wake: (afterMs?: number) => void
 }
@@ -111,6 +113,7 @@ export class Host implements Planning {
       if (kind === 'IPPool' || (kind === 'Node' && id === name)) this.#mustRegister = true
     }
     this.#noticeSwitch(view)
+    await this.#parts.trials.look(view)
     const facts = this.planFacts()
     if (facts !== undefined) await planner.plan(view, changes, facts, dirty)
   }
@@ -167,7 +170,7 @@ export class Host implements Planning {
   planFacts(): Facts | undefined {
     const host = this.#hostFacts
     if (host === undefined) return undefined
-    const { attachments, hostForwardedBefore, etcd } = this.#parts
+    const { attachments, hostForwardedBefore, etcd, trials } = this.#parts
     const config = this.#parts.config()
     const isSettling = performance.now() < this.#settledAtMs
     // What was kept for the switch may go now, the tunnel address too.
@@ -187,6 +190,7 @@ export class Host implements Planning {
       filteredUplinks: host.filteredUplinks,
       timedOut: this.#timers.timedOut,
       etcd: etcd.use,
+      trial: trials.overlay,
       isSettling,
     }
   }

@@ -41,6 +41,7 @@ test('a host that works shows its network', async () => {
         repairs: 0,
         warnings: [],
         collector: { mode: 'on', isLeading: false, waiting: 0, collected: { addresses: 0, blocks: 0, handles: 0 } },
+        trials: [],
       })
       assert.match(tunnelAddresses.join(), /^10\.65\.\d+\.\d+$/)
       assert.equal(

@@ -30,6 +30,7 @@ import type { Registrar } from './register.ts'
 import type { Revoker } from './revoke.ts'
 import type { ViewSaver } from './saver.ts'
 import type { FollowSource } from './source.ts'
+import type { Trials } from './trials.ts'
 import { VERSION } from './version.ts'
 
 /** A pass that takes longer than this is no life. Milliseconds. */
@@ -57,6 +58,7 @@ export interface StatusParts {
   readonly collector: Pick<Collector, 'report'>
   readonly revoker?: Pick<Revoker, 'report'>
   readonly flows?: Pick<Flows, 'report'>
+  readonly trials: Pick<Trials, 'report'>
   readonly connection: Connection
   /** Why this host is not let into the network yet. */
   readonly admission: string | undefined
@@ -159,6 +161,7 @@ export async function statusReport(parts: StatusParts): Promise<StatusReport> {
     ...openFailsafesOf(parts),
     collector: parts.collector.report,
     ...(parts.revoker && { revocation: parts.revoker.report }),
+    trials: parts.trials.report(),
     ...(parts.flows === undefined ? {} : { flows: parts.flows.report() }),
   }
 }

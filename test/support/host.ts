@@ -12,6 +12,7 @@ import { Registrar } from '../../src/daemon/register.ts'
 import { ViewSaver } from '../../src/daemon/saver.ts'
 import { FollowSource } from '../../src/daemon/source.ts'
 import type { StatusParts } from '../../src/daemon/status.ts'
+import { Trials } from '../../src/daemon/trials.ts'
 import { Workloads } from '../../src/daemon/workloads.ts'
 import { createIpam } from '../../src/ipam/ipam.ts'
 import { FakeKernel } from '../../src/kernel/fake.ts'
@@ -45,6 +46,7 @@ export class TestHost {
   readonly saver: ViewSaver
   readonly bootRules: BootRules
   readonly collector: Collector
+  readonly trials: Trials
   /** The clock of the collector, in milliseconds. */
   collectorMs = 0
   config = aConfig()
@@ -62,11 +64,13 @@ export class TestHost {
     this.registrar = new Registrar({ store: connection, ipam, config, log })
     this.saver = new ViewSaver(this.folder.path, log)
     this.bootRules = new BootRules(this.folder.path, 'h1', log)
+    const wake = (afterMs?: number) => void setTimeout(() => this.loop.poke(), afterMs ?? 0).unref()
+    this.trials = new Trials({ ...{ store: connection, node: 'h1', log, wake }, clock: () => performance.now(), enforce: async () => {} })
     const parts = { merger: this.merger, reconciler: this.reconciler, log, kernel, planner: this.planner, applied: this.applied }
     this.host = new Host({
       ...{ ...parts, config, attachments: this.attachments, registrar: this.registrar, live: this.live, hostForwardedBefore: false },
       etcd: new EtcdAddresses({ endpoints: [], embedded: false }),
-      wake: (afterMs) => setTimeout(() => this.loop.poke(), afterMs ?? 0).unref(),
+      ...{ trials: this.trials, wake },
     })
     this.host.onPass = (_view, timing) => void this.passes.push(timing)
     this.loop = new PassLoop({ ...parts, planning: this.host })
@@ -115,6 +119,7 @@ export class TestHost {
       saver,
       bootRules,
       autoHostEndpoints,
+      trials: this.trials,
       source,
       collector,
       connection,

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { aStatus } from '../../../test/support/cli.ts'
-import type { CollectorReport } from '../../model/own/api.ts'
+import type { CollectorReport, TrialReport } from '../../model/own/api.ts'
 import { renderStatus } from './status.ts'
 
 const test = suite('cli/commands/status')
@@ -26,6 +26,24 @@ const cases: readonly { readonly report: CollectorReport; readonly want: string 
 for (const { report, want } of cases) {
   test(`leaked addresses: ${want}`, () => {
     assert.match(renderStatus(aStatus({ collector: report }), new Date('2026-11-21T09:00:00Z')), `\nLeaks       ${want}\n`)
+  })
+}
+
+const trial = { id: 'k7fm', by: 'ada@h9', leftSeconds: 42, reasons: [], changes: ['GlobalNetworkPolicy web'] }
+const trials: readonly { readonly report: TrialReport; readonly want: string }[] = [
+  {
+    report: { ...trial, state: 'running' },
+    want: 'k7fm by ada@h9: GlobalNetworkPolicy web; the policy that was returns in 42 s (margay confirm k7fm)',
+  },
+  {
+    report: { ...trial, state: 'refused', reasons: ['no room'] },
+    want: 'k7fm by ada@h9: GlobalNetworkPolicy web; refused, what was before holds: no room',
+  },
+]
+for (const { report, want } of trials) {
+  test(`a trial: ${want}`, () => {
+    const text = renderStatus(aStatus({ trials: [report] }), new Date('2026-11-21T09:00:00Z'))
+    assert.ok(text.includes(`\nTrials      ${want}\n`), text)
   })
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { describeError, MargayError } from '../../errors.ts'
-import type { CollectorReport, FailureReport, PeerReport, RevocationReport, StatusReport } from '../../model/own/api.ts'
+import type { CollectorReport, FailureReport, PeerReport, RevocationReport, StatusReport, TrialReport } from '../../model/own/api.ts'
 import type { FlowsReport } from '../../model/own/flows.ts'
 import { apiFor } from '../api.ts'
 import type { ApiClient } from '../client.ts'
@@ -96,6 +96,7 @@ function factsOf(report: StatusReport, now: Date): readonly (readonly [string, s
     ['Repairs', String(report.repairs)],
     ...(report.flows === undefined ? [] : [['Denied', flowsState(report.flows, now)] as const]),
     ...(report.revocation === undefined ? [] : [['Ended', endedState(report.revocation)] as const]),
+    ...((report.trials ?? []).length === 0 ? [] : [['Trials', (report.trials ?? []).map(trialState).join('\n')] as const]),
     ...(report.collector === undefined ? [] : [['Leaks', leaksState(report.collector)] as const]),
   ]
 }
@@ -123,6 +124,14 @@ function endedState({ isWanted, ended, tolerated, wouldEnd, problem }: Revocatio
     ...(tolerated === 0 ? [] : [`${tolerated} flows go on that are older than the host endpoint that denies them`]),
     ...(problem === undefined ? [] : [`flows can't be judged: ${problem}`]),
   ].join('\n')
+}
+
+/** What is tried here, and until when. */
+function trialState({ id, by, leftSeconds, state, reasons, changes }: TrialReport): string {
+  const what = `${id} by ${by}: ${changes.join(', ')}`
+  if (state === 'refused') return `${what}; refused, what was before holds: ${reasons.join('; ')}`
+  if (state === 'waiting') return `${what}; not begun, etcd has not said yet how long it lasts`
+  return `${what}; the policy that was returns in ${leftSeconds} s (margay confirm ${id})`
 }
 
 /** What is done about addresses that nobody uses any more. */

@@ -83,6 +83,8 @@ export interface StatusReport {
   readonly openFailsafes?: { readonly inbound: readonly string[]; readonly outbound: readonly string[] }
   readonly collector?: CollectorReport
   readonly revocation?: RevocationReport
+  /** What is tried on this host now. */
+  readonly trials?: readonly TrialReport[]
 }
 
 /** How the ending of flows that policy does not allow any more stands on this host. */
@@ -101,6 +103,20 @@ export interface RevocationReport {
   readonly lastMs?: number
   /** Why flows could not be judged or ended the last time. */
   readonly problem?: string
+}
+
+/** A change of policy that this host tries. */
+export interface TrialReport {
+  readonly id: string
+  /** Who asked for it. */
+  readonly by: string
+  /** Until the policy that was returns. */
+  readonly leftSeconds: number
+  /** `waiting`: etcd has not said yet how long it lasts. */
+  readonly state: 'running' | 'refused' | 'waiting'
+  /** Why it was refused. */
+  readonly reasons: readonly string[]
+  readonly changes: readonly string[]
 }
 
 /** How the collecting of addresses that nobody uses any more stands on this host. */
