@@ -14,9 +14,11 @@ import {
   TestView,
   threeHosts,
 } from '../../test/support/planning.ts'
+import { aGlobalNetworkSet, aGlobalPolicy, aHostEndpoint, aProfile, aTier } from '../../test/support/policies.ts'
 import type { TableName } from '../kernel/objects.ts'
 import { emptyTables } from '../kernel/objects.ts'
 import type { ModelKind } from '../model/kinds.ts'
+import { parseSelector } from '../model/selector-parse.ts'
 import { parseInterfaceAddress } from '../net/cidr.ts'
 import { Merger } from '../reconcile/merge.ts'
 import type { Change } from '../store/view.ts'
@@ -77,6 +79,7 @@ function factsOf(change: Partial<Facts>): Act {
 
 const names = fc.constantFrom('h1', 'h2', 'h3', 'h4')
 const SPOOFED = [parseInterfaceAddress('198.51.100.0/24')]
+const roles = fc.constantFrom('db', 'web')
 const octets = fc.constantFrom(1, 2, 3, 4)
 const modes = fc.constantFrom('Always', 'CrossSubnet', 'Never') as fc.Arbitrary<'Always' | 'CrossSubnet' | 'Never'>
 const receives = fc.constantFrom(['vxlan'], ['direct'], ['direct', 'vxlan'], undefined) as fc.Arbitrary<('direct' | 'vxlan')[] | undefined>
@@ -101,13 +104,50 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   octets.map((n) => put('IPAMBlock', `10.65.${n}.0/26`, undefined)),
   fc
     .record({ n: octets, node: names, more: fc.constantFrom({}, { mac: MAC1 }, { mac: MAC2, allowSpoofedSourcePrefixes: SPOOFED }) })
-    .map(({ n, node, more }) => put('WorkloadEndpoint', `default/w${n}`, anEndpoint(`w${n}`, node, [`10.65.${n}.9`], more))),
+    .map(({ n, node, more }) => {
+      const endpoint = anEndpoint(`w${n}`, node, [`10.65.${n}.9`], { profiles: ['p'], ...more })
+      const labels = n % 2 === 0 ? { role: 'db' } : {}
+      return put('WorkloadEndpoint', `default/w${n}`, { ...endpoint, metadata: { ...endpoint.metadata, labels } })
+    }),
   octets.map((n) => put('WorkloadEndpoint', `default/w${n}`, undefined)),
   modes.map((vxlanMode) => put('IPPool', 'v4', { ...aPool('10.65.0.0/16', { vxlanMode, natOutgoing: true }), metadata: { name: 'v4' } })),
   fc.record({ name: names, ways: receives }).map(({ name, ways }) => put('Live', name, ways && aLive(name, { '10.65.0.0/16': ways }))),
   fc
     .record({ name: fc.constantFrom('default', 'node.h1', 'node.h2'), workloadSourceSpoofing: fc.constantFrom('Any', 'Disabled') })
     .map(({ name, ...more }) => put('FelixConfiguration', name, aFelix(name, { programClusterRoutes: 'Enabled', ...more }))),
+  fc.record({ name: names, role: roles, tier: fc.constantFrom('default', 'first') }).map(({ name, role, tier }) =>
+    put(
+      'GlobalNetworkPolicy',
+      name,
+      aGlobalPolicy(name, {
+        tier,
+        selector: `role == "${role}"`,
+        ingress: [{ action: 'Allow', source: { selector: `role != "${role}"` } }],
+      }),
+    ),
+  ),
+  names.map((name) => put('GlobalNetworkPolicy', name, undefined)),
+  fc.record({ name: names, node: names, link: fc.constantFrom('eth0', 'lan0', '*') }).map(({ name, node, link }) => {
+    const spec = link === 'lan0' ? { expectedIPs: ['203.0.113.1' as never] } : { interfaceName: link }
+    return put('HostEndpoint', name, aHostEndpoint(name, { node, ...spec }, { role: 'db' }))
+  }),
+  names.map((name) => put('HostEndpoint', name, undefined)),
+  roles.map((role) => put('GlobalNetworkSet', 'set', aGlobalNetworkSet('set', { role }, '198.51.100.0/24'))),
+  fc
+    .option(roles, { nil: undefined })
+    .map((role) => put('Profile', 'p', role && aProfile('p', { labelsToApply: { role }, egress: [{ action: 'Allow' }] }))),
+  fc.boolean().map((isThere) => put('Tier', 'first', isThere ? aTier('first', { order: 1 }) : undefined)),
+  fc.constantFrom('eth0', 'lan0').map((name) => factsOf({ interfaces: [{ name, addresses: ['203.0.113.1' as never] }] })),
+  fc.boolean().map((isUnreadable): Act => {
+    const key = { kind: 'GlobalNetworkPolicy', id: 'broken' } as const
+    const run: Act['run'] = (view, facts) => {
+      const reach = { of: 'endpoints', selector: parseSelector('role == "db"') } as const
+      if (isUnreadable) view.unreadable.set('GlobalNetworkPolicy/broken', { ...key, reason: '', reach })
+      else view.unreadable.delete('GlobalNetworkPolicy/broken')
+      return { changes: [key], facts }
+    }
+    return { what: `unreadable: ${isUnreadable}`, run }
+  }),
   fc.boolean().map((isSettling) => factsOf({ isSettling })),
   fc.array(names).map((all) => factsOf({ timedOut: new Set(all.map((name) => `${name} 10.65.0.0/16`)) })),
   fc.array(octets).map((all) => factsOf({ netns: new Map(all.map((n) => [`default/w${n}`, `/run/margay/netns/w${n}`])) })),
@@ -135,7 +175,8 @@ test('after any sequence of changes what is wanted is what a fresh plan of the s
 })
 
 test('the order in which a view holds its entries does not matter', () => {
-  const kinds = ['IPPool', 'Node', 'IPAMBlock', 'WorkloadEndpoint', 'Live'] as const
+  const policies = ['GlobalNetworkPolicy', 'HostEndpoint', 'GlobalNetworkSet', 'Profile', 'Tier'] as const
+  const kinds = ['IPPool', 'Node', 'IPAMBlock', 'WorkloadEndpoint', 'Live', ...policies] as const
   void fc.assert(
     fc.property(fc.array(acts, { maxLength: 10 }), fc.infiniteStream(fc.nat()), (steps, order) => {
       const view = threeHosts()
@@ -146,6 +187,7 @@ test('the order in which a view holds its entries does not matter', () => {
         const entries = [...view.get(kind)].map((entry) => ({ entry, rank: order.next().value ?? 0 })).sort((a, b) => a.rank - b.rank)
         for (const { entry } of entries) shuffled.set(kind, entry[0], entry[1])
       }
+      for (const [key, one] of view.unreadable) shuffled.unreadable.set(key, one)
       assert.equal(fresh(shuffled, facts), fresh(view, facts))
     }),
     { numRuns: 40 },
@@ -174,6 +216,24 @@ test('a change of one of many peers plans that peer and its blocks again, and no
   assert.equal(planner.planned, ['block/10.64.7.0/26', 'block/10.64.7.64/26'])
   await planner.step(view, [{ kind: 'FelixConfiguration', id: 'node.p7' }], someFacts())
   assert.equal(planner.planned, [])
+})
+
+test('interfaces of the host that change plan no group again, and the rules of the host endpoints that they are of', async () => {
+  const [view, planner] = [threeHosts(), new Planning()]
+  view.set('HostEndpoint', 'h', aHostEndpoint('h', { expectedIPs: ['203.0.113.1' as never] }))
+  await planner.step(view, [], someFacts())
+  assert.is(planner.merger.tables.policy.has('chain to-host.lan0'), false)
+  const facts = someFacts({ interfaces: [{ name: 'lan0', addresses: ['203.0.113.1' as never] }] })
+  await planner.step(view, [], facts)
+  assert.equal(planner.planned, [])
+  assert.ok(planner.merger.tables.policy.has('chain to-host.lan0'))
+  const other = threeHosts()
+  await planner.step(other, [], facts)
+  assert.is(
+    planner.merger.tables.policy.has('chain to-host.lan0'),
+    false,
+    'another view: what it lacks is gone without a change that says so',
+  )
 })
 
 test('a peer whose tunnel address was another’s is planned again when the other goes', async () => {
