@@ -15,7 +15,14 @@ const LINUX = resolve(process.env['LINUX_UML'] ?? '../shared/lab/uml-linux')
 
 /** What has to do with the kernel, in as many machines as run beside each other; each machine has one CPU. */
 const MACHINES = [
-  ['src/kernel/real', 'src/daemon/plan-kernel', 'src/kernel/nftables/watch', 'src/kernel/nftables/timed', 'src/kernel/sysctl', 'src/kernel/single-instance'],
+  [
+    'src/kernel/real',
+    'src/daemon/plan-kernel',
+    'src/kernel/nftables/watch',
+    'src/kernel/nftables/timed',
+    'src/kernel/sysctl',
+    'src/kernel/single-instance',
+  ],
   ['src/kernel/nftables/table', 'src/kernel/nftables/maps', 'src/kernel/netlink/links', 'src/kernel/netns', 'src/kernel/native'],
 ] as const
 const DEADLINE_MS = 280_000

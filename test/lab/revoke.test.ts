@@ -1,9 +1,12 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../../scripts/lab/command.ts'
+import { tryRun, until } from '../../scripts/lab/command.ts'
+import type { LabDaemon } from '../../scripts/lab/daemon.ts'
 import { untilReached } from '../support/fault.ts'
 import { apply, globalPolicy, hostEndpoint, remove, untilPort } from '../support/policed.ts'
-import { withLab } from '../support/scenario.ts'
+import { succeeded, withLab } from '../support/scenario.ts'
 import { listenTcp, type Site, type Stream, streamTcp, streamUdp } from '../support/streams.ts'
 import { connectTcp } from '../support/tcp.ts'
 
@@ -33,6 +36,10 @@ async function untilQuiet(streams: readonly Stream[], control: Stream, changedMs
   })
   const late = streams.filter((stream) => stream.lastMs() - changedMs > ENDS_MS)
   return late.map((stream) => `${stream.name} went on for ${Math.round(stream.lastMs() - changedMs)} ms`)
+}
+
+async function hasTombstones({ host }: LabDaemon): Promise<boolean> {
+  return succeeded(await tryRun(host, ['nft', 'list', 'table', 'inet', 'margay'])).includes('chain ended-forward')
 }
 
 /** Waits until each has got more. */
@@ -88,6 +95,7 @@ test('flows of workloads that a change denies end within a second, whoever sends
         ])
       }
       for (const stream of streams) stream.close()
+      assert.ok(await hasTombstones(lab.daemon('h1')))
       await remove(lab.daemon('h2'), 'globalnetworkpolicy', 'no-web')
       for (const server of servers) {
         for (const family of FAMILIES) {
@@ -96,6 +104,8 @@ test('flows of workloads that a change denies end within a second, whoever sends
           again.socket.destroy()
         }
       }
+      const areGone = async () => ((await hasTombstones(lab.daemon('h1'))) ? undefined : true)
+      await until({ what: 'chains of ended flows to go', deadlineMs: 5000, everyMs: 20 }, areGone)
     } finally {
       for (const close of closers) close()
     }
@@ -149,6 +159,54 @@ test('flows of a host are tolerated by a host endpoint that comes, also by the n
       await until({ what: 'resets', deadlineMs: 5000, everyMs: 20 }, async () =>
         streams.every((stream) => stream.fate() !== undefined) ? true : undefined,
       )
+    } finally {
+      for (const close of closers) close()
+    }
+  })
+})
+
+test('translated flows go on where that is configured, are tolerated when it is not any more, and end by a change while the daemon was dead', async () => {
+  const config = { policy: { revokeEstablished: false } }
+  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan', config }, async (lab) => {
+    const [near, far] = [lab.daemon('h1'), lab.daemon('h2')]
+    const server = await lab.addWorkload('h1', 'server', ['--label', 'role=db'])
+    const closers: (() => void)[] = []
+    const streams: Stream[] = []
+    const untilTolerated = (count: number) =>
+      until({ what: `${count} tolerated flows`, deadlineMs: 5000, everyMs: 20 }, async () =>
+        (await near.status()).revocation?.tolerated === count ? true : undefined,
+      )
+    try {
+      for (const family of FAMILIES) {
+        const inside = siteOf(server.addresses, server.namespace, family)
+        const [from, outside] = [far, near].map(({ host }) => ({ namespace: host, address: family === 4 ? host.ipv4 : host.ipv6 }))
+        if (from === undefined || outside === undefined) throw new Error('no hosts')
+        const [table, target] = family === 4 ? ['ip', `${inside.address}:80`] : ['ip6', `[${inside.address}]:80`]
+        const rules = `add table ${table} t; add chain ${table} t c { type nat hook prerouting priority -100; }; add rule ${table} t c tcp dport 8080 dnat to ${target}`
+        succeeded(await tryRun(near.host, ['nft', rules]))
+        const listener = listenTcp(inside.namespace, inside.address, 80)
+        closers.push(() => listener.close())
+        for (const [i, kind] of (['push', 'pull', 'echo'] as const).entries()) {
+          streams.push(await streamTcp(kind, from, 43_000 + i, { ...outside, port: 8080 }, listener))
+        }
+      }
+      closers.push(...streams.map((stream) => () => stream.close()))
+      await apply(far, noWeb)
+      await untilPort(far.host, near.host.ipv4, 8080, 'closed')
+      await untilGoOn(streams)
+      assert.equal((await near.status()).revocation, { isWanted: false, ended: {}, tolerated: 0, remembered: 0 })
+      const path = join(near.host.folder, 'etc/config.json')
+      writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), policy: { revokeEstablished: true } }))
+      succeeded(await near.margay(['reload']))
+      await untilTolerated(streams.length)
+      await untilGoOn(streams)
+      await remove(far, 'globalnetworkpolicy', 'no-web')
+      await untilTolerated(0)
+      await near.stop('SIGKILL')
+      succeeded(await far.margay(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'projectcalico.org/v3', ...noWeb })))
+      await near.start()
+      const areReset = async () => (streams.every((stream) => stream.fate() !== undefined) ? true : undefined)
+      await until({ what: 'resets', deadlineMs: 5000, everyMs: 20 }, areReset)
     } finally {
       for (const close of closers) close()
     }
