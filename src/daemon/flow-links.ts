@@ -22,12 +22,13 @@ const SOME_LINK = '(some interface)'
 export async function findLinks(flows: readonly Flow[], source: LinkSource, signal: AbortSignal): Promise<LinkOf> {
   const links = localLinks(source)
   const { host, kernel } = source
-  if (host.hostEndpoints.size === 0 && host.wildcard === undefined) return (ip) => links.get(ip) ?? SOME_LINK
+  if (host.hostEndpoints.size === 0 && host.wildcard === undefined)
+    return (ip) => links.get(ip) ?? (isLinkLocal(ip) ? undefined : SOME_LINK)
   const pace = new Pace()
   const asked = new Set<Ip>()
   for (const { original, reply } of flows) {
     for (const ip of [original.source, reply.source]) {
-      if (links.has(ip) || asked.has(ip)) continue
+      if (links.has(ip) || asked.has(ip) || isLinkLocal(ip)) continue
       asked.add(ip)
       const route = await kernel.routeTo(ip, signal)
       if (route !== undefined) links.set(ip, route.link)
@@ -35,6 +36,11 @@ export async function findLinks(flows: readonly Flow[], source: LinkSource, sign
     }
   }
   return (ip) => links.get(ip)
+}
+
+/** The same address may be on every link (RFC 4291, section 2.5.6): no route tells which is meant. */
+function isLinkLocal(ip: Ip): boolean {
+  return /^fe[89ab]/.test(ip)
 }
 
 function localLinks({ context, facts }: LinkSource): Map<Ip, string> {
