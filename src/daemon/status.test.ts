@@ -67,6 +67,10 @@ test('a policy that does not parse is named; it makes the host unready only wher
     assert.equal(notReady(host.statusParts), [
       "GlobalNetworkPolicy dark does not parse, and whom it is for can't be read either: not a GlobalNetworkPolicy: spec.selector: must be a string, not 5: put it in quotes",
     ])
+    const key = resourceKey('GlobalNetworkSet', 'office')
+    await putValue(store, key, '{"metadata":{"name":"office"},"spec":{"nets":["x"]}}')
+    await until('the set is named', () => notReady(host.statusParts).some((reason) => reason.startsWith('GlobalNetworkSet office ')))
+    await putValue(store, key, '{"metadata":{"name":"office"},"spec":{"nets":["198.51.100.0/24"]}}')
     // The watch goes on: what comes after it is seen.
     await write('dark', '{"metadata":{"name":"dark"},"spec":{"selector":"has(b)"}}')
     await until('the host is ready', () => notReady(host.statusParts).length === 0)

@@ -52,4 +52,21 @@ test('a policy that the kernel refuses isolates what it selects and nothing else
   })
 })
 
+test('a policy that does not parse closes what it selects, is named, and opens it when it goes', async () => {
+  await withLab({ hosts: [0], etcd: 'plain' }, async (lab) => {
+    const daemon = lab.daemon('h1')
+    const client = await lab.addWorkload('h1', 'w1')
+    const [db, web] = [await lab.addWorkload('h1', 'db', ['--label', 'role=db']), await lab.addWorkload('h1', 'web')]
+    await untilReached(client, db)
+    const key = '/calico/resources/v3/projectcalico.org/globalnetworkpolicies/dark'
+    await lab.etcd.control(['put', key, '{"metadata":{"name":"dark"},"spec":{"selector":"role == \\"db\\"","order":"first"}}'])
+    await untilPort(client.namespace, addressOf(db), 80, 'closed')
+    assert.equal(await portStates(client.namespace, [addressOf(web)], 80), { 80: 'open' })
+    const { isReady, warnings } = await daemon.status()
+    assert.equal([isReady, warnings.filter((text) => text.startsWith('GlobalNetworkPolicy dark does not parse')).length], [true, 1])
+    await lab.etcd.control(['del', key])
+    await untilPort(client.namespace, addressOf(db), 80, 'open')
+  })
+})
+
 test.run()
