@@ -127,6 +127,50 @@ const cases: readonly Case[] = [
     denies: ['tcp 10.65.0.2:1 > 192.0.2.1:80 in mgyw1', 'icmpv6 fe80::1 > fe80::2 128/0 in mgyw1'],
   },
   {
+    name: 'whatever its policies say a workload asks its gateway for addresses and names, and not by tunnels of its own',
+    scene: { workloads: { mgyw1: closed }, settings: { endpointToHost: 'Drop' } },
+    allows: [
+      'udp 10.65.0.2:68 > 255.255.255.255:67 in mgyw1',
+      'udp 10.65.0.2:68 > 169.254.1.1:67 in mgyw1',
+      'udp [fe80::9]:546 > [ff02::1:2]:547 in mgyw1',
+      'udp 10.65.0.2:1 > 169.254.1.1:53 in mgyw1',
+      'tcp [fd65::2]:1 > [fe80::1]:53 in mgyw1',
+    ],
+    denies: [
+      'udp 10.65.0.2:1 > 192.0.2.1:53 in mgyw1',
+      'tcp 10.65.0.2:1 > 169.254.1.1:80 in mgyw1',
+      'sctp 10.65.0.2:1 > 169.254.1.1:53 in mgyw1',
+    ],
+  },
+  {
+    name: 'an open workload sends no tunnel packets, and may get them',
+    scene: { workloads: { mgyw1: open, mgyw2: open } },
+    allows: ['udp 10.65.0.2:1 > 192.0.2.9:4790 in mgyw1 out eth0', 'udp 192.0.2.9:1 > 10.65.0.2:4789 in eth0 out mgyw1'],
+    denies: [
+      'udp 10.65.0.2:1 > 192.0.2.9:4789 in mgyw1 out eth0',
+      '4 10.65.0.2 > 192.0.2.9 in mgyw1 out eth0',
+      '4 10.65.0.2 > 192.0.2.1 in mgyw1',
+    ],
+  },
+  {
+    name: 'what hosts say to each other has a direction where it needs one',
+    scene: {
+      any: closed,
+      settings: {
+        implicit: [
+          { name: 'etcd', protocol: 6, port: 2390, direction: 'egress', isPeer: (ip) => ip === '192.0.2.2' },
+          { name: 'BGP', protocol: 6, port: 1790, direction: 'ingress', isPeer: (ip) => ip === '192.0.2.2' },
+        ],
+      },
+    },
+    allows: ['tcp 192.0.2.1:1 > 192.0.2.2:2390 out eth0', 'tcp 192.0.2.2:1 > 192.0.2.1:1790 in eth0'],
+    denies: [
+      'tcp 192.0.2.2:1 > 192.0.2.1:2390 in eth0',
+      'tcp 192.0.2.1:1 > 192.0.2.2:1790 out eth0',
+      'tcp 192.0.2.1:1 > 192.0.2.3:2390 out eth0',
+    ],
+  },
+  {
     name: 'a workload reaches its host with Return and with Accept as its egress policies let it, past host endpoints',
     scene: { workloads: { mgyw1: endpoint('w1', [egress(noTcp80)]) }, any: closed, settings: { endpointToHost: 'Return' } },
     allows: ['tcp 10.65.0.2:1 > 192.0.2.1:81 in mgyw1'],
