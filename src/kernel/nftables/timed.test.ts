@@ -1,3 +1,6 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createNamespace, joinNamespaces, type Namespace, openUdp, until } from '../../../test/support/nft-lab.ts'
@@ -234,12 +237,10 @@ test('nft shows them in its own words, and takes the script', () =>
     }
     for (const part of [...rule('ip', 'gone4'), ...rule('ip6', 'gone6')]) assert.ok(text.includes(part), `${part} is not in ${text}`)
     const other = createNamespace('timed-script')
+    const file = join(tmpdir(), `${other.name}.nft`)
     try {
-      other.run(
-        'sh',
-        '-c',
-        `cat > /tmp/$$.nft <<'END'\n${nftScript(everything)}\nEND\nnft -f /tmp/$$.nft; code=$?; rm /tmp/$$.nft; exit $code`,
-      )
+      writeFileSync(file, nftScript(everything))
+      other.run('nft', '-f', file)
       const byNft = new NftablesTable({ netns: other.path, log: silentLogger })
       const listed = await byNft.list(signal)
       byNft.close()
@@ -248,6 +249,7 @@ test('nft shows them in its own words, and takes the script', () =>
         everything.map(() => true),
       )
     } finally {
+      rmSync(file, { force: true })
       other.remove()
     }
   }))
