@@ -26,3 +26,11 @@ export function liveRecord(config: Config): LiveRecord {
 export async function* asLines(events: AsyncIterable<FlowLine> | Iterable<FlowLine>): AsyncGenerator<string> {
   for await (const event of events) yield JSON.stringify(event)
 }
+
+/** Resolves when the signal aborts. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -7,7 +7,6 @@ import { createKernel, type RealKernel } from '../kernel/kernel.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import { startUnit } from '../kernel/units.ts'
 import type { Logger } from '../log.ts'
-import type { AskKind } from '../model/own/ask.ts'
 import { serveHealth } from '../observe/health.ts'
 import { TRIAL_FAMILIES, TRIAL_SET } from '../policy/trial.ts'
 import { Merger } from '../reconcile/merge.ts'
@@ -18,18 +17,14 @@ import { openEtcd } from '../store/etcd.ts'
 import { readSavedView } from '../store/saved-view.ts'
 import type { Connection, Store } from '../store/store.ts'
 import { admit } from './admission.ts'
-import { answerExplain } from './answer-explain.ts'
-import { answerFlows } from './answer-flows.ts'
-import { answerSessions } from './answer-sessions.ts'
-import { Answers, type Responder } from './answers.ts'
+import { Answers } from './answers.ts'
 import { type ApiHandlers, serveApi } from './api.ts'
 import { Applied } from './applied.ts'
-import { AskedHost } from './asked-host.ts'
 import { Attachments } from './attachments.ts'
 import { AutoHostEndpoints } from './auto-host-endpoints.ts'
 import { type AppliedRules, BootRules } from './boot-rules.ts'
 import { Collector } from './collector.ts'
-import { asLines, listConnections, liveRecord } from './daemon-parts.ts'
+import { aborted, asLines, liveRecord } from './daemon-parts.ts'
 import { EtcdAddresses } from './etcd-addresses.ts'
 import { Flows } from './flows.ts'
 import { Host } from './host.ts'
@@ -45,6 +40,7 @@ import { Recorder } from './record.ts'
 import { describeFailures } from './refusals.ts'
 import { RefusedRules } from './refused-rules.ts'
 import { Registrar } from './register.ts'
+import { createResponders } from './responders.ts'
 import { Revoker } from './revoke.ts'
 import { savedViewPath, ViewSaver } from './saver.ts'
 import { FollowSource } from './source.ts'
@@ -123,7 +119,10 @@ export class Daemon {
     this.#answers = new Answers({
       ...{ store: this.#store, node: config.node.name, log },
       failures: () => describeFailures(this.#reconciler.failures()),
-      responders: this.#createResponders(),
+      responders: createResponders({
+        ...{ node: config.node.name, kernel: this.#kernel, view: () => this.#planner.context?.view },
+        ...{ facts: () => this.#host.facts, etcd: () => this.#etcd.use },
+      }),
     })
     this.#attachments = new Attachments(state, run, log)
     this.#live = new LiveKeeper(this.#store, liveRecord(config), log)
@@ -146,7 +145,7 @@ export class Daemon {
     this.#revoker = this.#createRevoker()
   }
 
-  /** The configuration that is used now. */
+  /** What is used now. */
   get config(): Config {
     return this.#config
   }
@@ -176,8 +175,7 @@ export class Daemon {
     try {
       const work = [
         source.run(ends),
-        this.#revoker.begin(ends).then(() => this.#loop.run(source, ends)),
-        this.#revoker.run(ends),
+        this.#revoker.begin(ends).then(() => Promise.all([this.#loop.run(source, ends), this.#revoker.run(ends)])),
         // A host that is not let in says nothing of itself: it could write over the one that has its name.
         admission.then(() =>
           Promise.all([
@@ -199,22 +197,6 @@ export class Daemon {
     }
   }
 
-  /** Who answers which kind of question. */
-  #createResponders(): Readonly<Record<AskKind, Responder>> {
-    const asked = new AskedHost({
-      node: this.#options.config.node.name,
-      kernel: this.#kernel,
-      view: () => this.#planner.context?.view,
-      facts: () => this.#host.facts,
-      etcd: () => this.#etcd.use,
-    })
-    return {
-      explain: (body, signal) => answerExplain(asked, body, signal),
-      sessions: (body, signal) => answerSessions(asked, body, signal),
-      flows: (body, signal) => answerFlows(asked, listConnections, body, signal),
-    }
-  }
-
   #createHost(): Host {
     const { config, log } = this.#options
     return new Host({
@@ -231,8 +213,7 @@ export class Daemon {
     return new Revoker({
       ...{ planner: this.#planner, host: this.#host, merger: this.#merger, reconciler: this.#reconciler, kernel: this.#kernel },
       ...{ table: this.#policy, conntrack: this.#conntrack, log: this.#options.log, runFolder: this.#config.paths.run },
-      isWanted: () => this.#config.policy.revokeEstablished,
-      wake: () => this.#loop.poke(),
+      ...{ isWanted: () => this.#config.policy.revokeEstablished, wake: () => this.#loop.poke() },
     })
   }
 
@@ -416,11 +397,4 @@ export class Daemon {
     this.#policy.close()
     this.#conntrack.close()
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

@@ -82,7 +82,12 @@ export class Revoker {
 
   /** To be called before the first pass, which would take away what it does not know: what the daemon before has ended stays so. */
   async begin(signal: AbortSignal): Promise<void> {
-    if ((await this.#ended.forgetExpired(signal)) > 0) this.#raise()
+    try {
+      if ((await this.#ended.forgetExpired(signal)) > 0) this.#raise()
+    } catch (error) {
+      // Whether the table can be read at all the passes find out.
+      this.#parts.log.warn({ reason: describeError(error) }, 'flows that were ended before can not be read')
+    }
   }
 
   /** How it stands. */
