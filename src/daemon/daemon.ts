@@ -45,6 +45,7 @@ import { Revoker } from './revoke.ts'
 import { savedViewPath, ViewSaver } from './saver.ts'
 import { FollowSource } from './source.ts'
 import { desiredReport, diffReport, notAlive, notReady, type StatusParts, statusReport } from './status.ts'
+import { kernelClockMs, TrialTimes } from './trial-times.ts'
 import { Trials } from './trials.ts'
 import { Workloads } from './workloads.ts'
 
@@ -221,7 +222,7 @@ export class Daemon {
     const { config, log } = this.#options
     return new Trials({
       ...{ store: this.#store, node: config.node.name, log },
-      clock: () => performance.now(),
+      ...{ clock: kernelClockMs, times: new TrialTimes(config.paths.run, log) },
       wake: (afterMs) => this.#wake(afterMs),
       enforce: (timeoutMs) => this.#policy.changeTimed(TRIAL_SET, { put: { elements: TRIAL_FAMILIES, timeoutMs } }),
     })

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { aGlobalPolicy } from '../../test/support/policies.ts'
@@ -9,11 +12,14 @@ import { resourceKey, TRIALS_PREFIX, trialHostsPrefix, trialKey } from '../model
 import { encodeTrial, type Trial } from '../model/own/trial.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { MutableView } from '../store/view.ts'
+import { TrialTimes } from './trial-times.ts'
 import { Trials } from './trials.ts'
 
 const test = suite('daemon/trials')
 
 const never = new AbortController().signal
+const folder = mkdtempSync(join(tmpdir(), 'mgt-trials-'))
+test.after(() => rmSync(folder, { recursive: true }))
 
 /** A host's trials with a clock of ours; `enforced` are the times for which rules were put in force. */
 class World {
@@ -23,16 +29,21 @@ class World {
   readonly enforced: number[] = []
   wakes: (number | undefined)[] = []
   isEtcdAway = false
+  /** What etcd says that the lease has left. */
+  claimedSeconds: number | undefined
+  readonly folder = mkdtempSync(join(folder, 'host-'))
   trials = this.restart()
 
   restart(): Trials {
     const store = this.store.another()
-    const away = { ...store, leaseSeconds: () => Promise.reject(new StoreError('away', { isTransient: true })) }
+    const { leaseSeconds } = store
+    store.leaseSeconds = (id, signal) => {
+      if (this.isEtcdAway) return Promise.reject(new StoreError('away', { isTransient: true }))
+      return this.claimedSeconds === undefined ? leaseSeconds.call(store, id, signal) : Promise.resolve(this.claimedSeconds)
+    }
     this.trials = new Trials({
-      store: new Proxy(store, {
-        get: (_, name) => Reflect.get(this.isEtcdAway && name === 'leaseSeconds' ? away : store, name).bind?.(store),
-      }),
-      ...{ node: 'h1', log: silentLogger, clock: () => this.nowMs },
+      store,
+      ...{ node: 'h1', log: silentLogger, clock: () => this.nowMs, times: new TrialTimes(this.folder, silentLogger) },
       wake: (afterMs) => void this.wakes.push(afterMs),
       enforce: async (forMs) => void this.enforced.push(forMs),
     })
@@ -114,6 +125,21 @@ test('a daemon that starts in the middle goes on with what remains in its first 
   world.restart()
   assert.equal(await world.pass(), ['GlobalNetworkPolicy/p'])
   assert.equal(world.enforced, [60_000, 40_000])
+})
+
+test('etcd that gives the lease its whole time again makes no trial longer, nor brings one back, also not for a daemon that comes after', async () => {
+  const world = new World()
+  await world.begin('k7fm', 60)
+  await world.pass()
+  world.nowMs += 50_000
+  world.claimedSeconds = 60
+  world.restart()
+  assert.equal(await world.pass(), ['GlobalNetworkPolicy/p'])
+  assert.equal(world.enforced, [60_000, 10_000])
+  world.nowMs += 10_000
+  assert.is(await world.pass(), undefined)
+  world.restart()
+  assert.is(await world.pass(), undefined)
 })
 
 test('a daemon that starts while nobody can say how long it lasts does not begin it, and asks again', async () => {

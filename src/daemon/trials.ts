@@ -8,14 +8,16 @@ import type { PolicyInput } from '../policy/engine.ts'
 import type { TrialOverlay } from '../policy/generations.ts'
 import type { Store } from '../store/store.ts'
 import type { View } from '../store/view.ts'
+import type { TrialTimes } from './trial-times.ts'
 
 /** What trials need of the daemon. */
 export interface TrialsParts {
   readonly store: Store
   readonly node: string
   readonly log: Logger
-  /** Milliseconds, of a clock that nobody sets. */
+  /** Milliseconds, of a clock that nobody sets and that daemons before this one had too. */
   readonly clock: () => number
+  readonly times: Pick<TrialTimes, 'endOf' | 'note'>
   /** Asks for another pass, at once or after so many milliseconds. */
   readonly wake: (afterMs?: number) => void
   /** Lets the rules of what is tried hold from now on for so long, and no longer. */
@@ -102,14 +104,22 @@ export class Trials {
   /** Takes over the trials of the view; gives what is being asked of etcd. */
   #take(view: View): readonly Promise<void>[] {
     const trials = view.get('Trial')
+    const before = this.#known.size
     for (const [key, { id, trial }] of this.#known) if (trials.get(id)?.lease !== trial.lease) this.#known.delete(key)
     for (const [id, trial] of trials) {
       const key = `${id} ${trial.lease}`
       const known = this.#known.get(key)
       if (known) known.trial = trial
-      else this.#known.set(key, readKnown(id, trial))
+      else this.#known.set(key, { ...readKnown(id, trial), endsMs: this.#parts.times.endOf(key) })
     }
+    if (before > 0 || this.#known.size > 0) this.#note()
     return [...this.#known.values()].flatMap((one) => (one.endsMs === undefined && !one.isAsking && !one.refused ? [this.#ask(one)] : []))
+  }
+
+  #note(): void {
+    this.#parts.times.note(
+      Object.fromEntries([...this.#known].flatMap(([key, { endsMs }]) => (endsMs === undefined ? [] : [[key, endsMs]]))),
+    )
   }
 
   async #ask(one: Known): Promise<void> {
@@ -120,6 +130,7 @@ export class Trials {
       const seconds = await store.leaseSeconds(BigInt(one.trial.lease), AbortSignal.timeout(5000))
       // A lease that was given its whole time again, by a new leader of etcd, lasts no longer for us than it was to.
       one.endsMs = askedMs + Math.min(seconds ?? 0, one.trial.seconds) * 1000
+      this.#note()
       wake()
     } catch (error) {
       log.debug({ reason: describeError(error) }, 'how long a trial lasts could not be asked, trying again')

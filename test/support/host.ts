@@ -12,6 +12,7 @@ import { Registrar } from '../../src/daemon/register.ts'
 import { ViewSaver } from '../../src/daemon/saver.ts'
 import { FollowSource } from '../../src/daemon/source.ts'
 import type { StatusParts } from '../../src/daemon/status.ts'
+import { kernelClockMs, TrialTimes } from '../../src/daemon/trial-times.ts'
 import { Trials } from '../../src/daemon/trials.ts'
 import { Workloads } from '../../src/daemon/workloads.ts'
 import { createIpam } from '../../src/ipam/ipam.ts'
@@ -65,7 +66,12 @@ export class TestHost {
     this.saver = new ViewSaver(this.folder.path, log)
     this.bootRules = new BootRules(this.folder.path, 'h1', log)
     const wake = (afterMs?: number) => void setTimeout(() => this.loop.poke(), afterMs ?? 0).unref()
-    this.trials = new Trials({ ...{ store: connection, node: 'h1', log, wake }, clock: () => performance.now(), enforce: async () => {} })
+    this.trials = new Trials({
+      ...{ store: connection, node: 'h1', log, wake },
+      clock: kernelClockMs,
+      times: new TrialTimes(this.folder.path, log),
+      enforce: async () => {},
+    })
     const parts = { merger: this.merger, reconciler: this.reconciler, log, kernel, planner: this.planner, applied: this.applied }
     this.host = new Host({
       ...{ ...parts, config, attachments: this.attachments, registrar: this.registrar, live: this.live, hostForwardedBefore: false },
