@@ -1,0 +1,133 @@
+// at most 120 s
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { until } from '../../scripts/lab/command.ts'
+import { untilStatus } from '../../scripts/lab/daemon.ts'
+import type { Lab } from '../../scripts/lab/lab.ts'
+import { apply, globalPolicy, hostEndpoint, portStates } from '../support/policed.ts'
+import { succeeded, withLab } from '../support/scenario.ts'
+
+const test = suite('lab/trial')
+
+const web = (port: number) =>
+  globalPolicy('web', {
+    selector: 'host == "yes"',
+    types: ['Ingress', 'Egress'],
+    egress: [{ action: 'Allow' }],
+    ingress: [{ action: 'Allow', protocol: 'TCP', destination: { ports: [port] } }],
+  })
+const OLD = { 80: 'open', 81: 'closed' }
+const TRIED = { 80: 'closed', 81: 'open' }
+
+/** Which ports of each host its neighbour reaches, IPv4 and IPv6 alike. */
+async function states(lab: Lab) {
+  const looks = lab.daemons.map(({ host }, i) => {
+    const from = lab.daemons[(i + 1) % lab.daemons.length]?.host ?? host
+    return portStates(
+      from,
+      [host.ipv4, host.ipv6].map((text) => text.split('/')[0] ?? ''),
+      80,
+      81,
+    )
+  })
+  return Promise.all(looks)
+}
+
+async function untilStates(lab: Lab, want: object, deadlineMs: number): Promise<void> {
+  const wanted = JSON.stringify(lab.daemons.map(() => want))
+  await until({ what: `ports to be ${wanted}`, deadlineMs, everyMs: 20 }, async () =>
+    JSON.stringify(await states(lab)) === wanted ? true : undefined,
+  )
+}
+
+/** Three hosts with a host endpoint each, that let in port 80. */
+async function withPolicedHosts(action: (lab: Lab) => Promise<void>): Promise<void> {
+  await withLab({ hosts: [0, 0, 1], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const endpoints = ['h1', 'h2', 'h3'].map((node) => hostEndpoint(`${node}-eth0`, { node, interfaceName: 'eth0' }))
+    await apply(lab.daemon('h1'), web(80), ...endpoints)
+    assert.equal(await states(lab), [OLD, OLD, OLD])
+    await action(lab)
+  })
+}
+
+async function begin(lab: Lab, time: string): Promise<{ readonly id: string; readonly endsMs: number }> {
+  const text = JSON.stringify({ apiVersion: 'projectcalico.org/v3', ...web(81) })
+  const out = succeeded(await lab.daemon('h1').margay(['apply', '-f', '-', '--confirm', time], text))
+  assert.match(out, /running on 3 of 3 hosts/)
+  // etcd gives whole seconds, rounded down.
+  const endsMs = performance.now() + (Number(/returns in (\d+) s/.exec(out)?.[1]) + 1) * 1000
+  assert.equal(await states(lab), [TRIED, TRIED, TRIED])
+  return { id: /^trial (\w+):/m.exec(out)?.[1] ?? '', endsMs }
+}
+
+const SECONDS = 10
+/** What looking itself may take where much else runs. Milliseconds. */
+const LOOK_MS = 1500
+
+function assertInTime(endsMs: number): void {
+  const lateMs = Math.round(performance.now() - endsMs)
+  process.stdout.write(`  the old policy was back on all hosts ${-lateMs} ms before the last moment\n`)
+  assert.ok(lateMs < LOOK_MS, `it was ${lateMs} ms late`)
+}
+
+test('the old policy returns on all hosts in time, after the daemons were killed and etcd stopped; nobody brings the trial back', async () => {
+  await withPolicedHosts(async (lab) => {
+    const { endsMs } = await begin(lab, `${SECONDS}s`)
+    await Promise.all([...lab.daemons.map((daemon) => daemon.stop('SIGKILL')), lab.etcd.stop('SIGKILL')])
+    assert.equal(await states(lab), [TRIED, TRIED, TRIED])
+    await untilStates(lab, OLD, SECONDS * 1000 + 5000)
+    assertInTime(endsMs)
+    // From the saved view, then with an etcd that has given the lease its whole time again.
+    await lab.daemon('h1').start()
+    assert.equal(await states(lab), [OLD, OLD, OLD])
+    await lab.etcd.start()
+    await Promise.all([lab.daemon('h2').start(), lab.daemon('h3').start()])
+    for (const daemon of lab.daemons) {
+      await untilStatus(daemon, 'etcd to be there', ({ store, isReady }) => store.isConnected && !store.isFromSavedView && isReady, 20_000)
+      assert.equal((await daemon.get<{ policy: object }>('/v1/desired')).policy['set trial' as never], undefined)
+    }
+    assert.equal(await states(lab), [OLD, OLD, OLD])
+  })
+})
+
+test('daemons that are killed and come back go on with a trial and end it in time', async () => {
+  await withPolicedHosts(async (lab) => {
+    const { id, endsMs } = await begin(lab, `${SECONDS}s`)
+    await Promise.all(lab.daemons.map((daemon) => daemon.stop('SIGKILL')))
+    await Promise.all(lab.daemons.map((daemon) => daemon.start()))
+    assert.equal(await states(lab), [TRIED, TRIED, TRIED])
+    const { trials, isReady } = await lab.daemon('h2').status()
+    assert.equal([trials?.map((one) => [one.id, one.state, one.changes]), isReady], [[[id, 'running', ['GlobalNetworkPolicy web']]], true])
+    await untilStates(lab, OLD, SECONDS * 1000 + 5000)
+    assertInTime(endsMs)
+    for (const daemon of lab.daemons) {
+      await until({ what: 'the rules of the trial to go' }, async () => {
+        const { policy = {} } = await daemon.get<{ policy?: object }>('/v1/desired')
+        return Object.keys(policy).some((key) => key.includes('trial')) ? undefined : true
+      })
+    }
+  })
+})
+
+test('what is confirmed stays, with no moment of the old policy in between; what is cancelled goes at once', async () => {
+  await withPolicedHosts(async (lab) => {
+    const cancelled = await begin(lab, '60s')
+    succeeded(await lab.daemon('h2').margay(['trial', 'cancel', cancelled.id]))
+    await untilStates(lab, OLD, 5000)
+    await begin(lab, '10s')
+    const looks: string[] = []
+    const wanted = JSON.stringify([TRIED, TRIED, TRIED])
+    const confirming = lab.daemon('h3').margay(['confirm', '--wait', '5'])
+    let isDone = false
+    void confirming.finally(() => {
+      isDone = true
+    })
+    while (!isDone) looks.push(JSON.stringify(await states(lab)))
+    assert.match(succeeded(await confirming), /globalnetworkpolicy\/web written\ntrial \w+ confirmed\napplied on 3 of 3 hosts/)
+    assert.equal([...new Set(looks)], [wanted])
+    for (const daemon of lab.daemons) await untilStatus(daemon, 'no trial', ({ trials }) => (trials ?? []).length === 0, 20_000)
+    assert.equal(await states(lab), [TRIED, TRIED, TRIED])
+  })
+})
+
+test.run()
