@@ -45,6 +45,7 @@ import { Revoker } from './revoke.ts'
 import { savedViewPath, ViewSaver } from './saver.ts'
 import { FollowSource } from './source.ts'
 import { desiredReport, diffReport, notAlive, notReady, type StatusParts, statusReport } from './status.ts'
+import { trialProblems } from './trial-problems.ts'
 import { kernelClockMs, TrialTimes } from './trial-times.ts'
 import { Trials } from './trials.ts'
 import { Workloads } from './workloads.ts'
@@ -274,7 +275,7 @@ export class Daemon {
       this.#appliedRevision = view.revision
       this.#answers.note(view.revision)
       this.#saver.note(source.view, timing.changes)
-      void this.#settleTrials()
+      void this.#trials.settle(this.#planner.generations?.overlay, trialProblems(this.#planner, this.#reconciler))
       this.#bootRules.note(view, timing.changes, this.#appliedPolicy(source))
       if (!source.isSaved) this.#autoHostEndpoints.note(view, timing.changes)
       if (!source.isSaved) this.#revoker.note()
@@ -295,14 +296,6 @@ export class Daemon {
     if (isBehind || this.#reconciler.failures().some(({ table }) => table === 'policy')) return undefined
     const { policy } = this.#merger.tables
     return { objects: this.#planner.generations?.committedOf(policy) ?? policy, revision: this.#merger.revisionOf('policy') }
-  }
-
-  async #settleTrials(): Promise<void> {
-    const { generations } = this.#planner
-    const keys = generations?.overlay === undefined ? new Set() : generations.trialKeys()
-    const refused = describeFailures(this.#reconciler.failures().filter(({ table, key }) => table === 'policy' && keys.has(key)))
-    const problems = [...(generations?.trialProblems ?? []), ...refused.map(({ key, reason }) => `${key}: ${reason}`)]
-    await this.#trials.settle(generations?.overlay, problems)
   }
 
   #statusParts(source: FollowSource): StatusParts {
