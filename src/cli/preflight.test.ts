@@ -56,13 +56,16 @@ test('what allows the session in the same file lets it through, and --force writ
   assert.is((await margay(['delete', 'gnp', 'ssh', '--force'])).code, 0)
 })
 
-test('etcd is looked at too: here by failsafes that are taken away', async () => {
+test('etcd is looked at too, where rules come before what hosts always let through', async () => {
   const { margay } = await aNetwork(NODE, SSH, ENDPOINT)
   const felix = document('FelixConfiguration', 'default', 'failsafeOutboundHostPorts: []')
-  assert.match(
-    (await margay(['apply', '-f', '-'], felix)).err,
-    /h1: etcd from 192\.0\.2\.1 port \d+ to 192\.0\.2\.250 port 2379: from-host/,
+  assert.is((await margay(['apply', '-f', '-'], felix)).code, 0)
+  const raw = document(
+    'GlobalNetworkPolicy',
+    'raw',
+    `selector: role == 'host', doNotTrack: true, applyOnForward: true, types: [Egress], egress: [{action: Deny, protocol: TCP, destination: {ports: [2379]}}]`,
   )
+  assert.match((await margay(['apply', '-f', '-'], raw)).err, /h1: etcd from 192\.0\.2\.1 port \d+ to 192\.0\.2\.250 port 2379: untracked/)
 })
 
 test('what was denied before is not cut, and who has no session is asked nothing', async () => {
