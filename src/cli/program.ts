@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config.ts'
 import { refuseForeign, withoutGlobalFlags } from './calicoctl.ts'
+import { addAuditCommand } from './commands/audit.ts'
 import { addCompletionCommand } from './commands/completion.ts'
 import { addConfigCommand } from './commands/config.ts'
 import { addDatastoreCommand } from './commands/datastore.ts'
@@ -57,7 +58,10 @@ const RESOURCES: Group = [
 const COMMANDS: Readonly<Record<Program, readonly Group[]>> = {
   margay: [
     RESOURCES,
-    ['Policy:', [addExplainCommand, addPlanCommand, addConfirmCommand, addTrialCommand, addFlowsCommand, addPolicyCommand]],
+    [
+      'Policy:',
+      [addExplainCommand, addPlanCommand, addAuditCommand, addConfirmCommand, addTrialCommand, addFlowsCommand, addPolicyCommand],
+    ],
     ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addReloadCommand, addNodeCommand]],
     ['Other:', [addConfigCommand, addDatastoreCommand, addDebugCommand, addCompletionCommand, addVersionCommand]],
   ],

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { ConflictError, describeError, IpamError, MargayError, StoreError, ValidationError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { AttachRequest, DiffReport, PassReport, StatusReport, TableDump, WorkloadReport } from '../model/own/api.ts'
+import type { ExposedReport, ExposedRequest } from '../model/own/exposed.ts'
 import type { StatsReport } from '../model/own/flows.ts'
 
 /** What the API can be asked; each is one line of `model/own/api.ts`. */
@@ -26,6 +27,7 @@ export interface ApiHandlers {
   /** The latest events as lines of JSON, or each new one until the caller hangs up. */
   flows(isFollowing: boolean, signal: AbortSignal): AsyncIterable<string> | Iterable<string>
   stats(signal: AbortSignal): Promise<StatsReport>
+  exposed(request: ExposedRequest, signal: AbortSignal): Promise<ExposedReport>
 }
 
 /** A body larger than this is refused: the largest request is a workload's labels. Bytes. */
@@ -91,6 +93,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
     handlers.reload()
     return sendJson(response, 204, undefined)
   }
+  if (route === 'POST audit/exposed')
+    return sendJson(response, 200, await handlers.exposed(parseExposed(await readBody(request)), hangUp.signal))
   if (route === 'GET debug/passes') return sendJson(response, 200, handlers.passes())
   if (route === 'GET debug/record') return sendLines(response, handlers.record(secondsOf(url), hangUp.signal))
   throw new NotFound(`the API does not know ${request.method} ${url.pathname}`)
@@ -154,6 +158,12 @@ function parseUrl(text: string): { readonly url: URL; readonly parts: readonly s
   } catch (cause) {
     throw new ValidationError(`not a path: ${JSON.stringify(text)}`, [], { cause })
   }
+}
+
+function parseExposed(body: unknown): ExposedRequest {
+  const from = typeof body === 'object' && body !== null && 'from' in body ? body.from : undefined
+  if (from !== undefined && typeof from !== 'string') throw new ValidationError('from must be a string')
+  return from === undefined ? {} : { from }
 }
 
 /** Checks the shape of an attach request; values are checked where they are used. */

@@ -36,11 +36,11 @@ import { daemonMetrics } from './metrics.ts'
 import type { Notifier } from './notify.ts'
 import { PassLog } from './passes.ts'
 import { Planner } from './planner.ts'
+import { Questions } from './questions.ts'
 import { Recorder } from './record.ts'
 import { describeFailures } from './refusals.ts'
 import { RefusedRules } from './refused-rules.ts'
 import { Registrar } from './register.ts'
-import { createResponders } from './responders.ts'
 import { Revoker } from './revoke.ts'
 import { savedViewPath, ViewSaver } from './saver.ts'
 import { FollowSource } from './source.ts'
@@ -82,6 +82,7 @@ export class Daemon {
   readonly #planner = new Planner(this.#merger, () => this.#flows.canLog)
   readonly #recorder = new Recorder()
   readonly #passes = new PassLog()
+  readonly #questions: Questions
   readonly #answers: Answers
   readonly #reconciler: Reconciler
   readonly #refused = new RefusedRules()
@@ -118,13 +119,12 @@ export class Daemon {
       ...{ store: this.#store, node: config.node.name, log, stickySeconds: () => this.#config.ipam.stickySeconds },
     })
     this.#reconciler = new Reconciler(this.#kernel.tables, () => performance.now())
+    const [context, facts] = [() => this.#planner.context, () => this.#host.facts]
+    this.#questions = new Questions({ node: config.node.name, kernel: this.#kernel, etcd: () => this.#etcd.use, context, facts })
     this.#answers = new Answers({
       ...{ store: this.#store, node: config.node.name, log },
       failures: () => describeFailures(this.#reconciler.failures()),
-      responders: createResponders({
-        ...{ node: config.node.name, kernel: this.#kernel, view: () => this.#planner.context?.view },
-        ...{ facts: () => this.#host.facts, etcd: () => this.#etcd.use },
-      }),
+      responders: this.#questions.responders(),
     })
     this.#attachments = new Attachments(state, run, log)
     this.#live = new LiveKeeper(this.#store, liveRecord(config), log)
@@ -329,7 +329,8 @@ export class Daemon {
 
   #handlers(source: FollowSource): ApiHandlers {
     return {
-      status: () => statusReport(this.#statusParts(source)),
+      status: async () => statusReport(this.#statusParts(source), await this.#questions.foreignWarnings()),
+      exposed: (request, signal) => this.#questions.exposed(request, signal),
       desired: () => this.#onceKnown(source, () => desiredReport(this.#merger)),
       diff: async (signal) => this.#onceKnown(source, () => diffReport(this.#kernel.tables, this.#merger, signal)),
       workloads: () => this.#onceKnown(source, () => this.#workloads.list()),
@@ -347,10 +348,8 @@ export class Daemon {
   /** Before the first view nothing is wanted yet: an empty answer would say that all that stands in the kernel is to go. */
   #onceKnown<T>(source: FollowSource, answer: () => T): T {
     if (this.#planner.context !== undefined) return answer()
-    throw new MargayError(
-      'not-ready',
-      `nothing is known yet, the kernel is left as it is: ${notReady(this.#statusParts(source)).join('; ')}`,
-    )
+    const why = notReady(this.#statusParts(source)).join('; ')
+    throw new MargayError('not-ready', `nothing is known yet, the kernel is left as it is: ${why}`)
   }
 
   /** What we know is applied and the sockets answer: the first time READY=1, afterwards how it is. */
@@ -385,10 +384,6 @@ export class Daemon {
     }
     await Promise.all([this.#saver.flush(), this.#bootRules.flush()])
     await Promise.all([this.#live.stop(), this.#collector.stop()])
-    this.#store.close()
-    this.#flows.close()
-    this.#kernel.close()
-    this.#policy.close()
-    this.#conntrack.close()
+    for (const part of [this.#store, this.#flows, this.#kernel, this.#policy, this.#conntrack]) part.close()
   }
 }

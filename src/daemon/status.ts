@@ -127,8 +127,8 @@ function atMost(reasons: readonly string[]): readonly string[] {
   return [...reasons.slice(0, MOST_OF_A_KIND), `${reasons.length - MOST_OF_A_KIND} more of this kind`]
 }
 
-/** What `margay status` shows. With thousands of peers it takes a while, in which others run. */
-export async function statusReport(parts: StatusParts): Promise<StatusReport> {
+/** What `margay status` shows; `foreignWarnings` is about rules of other programs. With thousands of peers it takes a while, in which others run. */
+export async function statusReport(parts: StatusParts, foreignWarnings: readonly string[] = []): Promise<StatusReport> {
   const { config, planner, host, source, reconciler } = parts
   const { context } = planner
   const peers = context === undefined ? [] : await describeAll(context, host.lastSeen())
@@ -157,7 +157,7 @@ export async function statusReport(parts: StatusParts): Promise<StatusReport> {
     failures: failureReports(parts),
     repairs: reconciler.repairs,
     loopDelayP999Ms: parts.loopDelayP999Ms,
-    warnings: warnings(parts),
+    warnings: [...warnings(parts), ...foreignWarnings],
     ...openFailsafesOf(parts),
     collector: parts.collector.report,
     ...(parts.revoker && { revocation: parts.revoker.report }),

@@ -1,5 +1,4 @@
-import { isDeepStrictEqual } from 'node:util'
-import type { AnyResource, ModelKind, ModelTypes } from '../model/kinds.ts'
+import type { ModelKind, ModelTypes } from '../model/kinds.ts'
 import type { ResourceChange } from '../model/own/questions.ts'
 import type { ResourceMaps } from '../policy/explain-host.ts'
 
@@ -16,10 +15,4 @@ export function withChanges(maps: ResourceMaps, changes: readonly ResourceChange
     // A copy holds what was in the map of its kind, and changes of that kind.
     get: <K extends ModelKind>(kind: K) => (changed.get(kind) as ReadonlyMap<string, ModelTypes[K]> | undefined) ?? maps.get(kind),
   }
-}
-
-/** Whether two versions of a resource say the same: whatever their revision, and whoever wrote them. */
-export function isAlike(one: AnyResource, other: AnyResource): boolean {
-  const essence = ({ metadata, spec }: AnyResource) => [metadata.labels ?? {}, metadata.annotations ?? {}, spec]
-  return isDeepStrictEqual(essence(one), essence(other))
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
 import { ValidationError } from '../../errors.ts'
 import { isIp, parseIp } from '../../net/ip.ts'
@@ -129,4 +130,10 @@ export function readChanges(sent: readonly SentChange[]): readonly ResourceChang
 /** The id of a resource in a view. */
 export function idOfResource(kind: ResourceKind, { name, namespace }: { readonly name: string; readonly namespace?: string | undefined }) {
   return kindInfo(kind).isNamespaced ? `${namespace ?? 'default'}/${name}` : name
+}
+
+/** Whether two versions of a resource say the same: whatever their revision, and whoever wrote them. */
+export function isAlike(one: AnyResource, other: AnyResource): boolean {
+  const essence = ({ metadata, spec }: AnyResource) => [metadata.labels ?? {}, metadata.annotations ?? {}, spec]
+  return isDeepStrictEqual(essence(one), essence(other))
 }

@@ -1,0 +1,86 @@
+import { describeError } from '../errors.ts'
+import type { Kernel } from '../kernel/table.ts'
+import type { AskKind } from '../model/own/ask.ts'
+import type { ExposedReport, ExposedRequest } from '../model/own/exposed.ts'
+import type { EtcdUse } from '../policy/implicit.ts'
+import { describeForeignDrop, findForeignDrops, neededPackets } from '../questions/foreign-drops.ts'
+import type { Responder } from './answers.ts'
+import { AskedHost, type AskedParts } from './asked-host.ts'
+import { auditExposed, auditPublished } from './exposed.ts'
+import { ForeignRules } from './foreign-rules.ts'
+import type { HostFacts } from './host-facts.ts'
+import type { PlanContext } from './plan-context.ts'
+import { createResponders } from './responders.ts'
+
+/** What questions about this host are answered from. */
+export interface QuestionsParts {
+  readonly node: string
+  readonly kernel: Pick<Kernel, 'routeTo' | 'interfaces'>
+  /** What the last plan was made from; undefined before the first. */
+  readonly context: () => PlanContext | undefined
+  readonly facts: () => Pick<HostFacts, 'underlay'> | undefined
+  readonly etcd: () => EtcdUse
+}
+
+/** Status waits for the rules of others so long; the next one has them. Milliseconds. */
+const STATUS_WAITS_MS = 1500
+
+/** Answers what is asked about this host: through etcd by anybody, and on the socket. */
+export class Questions {
+  readonly #parts: QuestionsParts
+  readonly #foreign = new ForeignRules()
+  #warnings: { readonly atMs: number; readonly texts: Promise<readonly string[]> } | undefined
+
+  constructor(parts: QuestionsParts) {
+    this.#parts = parts
+  }
+
+  /** Who answers which kind of question. */
+  responders(): Readonly<Record<AskKind, Responder>> {
+    return createResponders(this.#askedParts())
+  }
+
+  /** What of this host is reachable from where. */
+  async exposed(request: ExposedRequest, signal: AbortSignal): Promise<ExposedReport> {
+    const foreign = await this.#foreign.read(true)
+    this.#warnings = undefined
+    const blind = foreign.isBlind ? ['rules of other programs, and ports that they publish, are not looked at: there is no nft'] : []
+    const report = await auditExposed(this.#asked(), foreign, request, signal)
+    return { ...report, warnings: [...report.warnings, ...this.#drops(foreign), ...blind] }
+  }
+
+  /** What rules of other programs cut of what we allow, and let past our policies; looked at once a minute, when somebody asks. */
+  async foreignWarnings(): Promise<readonly string[]> {
+    if (this.#parts.context() === undefined) return []
+    const nowMs = performance.now()
+    if (this.#warnings === undefined || nowMs - this.#warnings.atMs > 60_000) {
+      this.#warnings = { atMs: nowMs, texts: this.#lookForWarnings().catch((error: unknown) => [describeError(error)]) }
+    }
+    const late = new Promise<readonly string[]>((resolve) => setTimeout(() => resolve([]), STATUS_WAITS_MS).unref())
+    return Promise.race([this.#warnings.texts, late])
+  }
+
+  async #lookForWarnings(): Promise<readonly string[]> {
+    const foreign = await this.#foreign.read()
+    return [...foreign.problems, ...this.#drops(foreign), ...(await auditPublished(this.#asked(), foreign, AbortSignal.timeout(5000)))]
+  }
+
+  #drops({ ruleset }: Awaited<ReturnType<ForeignRules['read']>>): readonly string[] {
+    const context = this.#parts.context()
+    if (context === undefined) return []
+    const uplink = (context.facts.underlay[4] ?? context.facts.underlay[6])?.uplink ?? ''
+    const tunnelPort = context.tunnels.length === 0 ? undefined : context.local.vxlan.port
+    return findForeignDrops(ruleset, neededPackets({ hasWorkloads: context.endpoints.size > 0, uplink, tunnelPort })).map(
+      describeForeignDrop,
+    )
+  }
+
+  #asked(): AskedHost {
+    return new AskedHost(this.#askedParts())
+  }
+
+  #askedParts(): AskedParts {
+    const { node, kernel, context, facts, etcd } = this.#parts
+    return { node, kernel, view: () => context()?.view, facts, etcd }
+  }
+}
