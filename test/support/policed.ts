@@ -49,3 +49,29 @@ export function globalPolicy(name: string, spec: object): object {
 export function hostEndpoint(name: string, spec: object): object {
   return { kind: 'HostEndpoint', metadata: { name, labels: { host: 'yes' } }, spec: { node: 'h1', ...spec } }
 }
+
+/** A policy of a namespace, by `<namespace>/<name>`. */
+export function policy(id: string, spec: object): object {
+  const [namespace, name] = id.split('/')
+  return { kind: 'NetworkPolicy', metadata: { name, namespace }, spec }
+}
+
+/** Applies documents, looks, and takes them away again. */
+export async function under<T>(daemon: LabDaemon, documents: readonly object[], look: () => Promise<T>): Promise<T> {
+  if (documents.length === 0) return look()
+  await apply(daemon, ...documents)
+  const found = await look()
+  // Policies go before their tiers.
+  const text = documents.toReversed().map((one) => JSON.stringify({ apiVersion: 'projectcalico.org/v3', ...one }))
+  succeeded(await daemon.margay(['delete', '-f', '-'], text.join('\n---\n')))
+  return found
+}
+
+/** Changes the endpoint of a workload as an administrator does. */
+export async function patchEndpoint(daemon: LabDaemon, workload: string, spec: object): Promise<void> {
+  const list = JSON.parse(succeeded(await daemon.margay(['get', 'workloadendpoints', '-o', 'json']))) as {
+    readonly items: readonly { readonly metadata: { readonly name: string }; readonly spec: { readonly workload?: string } }[]
+  }
+  const name = list.items.find((one) => one.spec.workload === workload)?.metadata.name ?? ''
+  succeeded(await daemon.margay(['patch', 'workloadendpoint', name, '-p', JSON.stringify({ spec }), '--wait', '10']))
+}
