@@ -201,7 +201,7 @@ export class Flows {
 
   #take(packet: LoggedPacket): void {
     const text = readLogText(packet.prefix)
-    const rule = text && (this.#parts.rules().get(text.counter) ?? this.#former.get(text.counter))
+    const rule = text && (this.#former.get(text.counter) ?? this.#parts.rules().get(text.counter))
     if (text === undefined || rule === undefined) return
     this.#suppressed.tell(text.counter, text.verdict)
     if (this.#waiting.length >= MOST_WAITING) this.#lose('kernel', 1)
