@@ -2,6 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { describeError, KernelError } from '../errors.ts'
 import { type LoggedPacket, Nflog } from '../kernel/nflog/nflog.ts'
 import { NftCounters } from '../kernel/nftables/counters.ts'
+import { tryRules } from '../kernel/nftables/try-rules.ts'
+import type { NftRule } from '../kernel/objects.ts'
 import type { Interface } from '../kernel/table.ts'
 import type { Logger } from '../log.ts'
 import type { FlowEvent, FlowLine, FlowsReport, FlowVerdict, StatsReport } from '../model/own/flows.ts'
@@ -38,6 +40,14 @@ const MOST_WAITING = 2000
 const EPERM = 1
 const MINUTE_MS = 60_000
 
+/** All that rules which tell of packets need of the kernel. */
+const TELLING: NftRule = {
+  matches: [],
+  limit: { rate: 1, seconds: 1, burst: 1 },
+  log: { group: LOG_GROUP, prefix: '' },
+  verdict: { do: 'continue' },
+}
+
 /** A logged packet whose rule is known. */
 interface Waiting {
   readonly packet: LoggedPacket
@@ -60,6 +70,7 @@ export class Flows {
   #nflog: Nflog | undefined
   #problem: string | undefined
   #canLog = true
+  #isTried = false
   /** Rules as they were when the counters were last read: of a rule that went since, packets may still come. */
   #former: ReadonlyMap<string, CountedRule> = new Map()
   #denied: readonly { readonly atMs: number; readonly packets: number }[] = []
@@ -85,6 +96,9 @@ export class Flows {
     if (this.#nflog !== undefined || !this.#canLog) return
     const { netns, log } = this.#parts
     try {
+      const refused = this.#isTried ? undefined : tryRules([TELLING], { netns })
+      this.#isTried = true
+      if (refused) throw refused
       const packet = (one: LoggedPacket) => this.#take(one)
       this.#nflog = new Nflog({ group: LOG_GROUP, netns }, { packet, lost: () => this.#lose('kernel') })
       if (this.#problem !== undefined) log.info({}, 'listening to what rules log again')

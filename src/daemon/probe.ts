@@ -89,6 +89,9 @@ function routeTrial(name: string, about: string, destination: string, isRequired
 
 const ADDRESSES: NftObject = { kind: 'set', name: 'probe', family: 4, isInterval: true, elements: new Set(['192.0.2.0/24']) }
 
+const LIMIT = { rate: 10, seconds: 1, burst: 5 } as const
+const LOG = { group: 77, prefix: 'probe' }
+
 /** In this order, because later ones need earlier ones. */
 const TRIALS: readonly Trial[] = [
   ruleTrial('nf_tables', 'rules of the packet filter', FILTER, [{ on: 'protocol', value: 17 }], { do: 'accept' }),
@@ -109,6 +112,19 @@ const TRIALS: readonly Trial[] = [
     ],
     { do: 'accept' },
   ),
+  {
+    name: 'nfnetlink_log',
+    about: 'what rules tell of packets (margay flows)',
+    isRequired: false,
+    run: (tables, signal) =>
+      put(
+        tables,
+        'policy',
+        { kind: 'chain', name: 'probe-log', rules: [{ matches: [], limit: LIMIT, log: LOG, verdict: { do: 'drop' } }] },
+        signal,
+      ),
+  },
+  { name: 'nft_objref', about: 'counters that rules share', isRequired: true, run: tryCounter },
   ruleTrial('nft_reject', 'rules that refuse', FILTER, [{ on: 'protocol', value: 6 }], { do: 'reject' }),
   ruleTrial('nft_masq', 'masquerading', NAT, [{ on: 'family', value: 4 }], { do: 'masquerade', isRandom: false }),
   tunnelTrial('vxlan', 'tunnels over IPv4', '127.0.0.1', true),
@@ -117,6 +133,16 @@ const TRIALS: readonly Trial[] = [
   routeTrial('route6', 'routes of IPv6', '2001:db8:1::/48', false),
   { name: 'veth', about: "workloads' interfaces", isRequired: true, run: tryPair },
 ]
+
+async function tryCounter(tables: KernelTables, signal: AbortSignal): Promise<void> {
+  await put(tables, 'policy', { kind: 'counter', name: 'probe' }, signal)
+  await put(
+    tables,
+    'policy',
+    { kind: 'chain', name: 'probe-counter', rules: [{ matches: [], counter: 'probe', verdict: { do: 'drop' } }] },
+    signal,
+  )
+}
 
 /** A pair into a second empty namespace, which a process of its own holds for that long. */
 async function tryPair(tables: KernelTables, signal: AbortSignal): Promise<void> {

@@ -23,7 +23,15 @@ const MACHINES = [
     'src/kernel/sysctl',
     'src/kernel/single-instance',
   ],
-  ['src/kernel/nftables/table', 'src/kernel/nftables/maps', 'src/kernel/netlink/links', 'src/kernel/netns', 'src/kernel/native'],
+  [
+    'src/kernel/nftables/table',
+    'src/kernel/nftables/maps',
+    'src/kernel/nftables/counters',
+    'src/daemon/flows',
+    'src/kernel/netlink/links',
+    'src/kernel/netns',
+    'src/kernel/native',
+  ],
 ] as const
 const DEADLINE_MS = 280_000
 

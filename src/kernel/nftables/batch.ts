@@ -40,6 +40,11 @@ export class NftBatch {
     return this.writer.bytes()
   }
 
+  /** The bytes without an end: the kernel looks at all of them, says what is wrong, and does nothing (nfnetlink_rcv_batch). */
+  unfinished(): Buffer {
+    return this.writer.bytes()
+  }
+
   /** The key of the object whose message has this sequence number; empty for the table or the batch as a whole. */
   ownerOf(sequence: number): string {
     return this.owners.get(sequence) ?? ''
