@@ -55,5 +55,6 @@ function showEnd(address: string, port: number | undefined): string {
 export function showDecider({ by, kind, namespace, name, tier, rule }: Decider): string {
   if (by === 'tier') return `end of tier ${tier}`
   if (by === 'end') return 'nothing allows it'
+  if (by === 'endpoint-to-host') return 'defaultEndpointToHostAction'
   return `${kind} ${namespace === undefined ? name : `${namespace}/${name}`} rule ${rule}`
 }

@@ -64,7 +64,8 @@ export function deciderOf(rule: CountedRule): Decider {
     case 'tier':
       return { by: 'tier', tier: rule.tier, action: 'Deny' }
     case 'end':
-      return { by: 'end', action: 'Deny' }
+    case 'endpoint-to-host':
+      return { by: rule.by, action: 'Deny' }
   }
 }
 

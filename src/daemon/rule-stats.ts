@@ -62,7 +62,8 @@ function rankOf(rule: CountedRule, order: RuleOrder): Rank {
     case 'profile':
       return [1, 0, 0, rule.profile, direction === 'ingress' ? 0 : 1, rule.rule]
     case 'end':
-      return [2, 0, 0, '', direction === 'ingress' ? 0 : 1, 0]
+    case 'endpoint-to-host':
+      return [rule.by === 'end' ? 2 : 3, 0, 0, '', direction === 'ingress' ? 0 : 1, 0]
   }
 }
 

@@ -12,6 +12,8 @@ export type CountedRule = { readonly direction: Direction } & (
   | { readonly by: 'profile'; readonly profile: string; readonly rule: number; readonly action: RuleAction }
   /** Nothing applied: no tier, and no profile allowed it. */
   | { readonly by: 'end' }
+  /** A workload's policies allowed it, and what workloads send to their own host is dropped all the same. */
+  | { readonly by: 'endpoint-to-host' }
 )
 
 /** A rule of a policy; `rule` counts from 0. */
@@ -61,6 +63,7 @@ function describe(rule: CountedRule): string {
     case 'tier':
       return [by, rule.tier, direction].join('/')
     case 'end':
+    case 'endpoint-to-host':
       return [by, direction].join('/')
   }
 }

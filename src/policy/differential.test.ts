@@ -109,7 +109,11 @@ test.run()
 function expectedCounts(results: readonly PathResult[], journeys: readonly Journey[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>()
   for (const [i, { steps }] of results.entries()) {
-    for (const { place, list } of steps) {
+    for (const { place, list, because } of steps) {
+      if (because === 'defaultEndpointToHostAction' && steps.at(-1)?.verdict === 'deny') {
+        const { name } = counterOf({ by: 'endpoint-to-host', direction: 'egress' }).object
+        counts.set(name, (counts.get(name) ?? 0) + 1)
+      }
       for (const step of list?.steps ?? []) {
         const name = counterAt(step, directionAt(place, journeys[i]?.from === 'host'))
         if (name !== undefined) counts.set(name, (counts.get(name) ?? 0) + 1)

@@ -87,7 +87,7 @@ function shown(input: Partial<HostInput>): readonly string[] {
 
 function describe(rule: CountedRule): string {
   if (rule.by === 'policy') return `${rule.name}/${rule.rule}`
-  return rule.by === 'profile' ? `${rule.profile}/${rule.rule}` : rule.by === 'tier' ? `end-of-${rule.tier}` : 'end'
+  return rule.by === 'profile' ? `${rule.profile}/${rule.rule}` : rule.by === 'tier' ? `end-of-${rule.tier}` : rule.by
 }
 
 const web = policies({ types: ['Ingress'], ingress: [{ action: 'Allow', protocol: 'TCP', destination: { ports: [80] } }] })
@@ -129,7 +129,7 @@ test('workloads: two chains for all, maps to their own, and dropped where a map 
       '  ct-state established,related accept',
       ...[130, 131, 132, 133, 135, 136, 143].map((type) => `  family 6 protocol 58 icmp-type ${type} accept`),
       ...GATEWAY.map((match) => `  ${match} accept`),
-      '  counter drop',
+      '  counter endpoint-to-host drop',
       'chain forward-from-workload: filter forward -3',
       '  iifname mgy* goto from-workload_3',
       'chain forward-to-workload: filter forward -2',

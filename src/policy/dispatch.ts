@@ -240,7 +240,7 @@ class DispatchPlan {
       ...this.#known(),
       ...icmpv6(WORKLOAD_ICMPV6, []),
       ...gatewayRules(),
-      { matches: [], verdict: { do: 'drop' }, isCounted: true },
+      ...this.#lists.endpointToHost(this.pieces),
     ])
     const rules = workloadInterfaces.map((value): NftRule => ({ matches: [{ on: 'iifname', value }], verdict: { do: 'goto', chain } }))
     return [base('workload-to-host', { type: 'filter', hook: 'input', priority: 0 }, rules)]

@@ -79,6 +79,12 @@ export class RuleEffects {
     return this.#block({ match: DENY_ALL, rule: { by: 'end', direction: place.direction } }, place)
   }
 
+  /** What becomes of what a workload may send, and sends to its own host, where that is dropped. */
+  endpointToHost(): BlockRule {
+    const place: ListPlace = { stage: 'normal', direction: 'egress', canReject: false }
+    return this.#block({ match: DENY_ALL, rule: { by: 'endpoint-to-host', direction: 'egress' } }, place)
+  }
+
   /** How packets are denied there. */
   denyAt({ stage, canReject }: ListPlace): 'drop' | 'reject' {
     return isEarly(stage) || !canReject ? 'drop' : this.#settings.deny

@@ -102,6 +102,13 @@ export class ListCompiler {
     })
   }
 
+  /** The end of what workloads send to their own host. */
+  endpointToHost(pieces: PieceCollector): readonly NftRule[] {
+    const end = this.#effects.endpointToHost()
+    pieces.count(end.counter)
+    return compileForOthers([end], [], pieces)
+  }
+
   /**
    * The policies of a tier. Long ones are taken apart by protocol; there each policy is a chain that all endpoints share, and is asked only
    * about the ports that it names.

@@ -63,6 +63,7 @@ export function renderStats(rules: readonly RuleCount[], isWide: boolean): strin
 function nameOf({ by, namespace, name }: RuleCount['decider']): string {
   if (by === 'tier') return '(end of tier)'
   if (by === 'end') return '(nothing allows it)'
+  if (by === 'endpoint-to-host') return '(endpoint to host)'
   const full = namespace === undefined ? `${name}` : `${namespace}/${name}`
   return by === 'profile' ? `${full} (profile)` : full
 }

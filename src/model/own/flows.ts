@@ -4,9 +4,12 @@ import type { RuleAction } from '../rule.ts'
 /** What became of a packet. `staged-…`: what a staged policy would have done, had it been asked alone. */
 export type FlowVerdict = 'allow' | 'deny' | 'log' | 'staged-allow' | 'staged-deny' | 'staged-pass'
 
-/** What decided: a rule of a policy or a profile (`rule` counts from 0), the end of a tier, or that nothing allowed the packet. */
+/**
+ * What decided: a rule of a policy or a profile (`rule` counts from 0), the end of a tier, that nothing allowed the packet, or
+ * defaultEndpointToHostAction.
+ */
 export interface Decider {
-  readonly by: 'policy' | 'profile' | 'tier' | 'end'
+  readonly by: 'policy' | 'profile' | 'tier' | 'end' | 'endpoint-to-host'
   /** Of a policy or a profile. */
   readonly kind?: string
   readonly namespace?: string
