@@ -37,7 +37,10 @@ export function endpointText(index: number, version: number): string {
 function endpointOf(index: number, version: number): WorkloadEndpoint {
   const spec = {
     ...{ orchestrator: 'margay', workload: `w-${index}`, node: `host-${index % 100}`, endpoint: 'eth0' },
-    ipNetworks: [`10.${64 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`, `fd65::${index.toString(16)}`].map(parseInterfaceAddress),
+    ipNetworks: [
+      `10.${64 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`,
+      `fd65::${index >> 16 === 0 ? '' : `${(index >> 16).toString(16)}:`}${(index & 0xffff).toString(16)}`,
+    ].map(parseInterfaceAddress),
     profiles: [`kns.team-${index % 50}`],
     interfaceName: `mgy${index.toString(16).padStart(11, '0')}`,
     mac: parseMac(`ee:ee:00:${[16, 8, 0].map((bits) => ((index >> bits) & 255).toString(16).padStart(2, '0')).join(':')}`),

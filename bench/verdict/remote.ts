@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Place, run } from '../../scripts/lab/command.ts'
 import { openLab } from '../../scripts/lab/lab.ts'
@@ -42,6 +43,8 @@ async function measure(count: number, entry: string) {
     await daemon.start()
     await lab.addWorkload('h1', 'w1', ['--label', `list=${PROBED_LIST}`])
     await daemon.stop()
+    // With a saved view it would be ready before it has the store's.
+    await rm(join(daemon.host.folder, 'lib', 'view.jsonl'))
     await inRouter(lab, entry, { do: 'load-remote', endpoint: lab.etcd.endpoint, count })
     const inSyncMs = await daemon.start(120_000)
     const members = await countMembers(daemon.host)

@@ -18,7 +18,7 @@ import { LabelIndex } from './label-index.ts'
 import { type Labelled, type LabelledTypes, labelledOf } from './labelled.ts'
 import { ListCompiler } from './lists.ts'
 import type { ServicePort } from './members.ts'
-import { namedSets } from './named-sets.ts'
+import { visitNamedSets } from './named-sets.ts'
 import { type PolicyResource, readPolicy } from './policies.ts'
 import { type ProfileRules, readProfile } from './profiles.ts'
 import { BASES, type LocalWorkload, type Making, Ruleset } from './ruleset.ts'
@@ -49,7 +49,7 @@ export class PolicyEngine {
   readonly #closed = new ClosedEndpoints()
   readonly #ruleset = new Ruleset()
   readonly #sets = new KeptSets(this.#members, this.#ruleset.objects)
-  /** Policies and profiles of which the sets are kept. */
+  /** Rules of which the sets are kept. */
   readonly #foreseen = new WeakSet<object>()
   /** Workloads whose rules must be made anew, by id. */
   readonly #outdated = new Set<string>()
@@ -240,7 +240,7 @@ export class PolicyEngine {
   }
 
   #foresee(endpoint: LocalEndpoint): void {
-    for (const set of namedSets(endpoint, this.#foreseen)) this.#sets.foresee(set)
+    visitNamedSets(endpoint, this.#foreseen, (set) => this.#sets.foresee(set))
   }
 
   #outdate(id: string): void {

@@ -65,8 +65,9 @@ export class ListCompiler {
     for (const tier of tiers) {
       const blocks: PolicyBlock[] = []
       for (const policy of tier.policies) {
-        if (!policy.isStaged) blocks.push(this.#blockOf(policy, place))
-        yield
+        if (policy.isStaged) continue
+        if (!this.#blocks.has(policy.rules[place.direction] ?? NO_RULES)) yield
+        blocks.push(this.#blockOf(policy, place))
       }
       const protocols = protocolsOf(blocks)
       for (const block of blocks) {

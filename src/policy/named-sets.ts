@@ -1,24 +1,28 @@
 import type { AddressSet } from './address-set.ts'
 import type { LocalEndpoint } from './evaluate.ts'
-import type { MatchRule, SideMatch } from './match-rule.ts'
+import type { SideMatch } from './match-rule.ts'
+import type { Policy } from './policies.ts'
 
-/** The sets that policies and profiles of the endpoint name, but for those that were `seen`, which it adds to. */
-export function* namedSets({ tiers, profiles }: LocalEndpoint, seen: WeakSet<object>): Generator<AddressSet> {
-  const policies = tiers.flatMap((tier) => tier.policies)
-  for (const one of [...policies, ...profiles]) {
-    if (seen.has(one)) continue
-    seen.add(one)
-    for (const rules of [one.rules.ingress, one.rules.egress]) for (const rule of rules ?? []) yield* setsOf(rule)
+/** Tells of the sets that policies and profiles of the endpoint name, but for those whose rules were `seen`, to which it adds them. */
+export function visitNamedSets({ tiers, profiles }: LocalEndpoint, seen: WeakSet<object>, visit: (set: AddressSet) => void): void {
+  for (const { policies } of tiers) for (const { rules } of policies) visitRules(rules, seen, visit)
+  for (const { rules } of profiles) visitRules(rules, seen, visit)
+}
+
+function visitRules(rules: Policy['rules'], seen: WeakSet<object>, visit: (set: AddressSet) => void): void {
+  for (const list of [rules.ingress, rules.egress]) {
+    if (list === undefined || seen.has(list)) continue
+    seen.add(list)
+    for (const { source, destination, families } of list) {
+      if (families.length === 0) continue
+      visitSide(source, visit)
+      visitSide(destination, visit)
+    }
   }
 }
 
-function* setsOf({ source, destination, families }: MatchRule): Generator<AddressSet> {
-  if (families.length === 0) return
-  for (const side of [source, destination]) yield* setsOfSide(side)
-}
-
-function* setsOfSide({ set, notSet, service, ports, notPorts }: SideMatch): Generator<AddressSet> {
-  for (const one of [set, notSet, service]) if (one) yield one
-  yield* ports?.named ?? []
-  yield* notPorts?.named ?? []
+function visitSide({ set, notSet, service, ports, notPorts }: SideMatch, visit: (set: AddressSet) => void): void {
+  for (const one of [set, notSet, service]) if (one) visit(one)
+  for (const one of ports?.named ?? []) visit(one)
+  for (const one of notPorts?.named ?? []) visit(one)
 }
