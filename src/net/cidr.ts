@@ -37,7 +37,9 @@ export function parseCidrLoosely(text: string): Cidr {
 /** Parses an interface's address; without a length it is the host's own (/32, /128). */
 export function parseInterfaceAddress(text: string): InterfaceAddress {
   const { ip, length } = text.includes('/') ? splitCidr(text) : { ip: parseIp(text), length: addressBits(familyOf(text)) }
-  return `${ip}/${length}` as InterfaceAddress
+  const canonical = `${ip}/${length}`
+  // The same text as it was given takes less memory than one that was put together.
+  return (canonical === text ? text : canonical) as InterfaceAddress
 }
 
 /** The address part of `address/length`. */

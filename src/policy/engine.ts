@@ -166,7 +166,8 @@ export class PolicyEngine {
   #setLabelled(kind: keyof LabelledTypes, id: string, resource: LabelledTypes[keyof LabelledTypes] | undefined): void {
     const key = `${kind}/${id}`
     const labelled = resource && labelledOf(resource)
-    this.#members.set(key, labelled)
+    // Of endpoints there are many: the view's own text is their key. No other key begins with a namespace.
+    this.#members.set(kind === 'WorkloadEndpoint' ? id : key, labelled)
     if (kind === 'WorkloadEndpoint') this.#setLocal(this.#workloads, key, resource as WorkloadEndpoint | undefined, labelled)
     if (kind === 'HostEndpoint') this.#setLocal(this.#hostEndpoints, key, resource as HostEndpoint | undefined, labelled)
   }

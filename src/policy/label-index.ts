@@ -2,7 +2,7 @@ import { matchesSelector, selectorId } from '../model/selector.ts'
 import type { Selector } from '../model/selector-parse.ts'
 import type { AddressSet, NamedPortSet } from './address-set.ts'
 import { LabelRelevance } from './label-relevance.ts'
-import type { Labelled } from './labelled.ts'
+import { type Labelled, namedPorts } from './labelled.ts'
 import { type MemberChange, MemberSet } from './member-set.ts'
 import type { ServicePort } from './members.ts'
 import { coverOf, type Term, termOf } from './selector-terms.ts'
@@ -329,8 +329,8 @@ function contribute({ port, members }: SelectedSet, { addresses, ports }: Labell
   for (const address of addresses) {
     if (port === undefined) members[how](address)
     else
-      for (const offered of ports)
-        if (offered.name === port.name && offered.protocol === port.protocol) members[how](portMember(address, offered))
+      for (const offered of namedPorts(ports.filter(({ name }) => name === port.name)))
+        if (offered.protocol === port.protocol) members[how](portMember(address, offered))
   }
 }
 

@@ -12,14 +12,24 @@ export interface NamedPort {
   readonly port: number
 }
 
-/** What selectors choose from: an endpoint or a network set, reduced to what they see and give. */
+/** A port as a resource names it; one without name or protocol is nobody's by name. */
+export interface OfferedPort {
+  readonly name?: string | undefined
+  readonly protocol?: string | number | undefined
+  readonly port: number
+}
+
+/**
+ * What selectors choose from: an endpoint or a network set, reduced to what they see and give. As far as can be it consists of parts of the
+ * resource, not of copies: there may be a hundred thousand.
+ */
 export interface Labelled {
   /** Its own labels, which go before inherited ones. */
   readonly labels: Readonly<Record<string, string>>
   /** Names of profiles from which it inherits labels; of two the first counts. */
   readonly profiles: readonly string[]
   readonly addresses: readonly Cidr[]
-  readonly ports: readonly NamedPort[]
+  readonly ports: readonly OfferedPort[]
 }
 
 /** The kinds of which selectors choose. */
@@ -43,7 +53,7 @@ export function labelledOf(resource: LabelledTypes[keyof LabelledTypes]): Labell
         labels: resource.metadata.labels ?? {},
         profiles: resource.spec.profiles ?? [],
         addresses: (resource.spec.expectedIPs ?? []).map(hostCidr),
-        ports: namedPorts(resource.spec.ports),
+        ports: checked(resource.spec.ports),
       }
     case 'GlobalNetworkSet':
       return { labels: resource.metadata.labels ?? {}, profiles: [], addresses: networks(resource.spec.nets), ports: [] }
@@ -57,31 +67,45 @@ export function labelledOf(resource: LabelledTypes[keyof LabelledTypes]): Labell
   }
 }
 
-/** Labels that say where a workload belongs come from where it belongs: one that gives itself others must not get into their policies. */
-function labelledWorkload({ metadata, spec }: WorkloadEndpoint): Labelled {
-  const own = Object.entries(metadata.labels ?? {}).filter(
-    ([name]) => !name.startsWith(NAMESPACE_PREFIX) && !name.startsWith(SERVICE_ACCOUNT_PREFIX),
-  )
-  return {
-    labels: {
-      ...Object.fromEntries(own),
-      [NAMESPACE_LABEL]: metadata.namespace ?? '',
-      ...(spec.serviceAccountName === undefined ? {} : { [SERVICE_ACCOUNT_LABEL]: spec.serviceAccountName }),
-    },
-    profiles: spec.profiles ?? [],
-    addresses: networks(spec.ipNetworks),
-    ports: namedPorts(spec.ports),
-  }
-}
-
-type PortSpec = NonNullable<WorkloadEndpoint['spec']['ports']>[number]
-
-function namedPorts(ports: readonly Pick<PortSpec, 'name' | 'protocol' | 'port'>[] | undefined): readonly NamedPort[] {
-  return (ports ?? []).flatMap(({ name, protocol, port }) =>
+/** The ports that have a name and a protocol. */
+export function namedPorts(ports: readonly OfferedPort[]): readonly NamedPort[] {
+  return ports.flatMap(({ name, protocol, port }) =>
     name === undefined || protocol === undefined ? [] : [{ name, protocol: parseProtocol(String(protocol)), port }],
   )
 }
 
+/** Whoever asks for them later must not be the one who finds a fault in them. */
+function checked(ports: readonly OfferedPort[] | undefined): readonly OfferedPort[] {
+  if (ports === undefined || ports.length === 0) return NO_PORTS
+  namedPorts(ports)
+  return ports
+}
+
+const NO_PORTS: readonly OfferedPort[] = []
+
+function labelledWorkload({ metadata, spec }: WorkloadEndpoint): Labelled {
+  return {
+    labels: labelsOf(metadata.labels ?? {}, metadata.namespace ?? '', spec.serviceAccountName),
+    profiles: spec.profiles ?? [],
+    addresses: networks(spec.ipNetworks),
+    ports: checked(spec.ports),
+  }
+}
+
+/** Labels that say where a workload belongs come from where it belongs: one that gives itself others must not get into their policies. */
+function labelsOf(given: Labelled['labels'], namespace: string, account: string | undefined): Labelled['labels'] {
+  const isOwn = (name: string) => !name.startsWith(NAMESPACE_PREFIX) && !name.startsWith(SERVICE_ACCOUNT_PREFIX)
+  const isRight = given[NAMESPACE_LABEL] === namespace && given[SERVICE_ACCOUNT_LABEL] === account
+  if (isRight && Object.keys(given).every(isOwn)) return given
+  return {
+    ...Object.fromEntries(Object.entries(given).filter(([name]) => isOwn(name))),
+    [NAMESPACE_LABEL]: namespace,
+    ...(account === undefined ? {} : { [SERVICE_ACCOUNT_LABEL]: account }),
+  }
+}
+
+/** The very list that was given, where it says everything in its canonical form. */
 function networks(nets: readonly string[] | undefined): readonly Cidr[] {
-  return (nets ?? []).map(parseCidrLoosely)
+  const cidrs = (nets ?? []).map(parseCidrLoosely)
+  return nets !== undefined && cidrs.every((cidr, i) => cidr === nets[i]) ? (nets as readonly Cidr[]) : cidrs
 }

@@ -4,7 +4,7 @@ import type { Selector } from '../model/selector-parse.ts'
 import { cidrContains } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
 import type { AddressSet } from './address-set.ts'
-import type { Labelled, NamedPort } from './labelled.ts'
+import { type Labelled, type NamedPort, namedPorts } from './labelled.ts'
 
 /** Tells who is in the sets that rules name. */
 export interface Members {
@@ -66,5 +66,5 @@ export function selects(selector: Selector, item: Labelled, profiles: ReadonlyMa
 }
 
 function offers(item: Labelled, set: Pick<NamedPort, 'name' | 'protocol'>, port: number | undefined): boolean {
-  return item.ports.some((offered) => offered.name === set.name && offered.protocol === set.protocol && offered.port === port)
+  return namedPorts(item.ports).some((offered) => offered.name === set.name && offered.protocol === set.protocol && offered.port === port)
 }

@@ -32,6 +32,27 @@ test('what was saved is read again: values, revisions, the cluster and every dig
   assert.equal([saved?.view.revision, saved?.view.revisionAt(BLOCKS_PREFIX)], [12, 11])
 })
 
+test('of an endpoint not the text is saved but what it says, and what the store has is no news then', async () => {
+  const view = aView()
+  const key = `${RESOURCES_PREFIX}workloadendpoints/default/h1-margay-w1-eth0`
+  // With a member that nobody knows, and members in another order than ours.
+  const spec = '"spec":{"unknown":{"many":1785662104123456791},"node":"h1","orchestrator":"margay","workload":"w1","endpoint":"eth0"}'
+  const metadata = '"metadata":{"name":"h1-margay-w1-eth0","namespace":"default","labels":{"role":"a<b"}}'
+  const value = `{${spec},"kind":"WorkloadEndpoint",${metadata},"apiVersion":"projectcalico.org/v3"}`
+  const entry = { key, value, modRevision: 13, lease: 0n }
+  view.apply(key, entry)
+  await writeSavedView(path, view, NOW)
+  const saved = (await readSavedView(path, silentLogger))?.view
+  assert.is(saved?.get('WorkloadEndpoint').size, 1)
+  assert.equal(saved?.get('WorkloadEndpoint'), view.get('WorkloadEndpoint'))
+  assert.equal(saved?.entries(), view.entries())
+  for (const one of [view, saved]) {
+    assert.is(one?.isNews(key, entry), false)
+    assert.is(one?.isNews(key, { ...entry, value: value.replace('w1', 'w2') }), true)
+    assert.is(one?.isNews(key, { ...entry, modRevision: 14 }), true)
+  }
+})
+
 test('it is readable for root only, and nothing lies beside it', async () => {
   await writeSavedView(path, aView(), NOW)
   await writeSavedView(path, aView(), NOW)

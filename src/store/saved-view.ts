@@ -6,8 +6,10 @@ import { setImmediate } from 'node:timers/promises'
 import { describeError, MargayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { FOLLOWED_PREFIXES, TRIALS_PREFIX } from '../model/keys.ts'
+import { Gist } from './gist.ts'
+import type { Entry } from './store.ts'
 import { syncFolder } from './sync-folder.ts'
-import { MutableView } from './view.ts'
+import { decode, MutableView } from './view.ts'
 
 /** A view that was read from disk. */
 export interface SavedView {
@@ -26,7 +28,7 @@ const SLICE = 100
 
 /**
  * Saves a view so that a host that starts without etcd has what it knew. JSON lines: the first says of which cluster and revision,
- * one for each key with the value's text as it was (64-bit numbers keep every digit), the last has the count and the SHA-256 of all
+ * one for each key with the value's text as it was (64-bit numbers keep every digit; of endpoints a text that says the same), the last has the count and the SHA-256 of all
  * before. The old file stays whole until the new one is on disk. Works on what the view holds at the call.
  *
  * @throws {MargayError} `saved-view`, for instance when the disk is full; the old file is still there then
@@ -44,7 +46,7 @@ export async function writeSavedView(path: string, view: MutableView, savedAt: s
       const hash = createHash('sha256')
       await write(file, hash, [header])
       for (let i = 0; i < entries.length; i += CHUNK) {
-        const lines = entries.slice(i, i + CHUNK).map(({ key, modRevision, value }) => [key, modRevision, value])
+        const lines = entries.slice(i, i + CHUNK).map(recordOf)
         await write(file, hash, lines)
       }
       await file.appendFile(`${JSON.stringify({ count: entries.length, sha256: hash.digest('hex') })}\n`)
@@ -97,8 +99,9 @@ async function parse(text: string): Promise<SavedView> {
     if (i % SLICE === 0) await setImmediate()
     const record: unknown = JSON.parse(line)
     if (!isRecord(record)) throw new MargayError('saved-view', `a line is not a key, a revision and a value: ${line.slice(0, 60)}`)
-    const [key, modRevision, value] = record
-    view.apply(key, { key, modRevision, value, lease: 0n })
+    const [key, modRevision, value, fingerprint] = record
+    const entry = { key, modRevision, value, lease: 0n }
+    view.apply(key, entry, { ...decode(entry), fingerprint })
   }
   for (const [prefix, revision] of header.revisions) view.advance(prefix, revision)
   return { view, clusterGUID: header.clusterGUID, savedAt: header.savedAt }
@@ -122,6 +125,15 @@ function isHeader(value: unknown): value is Header {
   return 'clusterGUID' in value && typeof value.clusterGUID === 'string' && 'revisions' in value && Array.isArray(value.revisions)
 }
 
-function isRecord(value: unknown): value is [string, number, string] {
-  return Array.isArray(value) && typeof value[0] === 'string' && typeof value[1] === 'number' && typeof value[2] === 'string'
+/** A line of the file; with the fingerprint of the store's text where the value is another form of it. */
+type SavedRecord = readonly [key: string, modRevision: number, value: string, fingerprint?: number]
+
+function recordOf(entry: Entry): SavedRecord {
+  const { key, modRevision, value } = entry
+  return entry instanceof Gist ? [key, modRevision, value, entry.fingerprint] : [key, modRevision, value]
+}
+
+function isRecord(value: unknown): value is SavedRecord {
+  if (!Array.isArray(value) || !(value[3] === undefined || typeof value[3] === 'number')) return false
+  return typeof value[0] === 'string' && typeof value[1] === 'number' && typeof value[2] === 'string'
 }

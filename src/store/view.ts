@@ -5,6 +5,7 @@ import { BLOCKS_PREFIX, LIVE_PREFIX, parseKey, RESOURCES_PREFIX, SERVICES_PREFIX
 import type { ModelKind, ModelTypes } from '../model/kinds.ts'
 import { newerStorageName, olderStorageName } from '../model/policy-storage.ts'
 import { isGoverning, type Reach, readReach } from '../model/unreadable.ts'
+import { fingerprintOf, Gist } from './gist.ts'
 import type { Entry } from './store.ts'
 
 /**
@@ -43,6 +44,8 @@ export interface Decoded {
   readonly object?: DecodedEntry | undefined
   /** Empty where there is an object. */
   readonly reason: string
+  /** Of the store's own text, where the entry's is another form of it. */
+  readonly fingerprint?: number | undefined
 }
 
 /** Reads an entry for `apply`, which may come much later. */
@@ -120,7 +123,9 @@ export class MutableView implements View {
   /** Whether the key's newest entry is not the one that the view has. */
   isNews(key: string, entry: Entry | undefined): boolean {
     const known = this.#records.get(key)?.newest
-    return known?.modRevision !== entry?.modRevision || known?.value !== entry?.value
+    if (known?.modRevision !== entry?.modRevision) return true
+    if (known instanceof Gist && entry !== undefined) return !known.isOf(entry.value)
+    return known?.value !== entry?.value
   }
 
   /** The keys that the view holds something of, broken or not. */
@@ -140,9 +145,13 @@ export class MutableView implements View {
 
   #read(
     { kind, id }: Change,
-    { object, reason }: Decoded,
+    { object, reason, fingerprint }: Decoded,
     { entry, before }: { readonly entry: Entry; readonly before: Stored | undefined },
   ): Stored {
+    if (object?.kind === 'WorkloadEndpoint') {
+      const gist = new Gist(entry, object.value, fingerprint ?? fingerprintOf(entry.value))
+      return { newest: gist, good: gist, id: object.id, value: object.value }
+    }
     if (object !== undefined) return { newest: entry, good: entry, id: object.id, value: object.value }
     const hasGoodVersion = before?.good !== undefined
     this.#broken.set(`${kind}/${id}`, { kind, id, reason, hasGoodVersion })

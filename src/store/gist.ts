@@ -1,0 +1,42 @@
+import { stringifyJson } from '../model/json.ts'
+import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
+import type { Entry } from './store.ts'
+
+/**
+ * An entry without its text, which is made again of what was read of it: there may be a hundred thousand endpoints, and both would take
+ * twice the memory. The text may have its members in another order than the store's; `isOf` knows the store's all the same.
+ */
+export class Gist implements Entry {
+  readonly key: string
+  readonly modRevision: number
+  readonly fingerprint: number
+  readonly #endpoint: WorkloadEndpoint
+
+  constructor({ key, modRevision }: Entry, endpoint: WorkloadEndpoint, fingerprint: number) {
+    this.key = key
+    this.modRevision = modRevision
+    this.fingerprint = fingerprint
+    this.#endpoint = endpoint
+  }
+
+  get lease(): bigint {
+    return 0n
+  }
+
+  get value(): string {
+    const { resourceVersion: _, ...metadata } = this.#endpoint.metadata
+    return stringifyJson({ ...this.#endpoint, metadata })
+  }
+
+  /** Whether this was made of that text, or of one that is equal by all likelihood. */
+  isOf(text: string): boolean {
+    return this.fingerprint === fingerprintOf(text)
+  }
+}
+
+/** A number by which a text is told from others (FNV-1a, 30 bits of it: V8 keeps those without an object). */
+export function fingerprintOf(text: string): number {
+  let hash = 0x811c_9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x0100_0193)
+  return (hash >>> 2) & 0x3fff_ffff
+}
