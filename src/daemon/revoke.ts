@@ -1,5 +1,5 @@
 import { describeError } from '../errors.ts'
-import { type Connection, isExpected } from '../kernel/conntrack/connection.ts'
+import { type Connection, isClosed, isExpected } from '../kernel/conntrack/connection.ts'
 import type { Conntrack } from '../kernel/conntrack/conntrack.ts'
 import type { NftablesTable } from '../kernel/nftables/table.ts'
 import { keyOf } from '../kernel/objects.ts'
@@ -182,7 +182,7 @@ export class Revoker {
       this.#judged = state
       return
     }
-    const flows = (await this.#parts.conntrack.list(signal)).filter((one) => one.zone === 0 && !isExpected(one))
+    const flows = (await this.#parts.conntrack.list(signal)).filter((one) => one.zone === 0 && !isExpected(one) && !isClosed(one))
     // While something is on trial nothing ends, and what would is counted.
     const onTrial = this.#parts.planner.hasTrial
     const host = this.#policed(onTrial)

@@ -81,10 +81,11 @@ test('flows of workloads that a change denies end within a second, whoever sends
       await apply(lab.daemon('h1'), noWeb)
       const changedMs = performance.now()
       assert.equal(await untilQuiet(streams, control, changedMs), [])
-      const told = streams.filter(({ name }) => name.startsWith('TCP')).map((stream) => stream.fate())
+      // Node tells an end before the reset, if a write has met that first.
+      const untold = streams.filter((stream) => stream.name.startsWith('TCP') && stream.fate() === undefined)
       assert.equal(
-        told,
-        told.map(() => 'ECONNRESET'),
+        untold.map(({ name }) => name),
+        [],
       )
       await untilGoOn(controls)
       for (const host of ['h1', 'h2']) {
@@ -137,9 +138,11 @@ test('flows of a host are tolerated by a host endpoint that comes, also by the n
       await apply(far, hostEndpoint('h1-eth0', { interfaceName: 'eth0' }))
       await untilPort(far.host, near.host.ipv4, 81, 'closed')
       await untilGoOn(streams)
-      await until({ what: 'tolerated flows', deadlineMs: 5000, everyMs: 20 }, async () =>
-        (await near.status()).revocation?.tolerated === streams.length ? true : undefined,
-      )
+      await until({ what: 'tolerated flows', deadlineMs: 5000, everyMs: 20 }, async () => {
+        const { revocation } = await near.status()
+        if (revocation?.tolerated !== streams.length) throw new Error(JSON.stringify(revocation))
+        return true
+      })
       await apply(far, ssh)
       await untilGoOn(streams)
       await near.stop('SIGKILL')

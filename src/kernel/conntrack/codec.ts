@@ -12,10 +12,12 @@ const AF_INET6 = 10
 /** struct nfgenmsg: family, version, resource id. */
 const BODY_BYTES = 4
 
-const CTA = { original: 1, reply: 2, status: 3, mark: 8, id: 12, zone: 18 } as const
+const CTA = { original: 1, reply: 2, status: 3, protocolInfo: 4, mark: 8, id: 12, zone: 18 } as const
 const CTA_TUPLE = { ip: 1, protocol: 2 } as const
 const CTA_IP = { 4: { source: 1, destination: 2 }, 6: { source: 3, destination: 4 } } as const
 const CTA_PROTO = { number: 1, sourcePort: 2, destinationPort: 3 } as const
+/** CTA_PROTOINFO_TCP, and in it CTA_PROTOINFO_TCP_STATE. */
+const CTA_TCP = { info: 1, state: 1 } as const
 /** Identifier, type and code of ICMP's tuples, by family. */
 const CTA_ICMP = { 4: { id: 4, type: 5, code: 6 }, 6: { id: 7, type: 8, code: 9 } } as const
 
@@ -50,6 +52,7 @@ export function readConnection({ payload }: Message): Connection | undefined {
     mark: readBig(attributes, CTA.mark) ?? 0,
     zone: readBig(attributes, CTA.zone) ?? 0,
     id: readBig(attributes, CTA.id) ?? 0,
+    ...readTcpState(attributes.get(CTA.protocolInfo)),
   }
 }
 
@@ -91,6 +94,11 @@ function readTuple(value: Buffer | undefined, family: Family): Tuple | undefined
     ...readPorts(transport),
     ...readIcmp(transport, family),
   }
+}
+
+function readTcpState(info: Buffer | undefined): Pick<Connection, 'tcpState'> {
+  const tcpState = readBig(readNested(readNested(info).get(CTA_TCP.info)), CTA_TCP.state)
+  return tcpState === undefined ? {} : { tcpState }
 }
 
 function readPorts(transport: Attributes): Pick<Tuple, 'sourcePort' | 'destinationPort'> {

@@ -22,12 +22,15 @@ export interface Connection {
   readonly reply: Tuple
   /** IPS_* bits. */
   readonly status: number
+  /** Of TCP: a number of enum tcp_conntrack (nf_conntrack_tcp.h). */
+  readonly tcpState?: number
   readonly mark: number
   readonly zone: number
   /** The kernel's own number, made of the original tuple and of where the entry lies: a later connection with this tuple has mostly another. */
   readonly id: number
 }
 
+const [TCP_TIME_WAIT, TCP_CLOSE] = [7, 8]
 const IPS_EXPECTED = 1 << 0
 const IPS_SEEN_REPLY = 1 << 1
 const IPS_ASSURED = 1 << 2
@@ -42,6 +45,11 @@ export function isReplied(connection: Connection): boolean {
 /** Whether the kernel keeps it although its table is full: a TCP connection that is open, a UDP one that goes on. */
 export function isAssured(connection: Connection): boolean {
   return (connection.status & IPS_ASSURED) !== 0
+}
+
+/** Whether both sides have closed it, or one has reset it: remembered for a while, nothing will come any more (TIME_WAIT, CLOSE). */
+export function isClosed({ tcpState }: Connection): boolean {
+  return tcpState === TCP_TIME_WAIT || tcpState === TCP_CLOSE
 }
 
 /** Whether another connection has announced it (FTP's data): rules let it through as related, whatever they say of its ends. */
