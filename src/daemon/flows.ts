@@ -77,6 +77,8 @@ export class Flows {
   /** Until the interfaces that they name are known. */
   #waiting: Waiting[] = []
   #isResolving = false
+  /** Interfaces may have been renamed since they were read. */
+  #areNamesOld = true
   #lastPoll: Promise<unknown> = Promise.resolve()
   #lastDenied: FlowEvent | undefined
 
@@ -188,7 +190,7 @@ export class Flows {
   /** Takes in what was counted since; what rules told too little of is told in one. */
   async #pollNow(signal: AbortSignal): Promise<void> {
     const read = await this.#counters.read(signal)
-    this.#hosts.note(await this.#parts.interfaces(signal))
+    this.#areNamesOld = true
     const rules = this.#parts.rules()
     const more = this.#totals.update(read)
     this.#totals.keepOnly((name) => rules.has(name) || read.has(name))
@@ -230,7 +232,7 @@ export class Flows {
       while (this.#waiting.length > 0) {
         const taken = this.#waiting
         this.#waiting = []
-        if (taken.some(({ packet }) => !this.#isKnown(packet))) await this.#readInterfaces()
+        if (this.#areNamesOld || taken.some(({ packet }) => !this.#isKnown(packet))) await this.#readInterfaces()
         for (const one of taken) this.#add(one)
       }
     } finally {
@@ -245,6 +247,7 @@ export class Flows {
   async #readInterfaces(): Promise<void> {
     try {
       this.#hosts.note(await this.#parts.interfaces(new AbortController().signal))
+      this.#areNamesOld = false
     } catch (error) {
       this.#parts.log.debug({ reason: describeError(error) }, 'interfaces could not be read')
     }

@@ -1,10 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../../scripts/lab/command.ts'
-import type { LabDaemon } from '../../scripts/lab/daemon.ts'
+import { start, until } from '../../scripts/lab/command.ts'
+import { builtProgram, type LabDaemon } from '../../scripts/lab/daemon.ts'
 import type { FlowEvent, FlowLine, RuleCount, StatsReport } from '../../src/model/own/flows.ts'
 import { untilReached } from '../support/fault.ts'
-import { apply, portStates } from '../support/policed.ts'
+import { apply, hostEndpoint, portStates } from '../support/policed.ts'
 import { succeeded, withLab } from '../support/scenario.ts'
 
 const test = suite('lab/flows')
@@ -74,6 +74,51 @@ test('what a policy denies, logs, allows and would do is told and counted, with 
     assert.equal(packets(counted, { direction: 'ingress', name: 'web', kind: 'GlobalNetworkPolicy' }), [2, 2, 2])
     assert.equal(packets(counted, { direction: 'ingress', name: 'strict' }), [6])
     assert.equal(packets(counted, { direction: 'ingress', by: 'tier' }), [2])
+  })
+})
+
+test('counters outlive the daemon, a host endpoint is told of by its name, and who follows gets each event at once', async () => {
+  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const [daemon, far] = [lab.daemon('h1'), lab.daemon('h2')]
+    const { ipv4, ipv6 } = daemon.host
+    await apply(far, hostEndpoint('h1-eth0', { interfaceName: 'eth0' }))
+    assert.equal(await portStates(far.host, [ipv4, ipv6], 22, 81), { 22: 'open', 81: 'closed' })
+    const denied = (report: StatsReport) => packets(report, { direction: 'ingress', by: 'end' })
+    const before = denied(await stats(daemon))
+    assert.ok((before[0] ?? 0) >= 2, `${before} were denied`)
+    await daemon.stop()
+    await daemon.start()
+    assert.equal(denied(await stats(daemon)), before)
+    const following = start(daemon.host, [process.execPath, builtProgram('margay.js'), 'flows', '--follow', '--dropped', '-o', 'json'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    try {
+      let text = ''
+      following.stdout?.setEncoding('utf8').on('data', (part: string) => {
+        text += part
+      })
+      const first = await until({ what: 'an event', deadlineMs: 8000, everyMs: 50 }, async () => {
+        await portStates(far.host, [ipv4], 82)
+        return text.includes('\n') ? text.slice(0, text.indexOf('\n')) : undefined
+      })
+      const { verdict, direction, endpoint, endpointKind, interface: link, destinationPort, decider } = JSON.parse(first) as FlowEvent
+      assert.equal(
+        { verdict, direction, endpoint, endpointKind, link, destinationPort, decider },
+        {
+          ...{
+            verdict: 'deny',
+            direction: 'ingress',
+            endpoint: 'h1-eth0',
+            endpointKind: 'HostEndpoint',
+            link: 'eth0',
+            destinationPort: 82,
+          },
+          decider: { by: 'end', action: 'Deny' },
+        },
+      )
+    } finally {
+      following.kill()
+    }
   })
 })
 
