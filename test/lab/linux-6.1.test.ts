@@ -27,6 +27,7 @@ const MACHINES = [
     'src/kernel/nftables/table',
     'src/kernel/nftables/maps',
     'src/kernel/nftables/counters',
+    'src/kernel/nftables/script',
     'src/daemon/flows',
     'src/kernel/netlink/links',
     'src/kernel/netns',
