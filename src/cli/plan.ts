@@ -1,5 +1,6 @@
 import type { AnyResource, ResourceKind } from '../model/kinds.ts'
 import { type FlowsAnswer, isAlike, type ResourceChange, readFlowsAnswer, sendChanges } from '../model/own/questions.ts'
+import { areAutomatic, withAutomatic } from '../questions/automatic-changes.ts'
 import { endpointChanges } from '../questions/endpoint-changes.ts'
 import { createExplainSource } from '../questions/known-host.ts'
 import { changesMore } from '../questions/open-flows.ts'
@@ -16,7 +17,7 @@ import type { Plan, PlannedHost, PlannedResource } from './plan-render.ts'
 const DECIDING: ReadonlySet<ResourceKind> = new Set<ResourceKind>([
   ...(['GlobalNetworkPolicy', 'NetworkPolicy', 'StagedGlobalNetworkPolicy', 'StagedNetworkPolicy'] as const),
   ...(['StagedKubernetesNetworkPolicy', 'Tier', 'Profile', 'GlobalNetworkSet', 'NetworkSet', 'Service'] as const),
-  ...(['WorkloadEndpoint', 'HostEndpoint', 'FelixConfiguration'] as const),
+  ...(['WorkloadEndpoint', 'HostEndpoint', 'FelixConfiguration', 'KubeControllersConfiguration'] as const),
 ])
 
 /** What changes would do: to resources, and on each host to its endpoints and to connections that are open. */
@@ -31,7 +32,9 @@ export async function makePlan(store: Store, changes: readonly ResourceChange[],
   // Hosts follow resources only: a revision that a lease or a question made they never reach.
   const revision = Math.max(0, ...read.map(({ metadata }) => Number(metadata.resourceVersion ?? 0)))
   const names = new Set(nodes.resources.map(({ metadata }) => metadata.name))
-  const hosts = await planHosts(store, { changes: deciding.map(([change]) => change), revision, nodes: names }, signal)
+  const decisive = deciding.map(([change]) => change)
+  const effective = areAutomatic(decisive) ? withAutomatic(await readView(store, signal), decisive) : decisive
+  const hosts = await planHosts(store, { changes: effective, revision, nodes: names }, signal)
   const cut = hosts.reduce((sum, { changes: { cutTotal = 0 } }) => sum + cutTotal, 0)
   const answered = hosts.filter(({ basis }) => basis === 'host').length
   const wouldCut = cut > 0 || hosts.some(({ countsAsCut }) => countsAsCut)

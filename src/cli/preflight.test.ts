@@ -75,6 +75,16 @@ test('what was denied before is not cut, and who has no session is asked nothing
   assert.is((await other.margay(['apply', '-f', '-'], ENDPOINT, { MARGAY_ETCD_ENDPOINTS: 'http://192.0.2.250:2379' })).code, 0)
 })
 
+test('automatic host endpoints that a policy would close are refused before they are asked for, others are not', async () => {
+  const automatic = document('KubeControllersConfiguration', 'default', 'controllers: {node: {hostEndpoint: {autoCreate: Enabled}}}')
+  const plain = await aNetwork(NODE)
+  assert.is((await plain.margay(['apply', '-f', '-'], automatic)).code, 0)
+  const { margay } = await aNetwork(NODE, document('GlobalNetworkPolicy', 'closed', 'selector: all(), types: [Ingress]'))
+  const { code, err } = await margay(['apply', '-f', '-'], automatic)
+  assert.is(code, 1)
+  assert.match(err, /h1: SSH from 198\.51\.100\.9 port 50000 to 192\.0\.2\.1 port 2222: to-host, host endpoint h1-auto-hep: no policy of tier default decided/)
+})
+
 test('without host endpoints nobody is asked, and calicoctl asks nobody', async () => {
   const { margay, store } = await aNetwork(NODE)
   const asked: string[] = []

@@ -3,6 +3,7 @@ import { MargayError } from '../errors.ts'
 import type { ResourceKind } from '../model/kinds.ts'
 import { type CutSession, type ResourceChange, readSessionsAnswer, type SessionsAnswer, sendChanges } from '../model/own/questions.ts'
 import { isObject } from '../model/shape.ts'
+import { areAutomatic, withAutomatic } from '../questions/automatic-changes.ts'
 import { readView } from '../store/read-view.ts'
 import { listResources } from '../store/resource-store.ts'
 import type { Store } from '../store/store.ts'
@@ -22,7 +23,12 @@ const DECIDING: ReadonlySet<ResourceKind> = new Set<ResourceKind>([
   'GlobalNetworkSet',
   'NetworkSet',
   'FelixConfiguration',
+  // Automatic host endpoints.
+  'KubeControllersConfiguration',
 ])
+
+/** Kinds that make host endpoints where there are none yet. */
+const MAKING: readonly ResourceKind[] = ['HostEndpoint', 'KubeControllersConfiguration']
 
 /** What is about to be written. */
 export interface Intended<T> {
@@ -49,8 +55,9 @@ export async function preflight<T>(command: Command, context: Context, session: 
   const items = intended.items.filter((item) => DECIDING.has(intended.kindOf(item)))
   if (items.length === 0) return
   const standing = await nodesWithEndpoints(session.store, context.signal)
-  if (standing.nodes.size === 0 && !items.some((item) => intended.kindOf(item) === 'HostEndpoint')) return
-  const { changes } = await rehearse(session.store, items, intended.act)
+  if (standing.nodes.size === 0 && !items.some((item) => MAKING.includes(intended.kindOf(item)))) return
+  const rehearsed = (await rehearse(session.store, items, intended.act)).changes
+  const changes = areAutomatic(rehearsed) ? withAutomatic(await readView(session.store, context.signal), rehearsed) : rehearsed
   const nodes = new Set([...standing.nodes, ...changes.flatMap(nodeOf)])
   if (changes.length === 0 || nodes.size === 0) return
   const found = await askSessions(session, context, { changes, nodes, revision: standing.revision })
