@@ -82,7 +82,10 @@ test('automatic host endpoints that a policy would close are refused before they
   const { margay } = await aNetwork(NODE, document('GlobalNetworkPolicy', 'closed', 'selector: all(), types: [Ingress]'))
   const { code, err } = await margay(['apply', '-f', '-'], automatic)
   assert.is(code, 1)
-  assert.match(err, /h1: SSH from 198\.51\.100\.9 port 50000 to 192\.0\.2\.1 port 2222: to-host, host endpoint h1-auto-hep: no policy of tier default decided/)
+  assert.match(
+    err,
+    /h1: SSH from 198\.51\.100\.9 port 50000 to 192\.0\.2\.1 port 2222: to-host, host endpoint h1-auto-hep: no policy of tier default decided/,
+  )
 })
 
 test('without host endpoints nobody is asked, and calicoctl asks nobody', async () => {
