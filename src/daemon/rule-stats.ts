@@ -21,49 +21,56 @@ export interface RuleOrder {
 
 /** The rules with what they counted, in the order in which they are asked. */
 export function ruleCounts({ rules, totals }: CountedRules, order: RuleOrder): readonly RuleCount[] {
-  const rows = [...rules].map(([name, rule]) => ({ rule, rank: rankOf(rule, order), count: totals.get(name) }))
-  rows.sort((a, b) => compareRules(a, b, order))
-  return rows.map(({ rule, count }) => ({
+  const named = new Set([...rules.values()].flatMap((rule) => ('tier' in rule ? [rule.tier] : [])))
+  const sorted = [...named].sort((a, b) => compareTiers(a, b, order.tiers))
+  const tiers = new Map(sorted.map((tier, i) => [tier, i]))
+  const rows = [...rules].map(([name, rule]) => ({ name, rule, rank: rankOf(rule, tiers, order) }))
+  rows.sort((a, b) => compareRanks(a.rank, b.rank))
+  return rows.map(({ name, rule }) => ({
     direction: rule.direction,
     decider: deciderOf(rule),
     isStaged: rule.by === 'policy' && rule.isStaged,
-    packets: count.packets,
-    bytes: count.bytes,
+    ...totals.get(name),
   }))
 }
 
-/** Parts by which two rules are compared, one after the other. */
-type Rank = readonly (number | string)[]
-
-interface Ranked {
-  readonly rule: CountedRule
-  readonly rank: Rank
+/** What two rules are compared by, one after the other: there may be tens of thousands. */
+interface Rank {
+  /** Of the tier, then what is asked after all tiers. */
+  readonly place: number
+  /** Policies by their order; the end of the tier after them. */
+  readonly order: number
+  readonly isEnd: number
+  readonly key: string
+  readonly direction: number
+  readonly rule: number
 }
 
-function compareRules(a: Ranked, b: Ranked, { tiers }: RuleOrder): number {
-  const [first, second] = [a, b].map(({ rule }) => ('tier' in rule ? rule.tier : undefined))
-  if (first !== undefined && second !== undefined && first !== second) return compareTiers(first, second, tiers)
-  for (const [i, part] of a.rank.entries()) {
-    const other = b.rank[i]
-    if (part === other || other === undefined) continue
-    return part < other ? -1 : 1
-  }
-  return 0
+function compareRanks(a: Rank, b: Rank): number {
+  if (a.place !== b.place) return a.place - b.place
+  if (a.isEnd !== b.isEnd) return a.isEnd - b.isEnd
+  if (a.order !== b.order) return a.order < b.order ? -1 : 1
+  if (a.key !== b.key) return a.key < b.key ? -1 : 1
+  return a.direction - b.direction || a.rule - b.rule
 }
 
 /** Tiers, then profiles, then the end; in a tier its policies, then its end. */
-function rankOf(rule: CountedRule, order: RuleOrder): Rank {
-  const { direction } = rule
+function rankOf(rule: CountedRule, tiers: ReadonlyMap<string, number>, { orderOf }: RuleOrder): Rank {
+  const direction = rule.direction === 'ingress' ? 0 : 1
+  const plain = { order: 0, isEnd: 0, key: '', direction, rule: 0 }
   switch (rule.by) {
-    case 'policy':
-      return [0, 0, order.orderOf(rule), `${rule.name}/${rule.namespace ?? ''}/${rule.kind}`, direction === 'ingress' ? 0 : 1, rule.rule]
+    case 'policy': {
+      const key = `${rule.name}/${rule.namespace ?? ''}/${rule.kind}`
+      return { ...plain, place: tiers.get(rule.tier) ?? 0, order: orderOf(rule), key, rule: rule.rule }
+    }
     case 'tier':
-      return [0, 1, 0, '', direction === 'ingress' ? 0 : 1, 0]
+      return { ...plain, place: tiers.get(rule.tier) ?? 0, isEnd: 1 }
     case 'profile':
-      return [1, 0, 0, rule.profile, direction === 'ingress' ? 0 : 1, rule.rule]
+      return { ...plain, place: tiers.size, key: rule.profile, rule: rule.rule }
     case 'end':
+      return { ...plain, place: tiers.size + 1 }
     case 'endpoint-to-host':
-      return [rule.by === 'end' ? 2 : 3, 0, 0, '', direction === 'ingress' ? 0 : 1, 0]
+      return { ...plain, place: tiers.size + 2 }
   }
 }
 
@@ -99,13 +106,12 @@ function sumByPolicy({ rules, totals }: CountedRules, of: 'packets' | 'bytes'): 
   const sums = new Map<string, { readonly labels: Readonly<Record<string, string>>; value: number }>()
   for (const [name, rule] of rules) {
     if (rule.by !== 'policy') continue
-    const { kind, namespace = '', tier, direction } = rule
-    const labels = { kind, namespace, policy: rule.name, tier, direction, action: rule.action.toLowerCase() }
-    const key = Object.values(labels).join('\0')
+    const { kind, namespace = '', tier, direction, action } = rule
+    const key = `${kind} ${namespace}/${rule.name} ${tier} ${direction} ${action}`
     const value = totals.get(name)[of]
     const sum = sums.get(key)
     if (sum) sum.value += value
-    else sums.set(key, { labels, value })
+    else sums.set(key, { labels: { kind, namespace, policy: rule.name, tier, direction, action: action.toLowerCase() }, value })
   }
   return [...sums.values()]
 }

@@ -30,7 +30,8 @@ export class RuleTotals {
 
   /** Since the counter was first there. */
   get(name: string): CounterValue {
-    return sum(this.#before.get(name) ?? NOTHING, this.#last.get(name) ?? NOTHING)
+    const [before, last] = [this.#before.get(name), this.#last.get(name) ?? NOTHING]
+    return before === undefined ? last : sum(before, last)
   }
 
   /** Forgets all but these. */
