@@ -12,6 +12,7 @@ import { addFlowsCommand } from './commands/flows.ts'
 import { addGetCommand } from './commands/get.ts'
 import { addIpamCommand } from './commands/ipam.ts'
 import { addLabelCommand } from './commands/label.ts'
+import { addObserveCommand } from './commands/observe.ts'
 import { addPatchCommand } from './commands/patch.ts'
 import { addPlanCommand } from './commands/plan.ts'
 import { addPolicyCommand } from './commands/policy.ts'
@@ -60,7 +61,16 @@ const COMMANDS: Readonly<Record<Program, readonly Group[]>> = {
     RESOURCES,
     [
       'Policy:',
-      [addExplainCommand, addPlanCommand, addAuditCommand, addConfirmCommand, addTrialCommand, addFlowsCommand, addPolicyCommand],
+      [
+        addExplainCommand,
+        addPlanCommand,
+        addAuditCommand,
+        addObserveCommand,
+        addConfirmCommand,
+        addTrialCommand,
+        addFlowsCommand,
+        addPolicyCommand,
+      ],
     ],
     ['This host:', [addStatusCommand, addWorkloadCommand, addDesiredCommand, addDiffCommand, addReloadCommand, addNodeCommand]],
     ['Other:', [addConfigCommand, addDatastoreCommand, addDebugCommand, addCompletionCommand, addVersionCommand]],

@@ -70,7 +70,8 @@ async function openFlows(listConnections: ListConnections, signal: AbortSignal):
   return { flows: [...flows.values()], problems }
 }
 
-function flowOf({ original, reply }: Connection): OpenFlow {
+/** A tracked connection as it was opened, with where NAT sends it. */
+export function flowOf({ original, reply }: Connection): OpenFlow {
   const { source, destination, protocol, sourcePort, destinationPort, icmp } = original
   const end = { address: reply.source, port: reply.sourcePort }
   const isTranslated = end.address !== destination || end.port !== destinationPort

@@ -32,6 +32,7 @@ function someHandlers(over: Partial<ApiHandlers> = {}): ApiHandlers {
     reload: () => {},
     flows: (isFollowing) => [JSON.stringify({ isFollowing })],
     stats: async () => ({ node: 'h1', rules: [] }),
+    observe: async ({ seconds }) => ({ node: 'h1', seconds, endpoints: {}, denied: 0, allowed: 0, groups: [], groupsTotal: 0 }),
     exposed: async ({ from }) => ({ node: 'h1', places: [from ?? 'world'], ports: [], warnings: [] }),
     record: async function* () {
       yield '{}'

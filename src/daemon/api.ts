@@ -8,6 +8,8 @@ import type { Logger } from '../log.ts'
 import type { AttachRequest, DiffReport, PassReport, StatusReport, TableDump, WorkloadReport } from '../model/own/api.ts'
 import type { ExposedReport, ExposedRequest } from '../model/own/exposed.ts'
 import type { StatsReport } from '../model/own/flows.ts'
+import type { ObservedReport, ObserveRequest } from '../model/own/observed.ts'
+import { readSentChanges } from '../model/own/questions.ts'
 
 /** What the API can be asked; each is one line of `model/own/api.ts`. */
 export interface ApiHandlers {
@@ -27,6 +29,7 @@ export interface ApiHandlers {
   /** The latest events as lines of JSON, or each new one until the caller hangs up. */
   flows(isFollowing: boolean, signal: AbortSignal): AsyncIterable<string> | Iterable<string>
   stats(signal: AbortSignal): Promise<StatsReport>
+  observe(request: ObserveRequest, signal: AbortSignal): Promise<ObservedReport>
   exposed(request: ExposedRequest, signal: AbortSignal): Promise<ExposedReport>
 }
 
@@ -95,6 +98,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
   }
   if (route === 'POST audit/exposed')
     return sendJson(response, 200, await handlers.exposed(parseExposed(await readBody(request)), hangUp.signal))
+  if (route === 'POST observe') return sendJson(response, 200, await handlers.observe(parseObserve(await readBody(request)), hangUp.signal))
   if (route === 'GET debug/passes') return sendJson(response, 200, handlers.passes())
   if (route === 'GET debug/record') return sendLines(response, handlers.record(secondsOf(url), hangUp.signal))
   throw new NotFound(`the API does not know ${request.method} ${url.pathname}`)
@@ -158,6 +162,13 @@ function parseUrl(text: string): { readonly url: URL; readonly parts: readonly s
   } catch (cause) {
     throw new ValidationError(`not a path: ${JSON.stringify(text)}`, [], { cause })
   }
+}
+
+function parseObserve(body: unknown): ObserveRequest {
+  const { changes, seconds } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
+  if (typeof seconds !== 'number' || !(seconds >= 1 && seconds <= 86_400))
+    throw new ValidationError('seconds must be a number from 1 to 86400')
+  return { changes: readSentChanges(changes), seconds }
 }
 
 function parseExposed(body: unknown): ExposedRequest {

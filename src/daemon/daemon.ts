@@ -330,6 +330,7 @@ export class Daemon {
   #handlers(source: FollowSource): ApiHandlers {
     return {
       status: async () => statusReport(this.#statusParts(source), await this.#questions.foreignWarnings()),
+      observe: (request, signal) => this.#questions.observe(request, signal),
       exposed: (request, signal) => this.#questions.exposed(request, signal),
       desired: () => this.#onceKnown(source, () => desiredReport(this.#merger)),
       diff: async (signal) => this.#onceKnown(source, () => diffReport(this.#kernel.tables, this.#merger, signal)),

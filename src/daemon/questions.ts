@@ -2,13 +2,16 @@ import { describeError } from '../errors.ts'
 import type { Kernel } from '../kernel/table.ts'
 import type { AskKind } from '../model/own/ask.ts'
 import type { ExposedReport, ExposedRequest } from '../model/own/exposed.ts'
+import type { ObservedReport, ObserveRequest } from '../model/own/observed.ts'
 import type { EtcdUse } from '../policy/implicit.ts'
 import { describeForeignDrop, findForeignDrops, neededPackets } from '../questions/foreign-drops.ts'
 import type { Responder } from './answers.ts'
 import { AskedHost, type AskedParts } from './asked-host.ts'
+import { listConnections } from './daemon-parts.ts'
 import { auditExposed, auditPublished } from './exposed.ts'
 import { ForeignRules } from './foreign-rules.ts'
 import type { HostFacts } from './host-facts.ts'
+import { observe } from './observe.ts'
 import type { PlanContext } from './plan-context.ts'
 import { createResponders } from './responders.ts'
 
@@ -38,6 +41,11 @@ export class Questions {
   /** Who answers which kind of question. */
   responders(): Readonly<Record<AskKind, Responder>> {
     return createResponders(this.#askedParts())
+  }
+
+  /** What host endpoints that are not there yet would drop. */
+  observe(request: ObserveRequest, signal: AbortSignal): Promise<ObservedReport> {
+    return observe(this.#asked(), listConnections, request, signal)
   }
 
   /** What of this host is reachable from where. */

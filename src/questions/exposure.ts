@@ -1,10 +1,10 @@
 import { type Cidr, cidrContains, ipOf, rangeOf } from '../net/cidr.ts'
 import { type Family, familyOf, formatIp, type Ip, parseIp } from '../net/ip.ts'
 import { evaluatePath, type PolicedHost } from '../policy/evaluate-path.ts'
-import { type ExplainedPath, explainPath } from '../policy/explain.ts'
+import { explainPath } from '../policy/explain.ts'
 import type { ResourceMaps } from '../policy/explain-host.ts'
 import { labelledOf } from '../policy/labelled.ts'
-import { describeDenial } from './judge.ts'
+import { describeAllowance, describeDenial } from './judge.ts'
 import type { ExplainSource } from './known-host.ts'
 
 /** From where something is looked at. */
@@ -54,7 +54,7 @@ export function exposure(source: ExplainSource, host: PolicedHost, target: Targe
       }
       const isOpen = evaluatePath(host, packet).verdict === 'allow'
       found.set(
-        isOpen ? whyOpen(explainPath(source, host, packet)) : describeDenial(explainPath(source, host, packet)),
+        isOpen ? describeAllowance(explainPath(source, host, packet)) : describeDenial(explainPath(source, host, packet)),
         isOpen ? 'yes' : 'no',
       )
     }
@@ -64,19 +64,6 @@ export function exposure(source: ExplainSource, host: PolicedHost, target: Targe
   // Of `some` the reasons for which it is open are what somebody looks for.
   const reasons = [...found].flatMap(([because, one]) => (verdict === 'some' && one === 'no' ? [] : [because]))
   return { verdict, because: verdict === 'nobody' ? 'there is none' : reasons.join('; ') }
-}
-
-/** What nobody's policy looked at: where a host endpoint is, a forwarded packet only meets policies with preDNAT or applyOnForward. */
-export const UNCOVERED = 'no policy with preDNAT or applyOnForward is asked'
-
-function whyOpen({ steps }: ExplainedPath): string {
-  const isForwarded = steps.some(({ place }) => place.startsWith('forward'))
-  for (const { verdict, because, checks, endpoint } of [...steps].reverse()) {
-    const last = checks.at(-1)
-    if (verdict === 'allow' && last !== undefined) return `${last.name === undefined ? '' : `${last.name}, `}${last.text}`
-    if (because !== undefined) return endpoint === undefined ? because : `${because} of ${endpoint}`
-  }
-  return isForwarded || steps.length > 0 ? UNCOVERED : 'no host endpoint'
 }
 
 /** The addresses from which a host is looked at, before it is known by which interface they come. */

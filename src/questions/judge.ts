@@ -31,6 +31,11 @@ export function whyDenied(source: RuleSource, host: PolicedHost, flow: HostFlow)
   return `its answers: ${describeDenial(explainPath(source, host, answer))}`
 }
 
+/** Why a connection comes about that nothing denies, in words. */
+export function whyAllowed(source: RuleSource, host: PolicedHost, flow: HostFlow): string {
+  return describeAllowance(explainPath(source, host, packetOf(flow, 'new')))
+}
+
 function packetOf({ source, destination, protocol, icmp, translated, ...way }: HostFlow, state: ConnectionState): PathPacket {
   const ways = { inInterface: way.in, outInterface: way.out }
   return { family: familyOf(source.address), protocol, source, destination, icmp, translated, state, ...ways }
@@ -49,4 +54,18 @@ export function describeDenial({ steps }: Pick<ExplainedPath, 'steps'>): string 
   const name = last?.name === undefined ? '' : `${last.name}, `
   const endpoint = step?.endpoint === undefined ? '' : `, ${step.endpoint}`
   return `${step?.place}${endpoint}: ${last === undefined ? step?.because : `${name}${last.text}`}`
+}
+
+/** What nobody's policy looked at: where a host endpoint is, a forwarded packet only meets policies with preDNAT or applyOnForward. */
+export const UNCOVERED = 'no policy with preDNAT or applyOnForward is asked'
+
+/** What allowed a packet: policy and rule, a failsafe, or that nothing was asked. */
+export function describeAllowance({ steps }: ExplainedPath): string {
+  const isForwarded = steps.some(({ place }) => place.startsWith('forward'))
+  for (const { verdict, because, checks, endpoint } of [...steps].reverse()) {
+    const last = checks.at(-1)
+    if (verdict === 'allow' && last !== undefined) return `${last.name === undefined ? '' : `${last.name}, `}${last.text}`
+    if (because !== undefined) return endpoint === undefined ? because : `${because} of ${endpoint}`
+  }
+  return isForwarded || steps.length > 0 ? UNCOVERED : 'no host endpoint'
 }

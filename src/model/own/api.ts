@@ -12,6 +12,7 @@ import type { FlowsReport } from './flows.ts'
  * | `GET /v1/workloads/NAMESPACE/NAME` | WorkloadReport, or 404 |
  * | `POST /v1/workloads` | AttachRequest in, WorkloadReport out when it is applied |
  * | `DELETE /v1/workloads/NAMESPACE/NAME` | 204 when it is gone, 404 if there was none |
+ * | `POST /v1/observe` | ObserveRequest in, ObservedReport out when its time is over (model/own/observed) |
  * | `POST /v1/audit/exposed` | ExposedRequest in, ExposedReport out (model/own/exposed) |
  * | `POST /v1/reload` | 204 when the configuration was read again, 400 with why not |
  * | `GET /v1/flows?follow=true` | JSON lines, FlowLine each: the latest 2,000, or each new one |

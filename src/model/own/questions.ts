@@ -109,6 +109,11 @@ export function readFlowsAnswer(body: unknown): FlowsAnswer {
   return parseAs('the answer of a host about flows', flowsAnswerSchema, body)
 }
 
+/** @throws {ValidationError} with every issue */
+export function readSentChanges(body: unknown): readonly SentChange[] {
+  return parseAs('a list of changes', z.array(changeSchema), body)
+}
+
 /** Changes as they are sent. */
 export function sendChanges(changes: readonly ResourceChange[]): SentChange[] {
   return changes.map(({ kind, id, resource }) => ({ kind, id, ...(resource === undefined ? {} : { value: encodeResource(resource) }) }))
