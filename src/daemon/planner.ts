@@ -58,6 +58,11 @@ export class Planner {
     return this.#policy.version
   }
 
+  /** What decides about packets is changing just now: what `policed` gave before may be neither what was nor what will be. */
+  get isPlanningPolicy(): boolean {
+    return this.#policy.isPlanning
+  }
+
   /** Something is on trial: what it decides is not settled. */
   get hasTrial(): boolean {
     return this.#policy.generations?.overlay !== undefined

@@ -51,6 +51,11 @@ export class PolicyPart {
     return this.#version
   }
 
+  /** What decides about packets is changing just now. */
+  get isPlanning(): boolean {
+    return this.#isPlanning
+  }
+
   /** What decides about packets, as the last plan has it; undefined before it, and while it is planned anew. Good until then. */
   policed(isPeer: IsPeer): PolicedHost | undefined {
     return this.#isPlanning ? undefined : this.#engine?.policed(isPeer)

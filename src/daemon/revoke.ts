@@ -10,7 +10,7 @@ import type { RevocationReport } from '../model/own/api.ts'
 import { familyOf, type Ip } from '../net/ip.ts'
 import type { Metric } from '../observe/metrics.ts'
 import type { PolicedHost } from '../policy/evaluate-path.ts'
-import type { LinkOf } from '../policy/flow.ts'
+import type { Flow, LinkOf } from '../policy/flow.ts'
 import { HOST_SETS } from '../policy/frame.ts'
 import { type DeniedFlow, FlowJudge, judgeFlows } from '../policy/judge-flows.ts'
 import { tombstoneObjects } from '../policy/tombstones.ts'
@@ -26,7 +26,7 @@ import { pause, Wake } from './wake.ts'
 
 /** What ending flows needs of the daemon. */
 export interface RevokerParts {
-  readonly planner: Pick<Planner, 'context' | 'policyVersion' | 'hasTrial' | 'policed' | 'give'>
+  readonly planner: Pick<Planner, 'context' | 'policyVersion' | 'isPlanningPolicy' | 'hasTrial' | 'policed' | 'give'>
   readonly host: Pick<Host, 'facts'>
   readonly merger: Pick<Merger, 'tables'>
   readonly reconciler: Pick<Reconciler, 'repairs'>
@@ -223,10 +223,15 @@ export class Revoker {
 
   /** A flow that may begin again may do so at once. */
   async #release(linkOf: LinkOf, signal: AbortSignal): Promise<void> {
-    const host = this.#policed()
-    if (host === undefined || this.#ended.size === 0) return
-    const judge = new FlowJudge(host, linkOf)
-    await this.#ended.release((flow) => judge.judge(flow) === undefined, signal)
+    const { planner } = this.#parts
+    let [judge, version]: [FlowJudge | undefined, number] = [undefined, -1]
+    const isAllowed = (flow: Flow) => {
+      if (version !== planner.policyVersion || planner.isPlanningPolicy) judge = undefined
+      const host = judge === undefined ? this.#policed() : undefined
+      if (host !== undefined) [judge, version] = [new FlowJudge(host, linkOf), planner.policyVersion]
+      return judge !== undefined && judge.judge(flow) === undefined
+    }
+    if (this.#ended.size > 0) await this.#ended.release(isAllowed, signal)
   }
 
   /** Which of the denied flows end, and what is to be remembered of the others. */
@@ -254,7 +259,7 @@ export class Revoker {
     let [judge, version]: [FlowJudge | undefined, number] = [undefined, -1]
     for (let start = 0; start < cut.length; start += SLICE) {
       if (pace.isDue) await pace.giveWay()
-      while (judge === undefined || version !== planner.policyVersion) {
+      while (judge === undefined || version !== planner.policyVersion || planner.isPlanningPolicy) {
         const host = this.#policed()
         if (host === undefined) await this.#passEnds(signal)
         else [judge, version] = [new FlowJudge(host, linkOf), planner.policyVersion]
