@@ -295,7 +295,15 @@ export class Daemon {
     const isBehind = source.isSaved || this.#planner.context === undefined
     if (isBehind || this.#reconciler.failures().some(({ table }) => table === 'policy')) return undefined
     const { policy } = this.#merger.tables
-    return { objects: this.#planner.generations?.committedOf(policy) ?? policy, revision: this.#merger.revisionOf('policy') }
+    const { generations } = this.#planner
+    const revision = this.#merger.revisionOf('policy')
+    // Made when it is asked for: with a trial it is a copy.
+    return {
+      revision,
+      get objects() {
+        return generations?.committedOf(policy) ?? policy
+      },
+    }
   }
 
   #statusParts(source: FollowSource): StatusParts {

@@ -5,7 +5,7 @@ import { PolicyEngine, type PolicyHost, type PolicyInput } from './engine.ts'
 import type { IsPeer } from './engine-view.ts'
 import type { PolicedHost } from './evaluate-path.ts'
 import type { ObjectDelta } from './kept-objects.ts'
-import { TrialComposer, withoutTrial } from './trial.ts'
+import { inSteps, TrialComposer, withoutTrial } from './trial.ts'
 
 /** What a trial changes, by `<kind>/<id>`; undefined: it is removed. Another trial is another map. */
 export type TrialOverlay = ReadonlyMap<string, PolicyInput | undefined>
@@ -30,7 +30,7 @@ export class Generations implements Told {
   #trial: TrialGeneration | undefined
   #fault: string | undefined
   /** What was last given while there was a trial. */
-  #given: Objects | undefined
+  #given: Map<string, NftObject> | undefined
 
   constructor(host: PolicyHost) {
     this.committed = new PolicyEngine(host)
@@ -104,27 +104,28 @@ export class Generations implements Told {
   *flush(): Generator<undefined, ObjectDelta> {
     const delta = yield* this.committed.flush()
     if (this.#trial === undefined && this.#given === undefined) return delta
-    const before = this.#given ?? new Map()
-    const both = yield* this.#both()
-    this.#given = both
-    return difference(before, both ?? this.committed.objects)
+    const given = this.#given ?? new Map<string, NftObject>()
+    const touched = yield* this.#compose(delta)
+    const now = this.#trial?.composer.both ?? this.committed.objects
+    const difference = yield* takeDifference(given, now, touched)
+    this.#given = this.#trial === undefined ? undefined : given
+    return difference
   }
 
-  /** Keys of the objects that are there for the trial only, or are otherwise because of it. */
-  trialKeys(): ReadonlySet<string> {
-    const { objects } = this.committed
-    return new Set([...(this.#given ?? [])].flatMap(([key, object]) => (objects.get(key) === object ? [] : [key])))
+  /** Keys of the objects that are there for the trial only, or are otherwise because of it; the set is live. */
+  get trialKeys(): ReadonlySet<string> {
+    return this.#trial?.composer.keys ?? NONE
   }
 
   /** The objects without those of the trial. */
   committedOf(objects: Objects): Objects {
-    const keys = this.trialKeys()
+    const keys = this.trialKeys
     return keys.size === 0 ? objects : withoutTrial(objects, keys, this.committed.objects)
   }
 
   *#begin(overlay: TrialOverlay, tellAll: TellAll): Generator<undefined, void> {
     try {
-      const trial = new TrialGeneration(this.#host, overlay)
+      const trial = new TrialGeneration(this.#host, overlay, this.committed.objects)
       yield* tellAll(trial)
       trial.tellOverlay()
       this.#trial = trial
@@ -133,11 +134,12 @@ export class Generations implements Told {
     }
   }
 
-  *#both(): Generator<undefined, Objects | undefined> {
+  /** Gives the keys of what may be otherwise; undefined: of anything. */
+  *#compose(ofCommitted: ObjectDelta): Generator<undefined, ReadonlySet<string> | undefined> {
     if (this.#trial === undefined) return undefined
     try {
-      yield* this.#trial.engine.flush()
-      return this.#trial.compose(this.committed.objects)
+      const { engine, composer } = this.#trial
+      return yield* composer.compose(ofCommitted, yield* engine.flush())
     } catch (error) {
       this.#fail(error)
       return undefined
@@ -154,13 +156,14 @@ export class Generations implements Told {
 /** The engine of a trial: of what the trial changes it hears nothing else. */
 class TrialGeneration implements Told {
   readonly engine: PolicyEngine
+  readonly composer: TrialComposer
   readonly #overlay: TrialOverlay
-  readonly #composer: TrialComposer
 
-  constructor(host: PolicyHost, overlay: TrialOverlay) {
+  constructor(host: PolicyHost, overlay: TrialOverlay, committed: Objects) {
     this.engine = new PolicyEngine(host)
     this.#overlay = overlay
-    this.#composer = new TrialComposer([...overlay.keys()].some((key) => MEMBER_KINDS.some((kind) => key.startsWith(`${kind}/`))))
+    const hasOwnMembers = [...overlay.keys()].some((key) => MEMBER_KINDS.some((kind) => key.startsWith(`${kind}/`)))
+    this.composer = new TrialComposer(committed, this.engine.objects, hasOwnMembers)
   }
 
   /** What of the trial's own documents could not be read. */
@@ -186,15 +189,32 @@ class TrialGeneration implements Told {
       this.engine.set(key.slice(0, slash) as PolicyInput['kind'], key.slice(slash + 1), resource)
     }
   }
-
-  compose(committed: Objects): Objects {
-    return this.#composer.compose(committed, this.engine.objects)
-  }
 }
 
-function difference(before: Objects, now: Objects): ObjectDelta {
-  return {
-    put: [...now].flatMap(([key, object]) => (before.get(key) === object ? [] : [object])),
-    remove: [...before.keys()].filter((key) => !now.has(key)),
+const NONE: ReadonlySet<string> = new Set()
+
+/** What is otherwise now under these keys (undefined: any), which `given` takes over. */
+function* takeDifference(
+  given: Map<string, NftObject>,
+  now: Objects,
+  touched: ReadonlySet<string> | undefined,
+): Generator<undefined, ObjectDelta> {
+  const put: NftObject[] = []
+  const remove: string[] = []
+  for (const key of inSteps(touched ?? new Set([...given.keys(), ...now.keys()]))) {
+    if (key === undefined) {
+      yield
+      continue
+    }
+    const [before, object] = [given.get(key), now.get(key)]
+    if (before === object) continue
+    if (object === undefined) {
+      given.delete(key)
+      remove.push(key)
+    } else {
+      given.set(key, object)
+      put.push(object)
+    }
   }
+  return { put, remove }
 }

@@ -18,7 +18,7 @@ import { TRIAL_FAMILIES, TRIAL_SET } from './trial.ts'
 const test = suite('policy/trial')
 
 const { signal } = new AbortController()
-const WORLDS = process.env['TEST_LONG'] === undefined ? 15 : 300
+const WORLDS = process.env['TEST_LONG'] === undefined ? 10 : 300
 const JOURNEYS = 15
 const SEED = Number(process.env['TEST_SEED'] ?? 1)
 const CLOSED = anEndpoint('closed', 'h1', ['10.65.0.200'])
@@ -140,8 +140,17 @@ test(`${WORLDS} random trials: the families in the set are judged by the trial, 
         id += JOURNEYS
       }
       if ([...followed.objects.values()].some(leadsToTrial)) different++
-      const keys = followed.generations.trialKeys()
+      const keys = new Set(followed.generations.trialKeys)
       assert.equal(sorted(followed.generations.committedOf(followed.objects)), sorted(followed.generations.committed.objects))
+      // What changes meanwhile comes to the same as if it had been so from the beginning.
+      const meanwhile = randomWorld(random, options)
+      followed.moveTo(meanwhile)
+      followed.flush()
+      const beside = new Followed(variant)
+      beside.moveTo(meanwhile)
+      beside.setTrial(overlay)
+      beside.flush()
+      assert.equal(sorted(followed.objects), sorted(beside.objects), `world ${n} of seed ${SEED}, changed during the trial`)
       // What is committed becomes what was tried, then the trial ends: nothing of it stays.
       followed.moveTo(world)
       followed.flush()

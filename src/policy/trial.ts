@@ -1,4 +1,5 @@
 import { keyOf, type NftChain, type NftMatch, type NftObject, type NftRule, type NftSet, type NftVerdict } from '../kernel/objects.ts'
+import type { ObjectDelta } from './kept-objects.ts'
 import { isContentName, isMemberSet } from './set-names.ts'
 
 /** The families of which packets are judged by the rules of a trial; its elements run out by themselves. */
@@ -18,7 +19,7 @@ type Objects = ReadonlyMap<string, NftObject>
 /**
  * Puts two rule sets of one host together to one: the committed one, and that of a trial, which holds for the families that are in
  * `TRIAL_SET`. A base chain in which they differ begins with the rule that leads to the trial's; what both have alike stands there once.
- * What did not change since the last time is the same object.
+ * A change costs what it changes, but where a name begins or ends to stand for two things.
  *
  * ```
  * to-host  ── family in @trial ──▶ goto trial-to-host
@@ -26,81 +27,151 @@ type Objects = ReadonlyMap<string, NftObject>
  * ```
  */
 export class TrialComposer {
+  readonly #committed: Objects
+  readonly #trial: Objects
   /** Whether the trial may have other members in sets of the same name: it changes who has which labels or addresses. */
   readonly #hasOwnMembers: boolean
-  #renamed = new WeakMap<NftObject, NftObject>()
-  #led = new WeakMap<NftChain, NftChain>()
-  /** By which the names were given; with others all is made anew. */
-  #named = ''
+  /** Both in one, and of that what is there or otherwise because of the trial. */
+  readonly #both = new Map<string, NftObject>()
+  readonly #keys = new Set<string>()
+  /** Keys of the trial that stand for something else in what is committed. */
+  readonly #different = new Set<string>()
+  #names: TrialNames
+  #isMade = false
 
-  constructor(hasOwnMembers: boolean) {
+  /** Of two rule sets as they are at each call of `compose`. */
+  constructor(committed: Objects, trial: Objects, hasOwnMembers: boolean) {
+    this.#committed = committed
+    this.#trial = trial
     this.#hasOwnMembers = hasOwnMembers
+    this.#names = new TrialNames(trial, this.#different)
   }
 
-  /** Both in one, by the kernel's key. */
-  compose(committed: Objects, trial: Objects): Objects {
-    const different = new Set([...trial].flatMap(([key, object]) => (this.#isDifferent(object, committed.get(key)) ? [key] : [])))
-    const named = [...different].join()
-    if (named !== this.#named) {
-      this.#renamed = new WeakMap()
-      this.#led = new WeakMap()
-      this.#named = named
-    }
-    const names = new TrialNames(trial, different)
-    const both = new Map(committed)
-    both.set(keyOf.policy(TRIAL_SET), TRIAL_SET)
-    const bases = new Map<string, NftChain>()
-    for (const object of trial.values()) {
-      const own = this.#own(object, names)
-      if (isBase(object)) bases.set(object.name, own as NftChain)
-      else if (!both.has(keyOf.policy(own))) both.set(keyOf.policy(own), own)
-    }
-    this.#leadTo(bases, trial, both)
-    return both
+  /** Both in one, by the kernel's key; the map is live. */
+  get both(): Objects {
+    return this.#both
   }
 
-  /** Whether the name stands for something else in what is committed. */
+  /** Keys of the objects that are there for the trial only, or are otherwise because of it. */
+  get keys(): ReadonlySet<string> {
+    return this.#keys
+  }
+
+  /**
+   * Takes over what changed in either; gives the keys of what may be otherwise in both, undefined for any. Resumes where the caller left
+   * it at a `yield`.
+   */
+  *compose(ofCommitted: ObjectDelta, ofTrial: ObjectDelta): Generator<undefined, ReadonlySet<string> | undefined> {
+    const changed = new Set([ofCommitted, ofTrial].flatMap(({ put, remove }) => [...put.map(keyOf.policy), ...remove]))
+    if (!this.#isMade || (yield* this.#takeNames(changed))) {
+      yield* this.#composeAll()
+      return undefined
+    }
+    const touched = new Set<string>()
+    for (const key of inSteps(changed)) {
+      if (key === undefined) yield
+      else this.#place(key, touched)
+    }
+    return touched
+  }
+
+  /** Gives whether one of the names that others refer to begins or ends to stand for two things. */
+  *#takeNames(changed: ReadonlySet<string>): Generator<undefined, boolean> {
+    const before = new Map<string, boolean>()
+    for (const key of inSteps(changed)) {
+      if (key === undefined) yield
+      else {
+        const known = this.#names.forget(key)
+        if (known !== undefined) before.set(key, known)
+        this.#takeDifference(key)
+      }
+    }
+    return [...before].some(([key, isOwn]) => this.#trial.has(key) && this.#names.isOwn(key) !== isOwn)
+  }
+
+  *#composeAll(): Generator<undefined, void> {
+    this.#names = new TrialNames(this.#trial, this.#different)
+    this.#both.clear()
+    this.#keys.clear()
+    const touched = new Set<string>()
+    for (const key of inSteps(this.#trial.keys())) {
+      if (key === undefined) yield
+      else this.#takeDifference(key)
+    }
+    this.#put(TRIAL_KEY, TRIAL_SET, touched)
+    for (const objects of [this.#committed, this.#trial]) {
+      for (const key of inSteps(objects.keys())) {
+        if (key === undefined) yield
+        else this.#place(key, touched)
+      }
+    }
+    this.#isMade = true
+  }
+
+  #takeDifference(key: string): void {
+    const object = this.#trial.get(key)
+    if (object !== undefined && this.#isDifferent(object, this.#committed.get(key))) this.#different.add(key)
+    else this.#different.delete(key)
+  }
+
   #isDifferent(object: NftObject, committed: NftObject | undefined): boolean {
     if (object.kind === 'counter' || isBase(object) || isContentName(object.name)) return false
     if (object.kind === 'set') return isMemberSet(object.name) ? this.#hasOwnMembers : !isSameSet(object, committed)
     return committed !== undefined && !(committed.kind === 'chain' && isSameChain(object, committed))
   }
 
-  /** Lets base chains begin with the way to those of the trial. */
-  #leadTo(ofTrial: ReadonlyMap<string, NftChain>, trial: Objects, both: Map<string, NftObject>): void {
-    for (const [key, base] of both) {
-      if (!isBase(base)) continue
-      const own = ofTrial.get(base.name)
-      if (own !== undefined && isSameRules(base.rules, own.rules)) continue
-      both.set(key, this.#lead(base, own))
-      if (own !== undefined) both.set(keyOf.policy(own), own)
-    }
-    for (const [name, own] of ofTrial) {
-      const key = `chain ${name}`
-      const base = trial.get(key)
-      if (both.has(key) || base === undefined || !isBase(base)) continue
-      both.set(key, this.#lead(base, own, []))
-      both.set(keyOf.policy(own), own)
+  /** Puts what both rule sets have under this key to where it belongs. */
+  #place(key: string, touched: Set<string>): void {
+    const [committed, trial] = [this.#committed.get(key), this.#trial.get(key)]
+    const ownKey = key.replace(' ', ` ${PREFIX}`)
+    if ((committed !== undefined && isBase(committed)) || (trial !== undefined && isBase(trial))) {
+      this.#placeBase(key, ownKey, touched)
+    } else if (trial !== undefined && this.#names.isOwn(key)) {
+      this.#put(key, committed, touched)
+      this.#put(ownKey, this.#names.rename(trial), touched)
+    } else {
+      this.#put(key, committed ?? trial, touched)
+      this.#put(ownKey, undefined, touched)
     }
   }
 
-  /** A base chain that is not there in the trial lets everything go on. */
-  #lead(base: NftChain, own: NftChain | undefined, rules = base.rules): NftChain {
-    const known = this.#led.get(base)
+  /** Lets a base chain begin with the way to that of the trial, unless both do the same. One that the trial has not lets everything go on. */
+  #placeBase(key: string, ownKey: string, touched: Set<string>): void {
+    const [committed, trial] = [this.#committed.get(key), this.#trial.get(key)].map((one) =>
+      one !== undefined && isBase(one) ? one : undefined,
+    )
+    const base = committed ?? trial
+    if (base === undefined) return
+    const own = trial && (this.#names.rename(trial) as NftChain)
+    if (committed !== undefined && own !== undefined && isSameRules(committed.rules, own.rules)) {
+      this.#put(key, committed, touched)
+      this.#put(ownKey, undefined, touched)
+      return
+    }
     const verdict: NftVerdict = own === undefined ? { do: 'accept' } : { do: 'goto', chain: own.name }
-    if (known?.rules[0] !== undefined && JSON.stringify(known.rules[0].verdict) === JSON.stringify(verdict)) return known
-    const led: NftChain = { ...base, rules: [{ matches: [{ on: 'family', set: TRIAL_SET.name }], verdict }, ...rules] }
-    this.#led.set(base, led)
-    return led
+    const lead: NftRule = { matches: [{ on: 'family', set: TRIAL_SET.name }], verdict }
+    this.#put(key, { ...base, rules: [lead, ...(committed?.rules ?? [])] }, touched)
+    this.#put(ownKey, own, touched)
   }
 
-  #own(object: NftObject, names: TrialNames): NftObject {
-    if (!isBase(object) && !names.isOwn(keyOf.policy(object))) return object
-    const known = this.#renamed.get(object)
-    if (known !== undefined) return known
-    const renamed = names.rename(object)
-    this.#renamed.set(object, renamed)
-    return renamed
+  #put(key: string, object: NftObject | undefined, touched: Set<string>): void {
+    if (object !== this.#both.get(key)) touched.add(key)
+    if (object === undefined) this.#both.delete(key)
+    else this.#both.set(key, object)
+    if (object === undefined || object === this.#committed.get(key)) this.#keys.delete(key)
+    else this.#keys.add(key)
+  }
+}
+
+const TRIAL_KEY = keyOf.policy(TRIAL_SET)
+const STEP = 50
+
+/** The items, and `undefined` where it is time to let others run. */
+export function* inSteps<T>(items: Iterable<T>): Generator<T | undefined> {
+  let count = 0
+  for (const item of items) {
+    if (++count % STEP === 0) yield undefined
+    yield item
   }
 }
 
@@ -115,20 +186,28 @@ export function withoutTrial(both: Objects, trialKeys: ReadonlySet<string>, comm
 /** Which objects of a trial need names of their own, because what they are or refer to is not what is committed. */
 class TrialNames {
   readonly #trial: Objects
+  readonly #different: ReadonlySet<string>
   readonly #known = new Map<string, boolean>()
 
   constructor(trial: Objects, different: ReadonlySet<string>) {
     this.#trial = trial
-    for (const key of different) this.#known.set(key, true)
+    this.#different = different
   }
 
   isOwn(key: string): boolean {
     const known = this.#known.get(key)
     if (known !== undefined) return known
     const object = this.#trial.get(key)
-    const isOwn = object !== undefined && referencesOf(object).some((one) => this.isOwn(one))
+    const isOwn = this.#different.has(key) || (object !== undefined && referencesOf(object).some((one) => this.isOwn(one)))
     this.#known.set(key, isOwn)
     return isOwn
+  }
+
+  /** The object of this key may be another; gives what was known of it. */
+  forget(key: string): boolean | undefined {
+    const known = this.#known.get(key)
+    this.#known.delete(key)
+    return known
   }
 
   rename(object: NftObject): NftObject {
