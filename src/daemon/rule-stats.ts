@@ -26,12 +26,10 @@ export function ruleCounts({ rules, totals }: CountedRules, order: RuleOrder): r
   const tiers = new Map(sorted.map((tier, i) => [tier, i]))
   const rows = [...rules].map(([name, rule]) => ({ name, rule, rank: rankOf(rule, tiers, order) }))
   rows.sort((a, b) => compareRanks(a.rank, b.rank))
-  return rows.map(({ name, rule }) => ({
-    direction: rule.direction,
-    decider: deciderOf(rule),
-    isStaged: rule.by === 'policy' && rule.isStaged,
-    ...totals.get(name),
-  }))
+  return rows.map(({ name, rule }) => {
+    const { packets, bytes } = totals.get(name)
+    return { direction: rule.direction, decider: deciderOf(rule), isStaged: rule.by === 'policy' && rule.isStaged, packets, bytes }
+  })
 }
 
 /** What two rules are compared by, one after the other: there may be tens of thousands. */
@@ -57,20 +55,20 @@ function compareRanks(a: Rank, b: Rank): number {
 /** Tiers, then profiles, then the end; in a tier its policies, then its end. */
 function rankOf(rule: CountedRule, tiers: ReadonlyMap<string, number>, { orderOf }: RuleOrder): Rank {
   const direction = rule.direction === 'ingress' ? 0 : 1
-  const plain = { order: 0, isEnd: 0, key: '', direction, rule: 0 }
+  // Written out: objects that are put together from others are ten times as slow to make and to compare.
   switch (rule.by) {
     case 'policy': {
       const key = `${rule.name}/${rule.namespace ?? ''}/${rule.kind}`
-      return { ...plain, place: tiers.get(rule.tier) ?? 0, order: orderOf(rule), key, rule: rule.rule }
+      return { place: tiers.get(rule.tier) ?? 0, isEnd: 0, order: orderOf(rule), key, direction, rule: rule.rule }
     }
     case 'tier':
-      return { ...plain, place: tiers.get(rule.tier) ?? 0, isEnd: 1 }
+      return { place: tiers.get(rule.tier) ?? 0, isEnd: 1, order: 0, key: '', direction, rule: 0 }
     case 'profile':
-      return { ...plain, place: tiers.size, key: rule.profile, rule: rule.rule }
+      return { place: tiers.size, isEnd: 0, order: 0, key: rule.profile, direction, rule: rule.rule }
     case 'end':
-      return { ...plain, place: tiers.size + 1 }
+      return { place: tiers.size + 1, isEnd: 0, order: 0, key: '', direction, rule: 0 }
     case 'endpoint-to-host':
-      return { ...plain, place: tiers.size + 2 }
+      return { place: tiers.size + 2, isEnd: 0, order: 0, key: '', direction, rule: 0 }
   }
 }
 
