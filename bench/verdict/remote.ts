@@ -1,10 +1,11 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Place, run } from '../../scripts/lab/command.ts'
+import { type Place, run, until } from '../../scripts/lab/command.ts'
 import { openLab } from '../../scripts/lab/lab.ts'
 import { readUsage } from '../../scripts/lab/probe.ts'
 import { say } from '../../scripts/lab/screen.ts'
+import type { PassReport } from '../../src/model/own/api.ts'
 import type { BenchResult } from '../report.ts'
 import { inRouter } from './verdict.ts'
 import { PROBED_LIST } from './world.ts'
@@ -26,6 +27,7 @@ export async function remote(entry: string): Promise<Omit<BenchResult, 'name'>> 
       remote100k_mb: full.rssMb - empty.rssMb,
       remote100k_peak_mb: full.peakMb - empty.peakMb,
       remote100k_in_sync_ms: full.inSyncMs,
+      remote100k_in_sync_cpu_ms: full.cpuMs,
       remote100k_loop_delay_p999_ms: full.delayMs,
     },
     ratios: {},
@@ -46,12 +48,19 @@ async function measure(count: number, entry: string) {
     // With a saved view it would be ready before it has the store's.
     await rm(join(daemon.host.folder, 'lib', 'view.jsonl'))
     await inRouter(lab, entry, { do: 'load-remote', endpoint: lab.etcd.endpoint, count })
-    const inSyncMs = await daemon.start(120_000)
+    const startMs = performance.now()
+    await daemon.start(120_000)
+    // READY=1 does not wait for ever.
+    await until({ what: 'the first pass', deadlineMs: 120_000, everyMs: 20 }, async () =>
+      (await daemon.get<readonly PassReport[]>('/v1/debug/passes')).length > 0 ? true : undefined,
+    )
+    const inSyncMs = performance.now() - startMs
+    const { cpuMs } = await readUsage(daemon.pid())
     const members = await countMembers(daemon.host)
     await settle(daemon.pid())
     const { rssBytes } = await readUsage(daemon.pid())
     const { loopDelayP999Ms = Number.NaN } = await daemon.status()
-    return { inSyncMs, members, rssMb: rssBytes / 1024 / 1024, peakMb: await readPeakMb(daemon.pid()), delayMs: loopDelayP999Ms }
+    return { inSyncMs, cpuMs, members, rssMb: rssBytes / 1024 / 1024, peakMb: await readPeakMb(daemon.pid()), delayMs: loopDelayP999Ms }
   } finally {
     await lab.close()
   }

@@ -28,8 +28,8 @@ const SLICE = 100
 
 /**
  * Saves a view so that a host that starts without etcd has what it knew. JSON lines: the first says of which cluster and revision,
- * one for each key with the value's text as it was (64-bit numbers keep every digit; of endpoints a text that says the same), the last has the count and the SHA-256 of all
- * before. The old file stays whole until the new one is on disk. Works on what the view holds at the call.
+ * one for each key with the value's text as it was (64-bit numbers keep every digit; of endpoints a text that says the same), the
+ * last has the count and the SHA-256 of all before. The old file stays whole until the new one is on disk. Works on what the view holds at the call.
  *
  * @throws {MargayError} `saved-view`, for instance when the disk is full; the old file is still there then
  */
