@@ -86,7 +86,7 @@ async function settle(pid: number): Promise<void> {
   }
 }
 
-const STILL_MS = 15_000
+const STILL_MS = 25_000
 
 async function readPeakMb(pid: number): Promise<number> {
   const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]

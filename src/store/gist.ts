@@ -25,7 +25,13 @@ export class Gist implements Entry {
 
   get value(): string {
     const { resourceVersion: _, ...metadata } = this.#endpoint.metadata
-    return stringifyJson({ ...this.#endpoint, metadata })
+    const endpoint = { ...this.#endpoint, metadata }
+    try {
+      return JSON.stringify(endpoint)
+    } catch {
+      // A member that nobody knows has a number of more digits than V8 writes.
+      return stringifyJson(endpoint)
+    }
   }
 
   /** Whether this was made of that text, or of one that is equal by all likelihood. */

@@ -6,7 +6,7 @@ import { type ElementType, keyLayout } from './element-keys.ts'
 import { ELEMENTS_PER_MESSAGE, writeElements } from './elements.ts'
 import { commentUserData, hashToUserData } from './hash.ts'
 import * as nft from './protocol.ts'
-import { type EncodedRule, isSameHook, isSameType, type Known, type KnownRule } from './state.ts'
+import { type EncodedRule, isSameHook, isSameType, type Known, type KnownRule, type SetStep } from './state.ts'
 
 /** What the writers of one transaction need: the table's name, what is there, and how rules are encoded. */
 export interface DeltaContext {
@@ -149,14 +149,22 @@ function isWritten({ key, isTimed }: NftSet): boolean {
   return isTimed === true && key === 'connection'
 }
 
+function isStep(set: NftSet): set is SetStep {
+  return 'fresh' in set
+}
+
+function membersToWrite(known: Known, set: NftSet): Pick<SetStep, 'fresh' | 'gone'> {
+  const present = known.sets.get(set.name)
+  const before = present?.type && isSameType(present.type, set) ? present.elements : new Set<string>()
+  if (before === set.elements) return { fresh: [], gone: [] }
+  const fresh = missingFrom(before, set.elements)
+  return { fresh, gone: missingFrom(set.elements, before, before.size + fresh.length - set.elements.size) }
+}
+
 /** Only members that come or go. Those that go are first: two halves can take the place of a prefix in one transaction. */
 function writeMembers(batch: NftBatch, { table, known }: DeltaContext, key: string, set: NftSet): void {
   if (set.isTimed) return
-  const present = known.sets.get(set.name)
-  const before = present?.type && isSameType(present.type, set) ? present.elements : new Set<string>()
-  if (before === set.elements) return
-  const fresh = missingFrom(before, set.elements)
-  const gone = missingFrom(set.elements, before, before.size + fresh.length - set.elements.size)
+  const { fresh, gone } = isStep(set) ? set : membersToWrite(known, set)
   for (const [type, elements] of [
     [nft.MESSAGE.delElement, gone],
     [nft.MESSAGE.newElement, fresh],

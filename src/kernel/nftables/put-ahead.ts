@@ -1,7 +1,7 @@
 import { missingFrom } from '../../net/shared-set.ts'
 import type { NftObject, NftSet } from '../objects.ts'
 import { referencesOf } from './references.ts'
-import { isSameType, type Known } from './state.ts'
+import { isSameType, type Known, type SetStep } from './state.ts'
 
 /**
  * So much is written in one transaction, in elements of a set: the kernel works on it while nothing else of this process runs (some
@@ -35,9 +35,12 @@ export function* cutPuts(wanted: ReadonlyMap<string, NftObject>, known: Known): 
       part = new Map()
       weight = 0
     }
-    if (object.kind === 'set' && own > MOST_AT_ONCE) for (const step of stepsTo(object, known)) yield new Map([[key, step]])
+    if (object.kind === 'set' && own > MOST_AT_ONCE) {
+      for (const step of stepsTo(object, known)) yield new Map([[key, step]])
+      continue
+    }
     part.set(key, object)
-    weight += object.kind === 'set' ? Math.min(own, MOST_AT_ONCE) : own
+    weight += own
   }
   if (part.size > 0) yield part
   if (rest.size > 0) yield rest
@@ -98,21 +101,16 @@ function weightOf(object: NftObject, known: Known): number {
   return OBJECT_WEIGHT + fresh + Math.max(0, there.size - object.elements.size + fresh)
 }
 
-/** The set as it is on its way from what is there, but for the last step. */
-function* stepsTo(set: NftSet, known: Known): Generator<NftSet> {
+/** The set on its way from what is there to what is wanted; the last step has it as it was given. */
+function* stepsTo(set: NftSet, known: Known): Generator<SetStep> {
   const there = known.sets.get(set.name)?.elements ?? NOTHING
   const fresh = missingFrom(there, set.elements)
   const gone = missingFrom(set.elements, there)
-  const elements = new Set(there)
-  const changes = fresh.length + gone.length
-  for (let done = 0; done + MOST_AT_ONCE < changes; done += MOST_AT_ONCE) {
-    for (let i = done; i < done + MOST_AT_ONCE; i++) {
-      const [coming, going] = [fresh[i], gone[i - fresh.length]]
-      if (coming !== undefined) elements.add(coming)
-      else if (going !== undefined) elements.delete(going)
-    }
-    yield { ...set, elements: new Set(elements) }
+  const most = Math.max(fresh.length, gone.length)
+  for (let from = 0; from < most; from += HALF) {
+    yield { ...set, fresh: fresh.slice(from, from + HALF), gone: gone.slice(from, from + HALF) }
   }
 }
 
+const HALF = MOST_AT_ONCE / 2
 const NOTHING: ReadonlySet<string> = new Set()

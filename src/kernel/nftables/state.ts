@@ -23,6 +23,12 @@ export interface KnownSet {
   readonly elements: ReadonlySet<string>
 }
 
+/** A set that is written in several transactions, with what of its elements comes and goes in this one. */
+export interface SetStep extends NftSet {
+  readonly fresh: readonly string[]
+  readonly gone: readonly string[]
+}
+
 /** What is in the kernel under the name of our table at one generation of its rule set. */
 export interface Known {
   readonly generation: number
