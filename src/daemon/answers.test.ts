@@ -4,24 +4,28 @@ import { silentLogger } from '../log.ts'
 import type { FailureReport } from '../model/own/api.ts'
 import { ASK_PREFIX, askKey, decodeAnswer, isAskKey } from '../model/own/ask.ts'
 import { MemoryStore } from '../store/memory.ts'
-import { Answers } from './answers.ts'
+import { Answers, type Responder } from './answers.ts'
 
 const test = suite('daemon/answers')
 
 const never = new AbortController().signal
 
 /** A host that listens, and somebody who asks it. */
-async function aHost(failures: readonly FailureReport[] = []) {
+async function aHost(failures: readonly FailureReport[] = [], responders: Readonly<Record<string, Responder>> = {}) {
   const store = new MemoryStore()
   const stop = new AbortController()
-  const answers = new Answers({ store: store.another(), node: 'h1', log: silentLogger, failures: () => failures })
+  const answers = new Answers({ store: store.another(), node: 'h1', log: silentLogger, failures: () => failures, responders })
   const done = answers.run(stop.signal)
   await turn()
   const lease = await store.lease(60, never)
   return {
     ...{ store, answers, lease },
-    ask: (id: string, revision: number) =>
-      store.commit([], [{ put: askKey(id), value: JSON.stringify({ revision, lease: String(lease.id) }), lease: lease.id }], never),
+    ask: (id: string, revision: number, more: object = {}) =>
+      store.commit(
+        [],
+        [{ put: askKey(id), value: JSON.stringify({ revision, lease: String(lease.id), ...more }), lease: lease.id }],
+        never,
+      ),
     answerOf: async (id: string) => {
       for (let i = 0; i < 20; i++) await turn()
       const entry = await store.get(`${askKey(id)}/h1`, never)
@@ -79,6 +83,33 @@ test('what is no question is passed over', async () => {
   await ask('q', 1)
   assert.equal([await answerOf('odd'), (await answerOf('q'))?.revision], [undefined, 1])
   assert.equal([isAskKey(askKey('q')), isAskKey(`${askKey('q')}/h1`)], [true, false])
+  await end()
+})
+
+test('questions of a kind are answered by whoever knows it, others with a problem, and one that fails hinders no other', async () => {
+  const responders: Readonly<Record<string, Responder>> = {
+    echo: async (body) => ({ heard: body }),
+    broken: async () => {
+      throw new Error('something went wrong')
+    },
+  }
+  const { ask, answers, answerOf, end } = await aHost([], responders)
+  await ask('q1', 5, { kind: 'broken' })
+  await ask('q2', 5, { kind: 'echo', body: { a: 1 } })
+  await ask('q3', 5, { kind: 'moon' })
+  await ask('q4', 5, { kind: 'constructor' })
+  assert.is(await answerOf('q2'), undefined, 'not before its revision is applied')
+  answers.note(5)
+  const said = [await answerOf('q1'), await answerOf('q2'), await answerOf('q3'), await answerOf('q4')]
+  assert.equal(
+    said.map((one) => [one?.kind, one?.body, one?.problem]),
+    [
+      ['broken', undefined, 'something went wrong'],
+      ['echo', { heard: { a: 1 } }, undefined],
+      ['moon', undefined, 'a question of the kind "moon" is not known to this version'],
+      ['constructor', undefined, 'a question of the kind "constructor" is not known to this version'],
+    ],
+  )
   await end()
 })
 
