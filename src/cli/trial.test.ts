@@ -132,7 +132,7 @@ test('two that begin at once with one resource do not both run', async () => {
   await end()
 })
 
-test('deleting and patching can be tried', async () => {
+test('deleting, patching and labelling can be tried', async () => {
   const { store, margay, end } = await aNetwork()
   await margay(['apply', '-f', '-'], `${policy('p')}---\n${policy('q')}`)
   await margay(['delete', 'gnp', 'p', '--confirm', '60s'])
@@ -142,6 +142,10 @@ test('deleting and patching can be tried', async () => {
   await margay(['patch', 'gnp', 'q', '-p', '{spec: {order: 77}}', '--confirm', '60s'])
   await margay(['confirm'])
   assert.match((await store.get(key('q'), never))?.value ?? '', /"order":77/)
+  await margay(['label', 'gnp', 'q', 'a=b', '--confirm', '60s'])
+  assert.not.match((await store.get(key('q'), never))?.value ?? '', /"a":"b"/)
+  await margay(['confirm'])
+  assert.match((await store.get(key('q'), never))?.value ?? '', /"a":"b"/)
   await end()
 })
 

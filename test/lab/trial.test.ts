@@ -1,10 +1,11 @@
 // at most 120 s
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../../scripts/lab/command.ts'
+import { run, until } from '../../scripts/lab/command.ts'
 import { untilStatus } from '../../scripts/lab/daemon.ts'
 import type { Lab } from '../../scripts/lab/lab.ts'
-import { apply, globalPolicy, hostEndpoint, portStates } from '../support/policed.ts'
+import { untilReached } from '../support/fault.ts'
+import { apply, globalPolicy, hostEndpoint, portStates, remove } from '../support/policed.ts'
 import { succeeded, withLab } from '../support/scenario.ts'
 
 const test = suite('lab/trial')
@@ -127,6 +128,32 @@ test('what is confirmed stays, with no moment of the old policy in between; what
     assert.equal([...new Set(looks)], [wanted])
     for (const daemon of lab.daemons) await untilStatus(daemon, 'no trial', ({ trials }) => (trials ?? []).length === 0, 20_000)
     assert.equal(await states(lab), [TRIED, TRIED, TRIED])
+  })
+})
+
+test('a host whose kernel refuses a trial keeps what it has, says so, and hinders no other', async () => {
+  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const [near, far] = [lab.daemon('h1'), lab.daemon('h2')]
+    const client = await lab.addWorkload('h1', 'w1', ['--label', 'team=a'])
+    await lab.addWorkload('h1', 'w2', ['--label', 'team=a'])
+    const db = await lab.addWorkload('h2', 'db', ['--label', 'role=db'])
+    await untilReached(client, db)
+    const fromTeam = { selector: 'role == "db"', types: ['Ingress'], ingress: [{ action: 'Deny', source: { selector: 'team == "a"' } }] }
+    await apply(near, globalPolicy('team', fromTeam))
+    const [, set = ''] = /set (s4_\w+)/.exec(await run(far.host, ['nft', 'list', 'sets', 'inet'])) ?? []
+    await remove(near, 'globalnetworkpolicy', 'team')
+    await far.stop('SIGKILL')
+    // The set has room for one address, and two are to be in it.
+    await run(far.host, ['nft', `add set inet margay ${set} { type ipv4_addr; size 1; }`])
+    const text = JSON.stringify({ apiVersion: 'projectcalico.org/v3', ...globalPolicy('team', fromTeam) })
+    assert.match((await near.margay(['apply', '-f', '-', '--confirm', '60s', '--wait', '2'], text)).stdout, /running on 1 of 2 hosts/)
+    await far.start()
+    const { trials = [] } = await untilStatus(far, 'the refusal', (status) => status.trials?.[0]?.state === 'refused')
+    assert.match(trials[0]?.reasons.join() ?? '', new RegExp(`${set}.*ENFILE`))
+    await untilStatus(far, 'to be ready', ({ isReady }) => isReady)
+    assert.equal(await portStates(client.namespace, db.addresses, 80), { 80: 'open' })
+    assert.match(succeeded(await near.margay(['trial', 'show'])), /Running on +h1\nRefused by +h2: set s4_/)
+    succeeded(await near.margay(['trial', 'cancel']))
   })
 })
 

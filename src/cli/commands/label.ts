@@ -9,6 +9,7 @@ import { meansNamespaces } from '../namespaces.ts'
 import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames } from '../options.ts'
 import { addForceOption, preflight } from '../preflight.ts'
 import { type Session, withSession } from '../session.ts'
+import { addConfirmOption, tryOut } from '../trial.ts'
 import { addWaitOption, checkWait, waitAfter } from '../wait.ts'
 
 const EXAMPLES = `
@@ -49,7 +50,7 @@ export const addLabelCommand: AddCommand = (parent, context, outcome) => {
     .argument('<label...>', 'KEY=VALUE to set, KEY- or with --remove KEY to remove')
     .option('--overwrite', 'also labels that have another value')
     .option('--remove', 'remove the labels with these keys')
-  addForceOption(addWaitOption(addDryRunOption(addKindNamespaceOption(command))), context)
+  addConfirmOption(addForceOption(addWaitOption(addDryRunOption(addKindNamespaceOption(command))), context), context)
   addStoreOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async (kindText: string, name: string, labels: readonly string[]) => {
@@ -68,10 +69,13 @@ export const addLabelCommand: AddCommand = (parent, context, outcome) => {
           lens.write(stored, changedLabels(lens.read(stored), changes, { what, isOverwrite: options.overwrite === true }))
         const change = (to: Session) => changeResource(to, ref, relabel, context.signal)
         await preflight(command, context, session, { items: [ref], kindOf: () => ref.kind, act: change })
-        const { before, after } = await change(session)
+        const trying = tryOut(command, context, session, [ref])
+        const { before, after } = await change(trying?.session ?? session)
         const had = lens.read(before)
-        for (const change of changes) context.out(`Successfully ${describe(change, had)} ${kindText} ${name}${suffix}\n`)
-        return waitAfter(command, context, session, { code: 0, resources: [after] })
+        for (const change of changes)
+          context.out(`Successfully ${describe(change, had)} ${kindText} ${name}${trying ? ' (to be tried)' : suffix}\n`)
+        const written = { code: 0, resources: [after] } as const
+        return trying ? trying.start(written) : waitAfter(command, context, session, written)
       })
     })
 }
