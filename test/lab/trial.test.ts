@@ -1,4 +1,4 @@
-// at most 120 s
+// at most 240 s
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { run, until } from '../../scripts/lab/command.ts'
