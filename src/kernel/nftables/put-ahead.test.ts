@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { withTable } from '../../../test/support/nft-table.ts'
 import { keyOf, type NftChain, type NftObject, type NftSet } from '../objects.ts'
 import { cutPuts } from './put-ahead.ts'
 import { referencesOf } from './references.ts'
@@ -90,6 +91,24 @@ test('with a rule that is in force everything that is in force changes at once',
   const parts = cut(wanted, known)
   assert.equal([...(parts.at(-1)?.keys() ?? [])].sort(), ['chain c', 'set s0'])
   assert.ok(parts.slice(0, -1).every((part) => part.size === 1 && part.has('set s1')))
+})
+
+test('the kernel has in the end what was wanted, in sets of either kind that come, grow and shrink', async () => {
+  await withTable(async (table) => {
+    const { signal } = new AbortController()
+    const prefixes = (first: number) => addresses(6000, first).map((ip) => `${ip}/32`)
+    for (const first of [0, 3000]) {
+      const wanted = byKey([
+        aChain('base', ['c'], { hook }),
+        aChain('c', ['s0']),
+        aSet('s0', addresses(10_000, first)),
+        { ...aSet('n0', prefixes(first)), isInterval: true },
+      ])
+      assert.equal([...(await table.commit({ put: wanted, remove: new Map() }, signal))], [])
+      const listed = await table.list(signal)
+      for (const [key, object] of wanted) assert.ok(table.matches(object, listed.get(key) as NftObject), `${key} from ${first}`)
+    }
+  })
 })
 
 test.run()
