@@ -48,6 +48,16 @@ test('what is small is one part, as it is', () => {
   assert.equal(cut(wanted), [wanted])
 })
 
+test('a new set of intervals comes ahead of what is in force and refers to it', () => {
+  const base = aChain('base', ['a'], { hook })
+  const [chain, set] = [aChain('a', ['s0']), { ...aSet('s0', ['10.0.0.0/8']), isInterval: true }]
+  const parts = cut(byKey([base, chain, set]))
+  assert.equal(
+    parts.map((part) => [...part.keys()]),
+    [['set s0', 'chain a'], ['chain base']],
+  )
+})
+
 test('what nothing refers to comes in pieces, each after what it refers to, and base chains last', () => {
   const chains = Array.from({ length: 900 }, (_, i) => aChain(`c${i}`, i === 0 ? ['s0'] : [`c${i - 1}`]))
   const wanted = byKey([aChain('base', ['c899'], { hook }), ...chains.toReversed(), aSet('s0', addresses(10_000))])
