@@ -35,7 +35,7 @@ const kept: readonly (readonly [string, ResourceKind, unknown])[] = [
   ],
   ['what must be there in one that need not be', 'BGPFilter', { exportV4: [{ action: 'Accept' }], importV4: [{ action: 'Perhaps' }] }],
   ['something else in the place of a list', 'FelixConfiguration', { routeTableRanges: 'all' }],
-  ['something else in the place of lists', 'Node', { wireguard: { interfaceIPv4Address: 5 }, addresses: 'none' }],
+  ['something else in the place of lists', 'Node', { orchRefs: 'none', other: 5 }],
   ['something else in the place of objects', 'BGPConfiguration', { communities: 'x', prefixAdvertisements: 5, ignoredInterfaces: {} }],
   ['a field of a list, and the list', 'BGPFilter', { exportV4: [{ matchOperator: 'Like', action: 'Perhaps' }, 5] }],
   [
@@ -52,7 +52,7 @@ const kept: readonly (readonly [string, ResourceKind, unknown])[] = [
   [
     'something else in the place of controllers',
     'KubeControllersConfiguration',
-    { controllers: { node: { hostEndpoint: { templates: 'x' } } } },
+    { controllers: { node: { leakGracePeriod: 5 }, policy: 'x', loadBalancer: { assignIPs: 7 } } },
   ],
   [
     'something else in the place of tables',
