@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { describeError } from '../errors.ts'
 import { type ForeignRuleset, readForeignRules, readTables } from '../questions/foreign-ruleset.ts'
+import { fillFromText, needsText } from '../questions/foreign-targets.ts'
 
 const PROGRAMS = ['/usr/sbin/nft', '/sbin/nft', '/usr/bin/nft', '/usr/local/sbin/nft']
 /** One run of nft may take so long. Milliseconds. */
@@ -46,9 +47,17 @@ export async function lookAtForeignRules(): Promise<ForeignLook> {
   if (nft === undefined) return { ruleset: readForeignRules([]), problems, isBlind: true }
   try {
     const tables = readTables(await ask(nft, ['list', 'tables'])).filter(({ name }) => name !== OURS)
-    const printed: unknown[] = []
-    for (const { family, name } of tables) printed.push(await ask(nft, ['-t', 'list', 'table', family, name]))
-    return { ruleset: readForeignRules(printed), problems, isBlind: false }
+    const read: ForeignRuleset[] = []
+    for (const { family, name } of tables) {
+      const ruleset = readForeignRules([await ask(nft, ['-t', 'list', 'table', family, name])])
+      const place = ['-a', '-t', 'list', 'table', family, name]
+      read.push(needsText(ruleset) ? fillFromText(ruleset, await print(nft, place), { family, table: name }) : ruleset)
+    }
+    return {
+      ruleset: { chains: read.flatMap(({ chains }) => chains), rules: read.flatMap(({ rules }) => rules) },
+      problems,
+      isBlind: false,
+    }
   } catch (error) {
     return {
       ruleset: readForeignRules([]),
@@ -59,8 +68,12 @@ export async function lookAtForeignRules(): Promise<ForeignLook> {
 }
 
 async function ask(nft: string, words: readonly string[]): Promise<unknown> {
-  const { stdout } = await promisify(execFile)(nft, ['-j', ...words], { timeout: MOST_MS, maxBuffer: MOST_BYTES })
-  return JSON.parse(stdout)
+  return JSON.parse(await print(nft, ['-j', ...words]))
+}
+
+async function print(nft: string, words: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(nft, words, { timeout: MOST_MS, maxBuffer: MOST_BYTES })
+  return stdout
 }
 
 /** Tables of the kernel's older packet filter, which nft does not see. */

@@ -5,11 +5,12 @@ import type { ExposedReport, ExposedRequest } from '../model/own/exposed.ts'
 import type { ObservedReport, ObserveRequest } from '../model/own/observed.ts'
 import type { EtcdUse } from '../policy/implicit.ts'
 import { describeForeignDrop, findForeignDrops, neededPackets } from '../questions/foreign-drops.ts'
+import { EMBEDDED_CLIENT_PORT } from '../store/embedded.ts'
 import type { Responder } from './answers.ts'
 import { AskedHost, type AskedParts } from './asked-host.ts'
 import { listConnections } from './daemon-parts.ts'
 import { auditExposed, auditPublished } from './exposed.ts'
-import { ForeignRules } from './foreign-rules.ts'
+import { type ForeignLook, ForeignRules } from './foreign-rules.ts'
 import type { HostFacts } from './host-facts.ts'
 import { observe } from './observe.ts'
 import type { PlanContext } from './plan-context.ts'
@@ -54,7 +55,7 @@ export class Questions {
     this.#warnings = undefined
     const blind = foreign.isBlind ? ['rules of other programs, and ports that they publish, are not looked at: there is no nft'] : []
     const report = await auditExposed(this.#asked(), foreign, request, signal)
-    return { ...report, warnings: [...report.warnings, ...this.#drops(foreign), ...blind] }
+    return { ...report, warnings: [...report.warnings, ...this.#drops(foreign, report), ...blind] }
   }
 
   /** What rules of other programs cut of what we allow, and let past our policies; looked at once a minute, when somebody asks. */
@@ -70,17 +71,26 @@ export class Questions {
 
   async #lookForWarnings(): Promise<readonly string[]> {
     const foreign = await this.#foreign.read()
-    return [...foreign.problems, ...this.#drops(foreign), ...(await auditPublished(this.#asked(), foreign, AbortSignal.timeout(5000)))]
+    const signal = AbortSignal.timeout(5000)
+    const published = await auditPublished(this.#asked(), foreign, signal)
+    const open =
+      filtersInput(foreign) && this.#hasHostEndpoint() ? await auditExposed(this.#asked(), foreign, { from: 'world' }, signal) : undefined
+    return [...foreign.problems, ...this.#drops(foreign, open), ...published]
   }
 
-  #drops({ ruleset }: Awaited<ReturnType<ForeignRules['read']>>): readonly string[] {
+  #hasHostEndpoint(): boolean {
+    return [...(this.#parts.context()?.view.get('HostEndpoint').values() ?? [])].some(({ spec }) => spec.node === this.#parts.node)
+  }
+
+  #drops({ ruleset }: ForeignLook, report: ExposedReport | undefined): readonly string[] {
     const context = this.#parts.context()
     if (context === undefined) return []
     const uplink = (context.facts.underlay[4] ?? context.facts.underlay[6])?.uplink ?? ''
     const tunnelPort = context.tunnels.length === 0 ? undefined : context.local.vxlan.port
-    return findForeignDrops(ruleset, neededPackets({ hasWorkloads: context.endpoints.size > 0, uplink, tunnelPort })).map(
-      describeForeignDrop,
-    )
+    const etcd = this.#parts.etcd().ownPorts.includes(EMBEDDED_CLIENT_PORT) ? [ETCD] : []
+    const allowed = report === undefined || !this.#hasHostEndpoint() ? [] : allowedPorts(report)
+    const needed = neededPackets({ hasWorkloads: context.endpoints.size > 0, uplink, tunnelPort, taken: [...etcd, ...allowed] })
+    return findForeignDrops(ruleset, needed).map(describeForeignDrop)
   }
 
   #asked(): AskedHost {
@@ -91,4 +101,25 @@ export class Questions {
     const { node, kernel, context, facts, etcd } = this.#parts
     return { node, kernel, view: () => context()?.view, facts, etcd }
   }
+}
+
+const ETCD = {
+  about: `what other hosts ask the etcd of this host (TCP ${EMBEDDED_CLIENT_PORT})`,
+  protocol: 'tcp',
+  port: EMBEDDED_CLIENT_PORT,
+} as const
+
+function filtersInput({ ruleset }: ForeignLook): boolean {
+  return ruleset.chains.some(({ hook, type }) => hook === 'input' && type === 'filter')
+}
+
+/** Ports that policies leave open to all the world, on which a program listens. */
+function allowedPorts({ ports }: ExposedReport) {
+  const open = ports.filter(({ from, publishedTo }) => publishedTo === undefined && from['world']?.verdict === 'yes')
+  const needs = open.map(({ port, protocol, program = 'a program' }) => ({
+    about: `${protocol} port ${port} (${program})`,
+    protocol: protocol === 'TCP' ? ('tcp' as const) : ('udp' as const),
+    port,
+  }))
+  return [...new Map(needs.map((need) => [need.about, need])).values()]
 }

@@ -68,7 +68,7 @@ const cases: readonly { readonly name: string; readonly rules: string; readonly 
     name: 'firewalld refuses at its end, and a zone is the cure',
     rules: firewalld(),
     want: [
-      /^rule \d+ of chain filter_FORWARD in table inet firewalld, .*what workloads send.*firewall-cmd --permanent --zone=trusted --add-interface=mgy\+/,
+      /^rule \d+ of chain filter_FORWARD in table inet firewalld, .*what workloads send.*firewall-cmd --permanent --new-zone=margay && .* && firewall-cmd --reload$/,
       /^rule \d+ of chain filter_FORWARD in table inet firewalld, .*what is sent to workloads/,
       /^rule \d+ of chain filter_INPUT in table inet firewalld, .*packets of tunnels.*firewall-cmd --permanent --add-port=4789\/udp/,
     ],
@@ -78,8 +78,8 @@ const cases: readonly { readonly name: string; readonly rules: string; readonly 
     name: 'ufw drops by policy, and its own files are the cure',
     rules: ufw(),
     want: [
-      /what workloads send.*add "-A ufw-before-forward -i mgy\+ -j ACCEPT" before COMMIT in \/etc\/ufw\/before\.rules, then ufw reload$/,
-      /what is sent to workloads.*-o mgy\+/,
+      /what workloads send.*: ufw route allow in on mgy\+$/,
+      /what is sent to workloads.*: ufw route allow out on mgy\+$/,
       /packets of tunnels.*ufw allow proto udp to any port 4789$/,
     ],
   },
@@ -111,6 +111,20 @@ for (const { name, rules, want } of cases) {
     for (const [index, pattern] of want.entries()) assert.match(found[index] ?? '', pattern)
   })
 }
+
+test('a zone of firewalld that refuses is named in the cure, and so is the port of a program', () => {
+  const zone = firewalld().replace('tcp dport 22 ct state new accept;', 'tcp dport 22 accept; reject;')
+  const needed = neededPackets({
+    ...{ hasWorkloads: false, uplink: 'eth0', tunnelPort: undefined },
+    taken: [22, 8000].map((port) => ({ about: `port ${port}`, protocol: 'tcp' as const, port })),
+  })
+  const found = findForeignDrops(load(zone), needed).map(describeForeignDrop)
+  assert.is(found.length, 1)
+  assert.match(
+    found[0] ?? '',
+    /^rule \d+ of chain filter_IN_public in table inet firewalld, .*drops port 8000, .*: firewall-cmd --permanent --zone=public --add-port=8000\/tcp && firewall-cmd --reload$/,
+  )
+})
 
 test('a host without workloads and tunnels needs nothing', () => {
   assert.equal(findForeignDrops(load(docker()), neededPackets({ hasWorkloads: false, uplink: 'eth0', tunnelPort: undefined })), [])

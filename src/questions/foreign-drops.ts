@@ -1,3 +1,4 @@
+import { cureOf } from './foreign-cures.ts'
 import { type ForeignChain, type ForeignMatch, type ForeignRule, type ForeignRuleset, matchesOf, verdictOf } from './foreign-ruleset.ts'
 
 /** A packet that this host must let through, as far as it is known; what is not known may be anything. */
@@ -37,10 +38,9 @@ export function findForeignDrops(ruleset: ForeignRuleset, packets: readonly Need
         if (found === undefined) return []
         const { family, table } = base
         const handle = 'handle' in found ? { handle: found.handle } : {}
-        const cure = cureOf(ruleset, base, packet)
-        return [
-          { about: packet.about, hook: packet.hook, family, table, chain: 'chain' in found ? found.chain : base.name, ...handle, cure },
-        ]
+        const chain = 'chain' in found ? found.chain : base.name
+        const { about, hook } = packet
+        return [{ about, hook, family, table, chain, ...handle, cure: cureOf(ruleset, base, chain, packet) }]
       }),
   )
 }
@@ -91,35 +91,12 @@ function fits(pattern: string, value: string): boolean {
   return pattern.endsWith('*') ? value.startsWith(pattern.slice(0, -1)) : pattern === value
 }
 
-/** What whoever made the table reads; for others a rule before all of theirs. */
-function cureOf({ chains }: ForeignRuleset, base: ForeignChain, packet: NeededPacket): string {
-  const { family, table } = base
-  const has = (name: RegExp) => chains.some((chain) => chain.family === family && chain.table === table && name.test(chain.name))
-  const [received, sent, port] = [packet.known['iifname'], packet.known['oifname'], packet.known['udp dport']]
-  const isWorkload = (name: string | undefined) => name?.startsWith('mgy') === true
-  const program = family === 'ip6' ? 'ip6tables' : 'iptables'
-  const side = isWorkload(received) ? '-i mgy+' : '-o mgy+'
-  if (packet.hook === 'forward' && has(/^DOCKER-USER$/)) return `${program} -I DOCKER-USER ${side} -j ACCEPT`
-  if (table === 'firewalld' && packet.hook === 'forward')
-    return 'firewall-cmd --permanent --zone=trusted --add-interface=mgy+ --add-interface=margay.vxlan --add-interface=margay.vxlan6 && firewall-cmd --reload'
-  if (table === 'firewalld') return `firewall-cmd --permanent --add-port=${port}/udp && firewall-cmd --reload`
-  if (has(/^ufw6?-/) && packet.hook === 'input') return `ufw allow proto udp to any port ${port}`
-  if (has(/^ufw6?-/)) {
-    const [file, chain] = family === 'ip6' ? ['before6.rules', 'ufw6-before-forward'] : ['before.rules', 'ufw-before-forward']
-    return `add "-A ${chain} ${side} -j ACCEPT" before COMMIT in /etc/ufw/${file}, then ufw reload`
-  }
-  const match =
-    packet.hook === 'input'
-      ? `udp dport ${port}`
-      : isWorkload(received)
-        ? 'iifname "mgy*"'
-        : `oifname "${isWorkload(sent) ? 'mgy*' : sent}"`
-  return `nft insert rule ${family} ${table} ${base.name} ${match} accept`
-}
-
-/** What a host with workloads, and with tunnels of these ports, needs of others' rules. */
-export function neededPackets({ hasWorkloads, uplink, tunnelPort }: Needs): readonly NeededPacket[] {
+/** What a host with workloads, and with tunnels and programs on these ports, needs of others' rules. */
+export function neededPackets({ hasWorkloads, uplink, tunnelPort, taken = [] }: Needs): readonly NeededPacket[] {
   const state = { 'ct state': 'new' }
+  const toPort = (protocol: 'tcp' | 'udp', port: number) => ({
+    ...{ iifname: uplink, [`${protocol} dport`]: String(port), l4proto: protocol, 'ip protocol': protocol, 'fib daddr type': 'local' },
+  })
   const own = 'mgy00000000000'
   return [
     ...(hasWorkloads
@@ -134,9 +111,10 @@ export function neededPackets({ hasWorkloads, uplink, tunnelPort }: Needs): read
           {
             about: `packets of tunnels from other hosts (UDP ${tunnelPort})`,
             hook: 'input' as const,
-            known: { 'ct state': 'untracked', iifname: uplink, 'udp dport': String(tunnelPort), l4proto: 'udp', 'ip protocol': 'udp' },
+            known: { 'ct state': 'untracked', ...toPort('udp', tunnelPort) },
           },
         ]),
+    ...taken.map(({ about, protocol, port }) => ({ about, hook: 'input' as const, known: { ...state, ...toPort(protocol, port) } })),
   ]
 }
 
@@ -145,4 +123,6 @@ export interface Needs {
   readonly hasWorkloads: boolean
   readonly uplink: string
   readonly tunnelPort: number | undefined
+  /** Ports on which programs of this host must be reached, with what that is in words. */
+  readonly taken?: readonly { readonly about: string; readonly protocol: 'tcp' | 'udp'; readonly port: number }[]
 }

@@ -81,7 +81,7 @@ function nameOf(left: unknown): string {
   if (isRecord(meta)) return String(meta['key'])
   if (isRecord(ct)) return `ct ${ct['key']}`
   if (isRecord(payload)) return `${payload['protocol']} ${payload['field']}`
-  return isRecord(fib) ? `fib ${fib['result']}` : ''
+  return isRecord(fib) ? ['fib', ...[fib['flags']].flat(), fib['result']].join(' ') : ''
 }
 
 function valuesOf(right: unknown): readonly ForeignValue[] | undefined {
