@@ -1,9 +1,10 @@
 // The root of the lab's machines: a Debian 12 as a bare host has it, with what margay's package depends on and without Node.
 // Made once by debootstrap and kept under .cache/ by the names of its packages; machines lay a layer of their own over it.
-// As a program it prints the root's folder, and on standard error what it does.
+// As a program it prints the root's folder, and on standard error what it does; with names of packages, the folder of a layer over the
+// root that has these too, on a second line.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensurePackages } from './setup.mjs'
@@ -31,6 +32,9 @@ const TOOLS = ['debian-archive-keyring', 'debootstrap']
 /** Part of the name under which the root is kept: to be counted up when this file makes another one of the same packages. */
 const RECIPE = 1
 
+/** Part of the name under which a layer is kept, as above. */
+const LAYER_RECIPE = 1
+
 /** Gives the folder of the root, and makes it first where it is not there (60 to 90 s, 100 MB from Debian's mirror). */
 export async function debianRoot(say) {
   const key = createHash('sha256')
@@ -40,7 +44,7 @@ export async function debianRoot(say) {
   const root = join(CACHE, `debian-root-${key}`)
   return withLock('debian-root', async () => {
     if (existsSync(root)) return root
-    for (const old of readdirSync(CACHE).filter((name) => name.startsWith('debian-root-'))) {
+    for (const old of readdirSync(CACHE).filter((name) => /^debian-(root|layer)-/.test(name))) {
       rmSync(join(CACHE, old), { recursive: true, force: true })
     }
     await ensurePackages(TOOLS, say)
@@ -84,6 +88,56 @@ async function makeRoot(root, mirror) {
   }
 }
 
+/**
+ * Gives the folder of a layer over the root with more of Debian's packages, and makes it first where it is not there. None of their
+ * services is enabled: a test starts what it needs.
+ */
+export async function debianLayer(root, packages, say) {
+  const key = createHash('sha256')
+    .update(JSON.stringify([root, LAYER_RECIPE, packages]))
+    .digest('hex')
+    .slice(0, 12)
+  const layer = join(CACHE, `debian-layer-${key}`)
+  return withLock('debian-root', async () => {
+    if (existsSync(layer)) return layer
+    say(`adding to the root of the lab's machines: ${packages.join(' ')}`)
+    const draft = join(tmpdir(), `mgt-${process.pid}-layer`)
+    mkdirSync(draft)
+    try {
+      await run('mount', ['-t', 'tmpfs', '-o', 'size=2G,mode=755', 'tmpfs', draft])
+      const [upper, work, merged] = ['upper', 'work', 'merged'].map((name) => join(draft, name))
+      for (const folder of [upper, work, merged]) mkdirSync(folder)
+      await run('mount', ['-t', 'overlay', 'overlay', '-o', `lowerdir=${root},upperdir=${upper},workdir=${work}`, merged])
+      await addPackages(merged, packages)
+      const units = 'etc/systemd/system'
+      for (const path of readdirSync(join(upper, units), { recursive: true })) {
+        if (/\.(wants|requires)\//.test(path)) rmSync(join(merged, units, path))
+      }
+      await run('umount', [merged])
+      const half = `${layer}.half`
+      rmSync(half, { recursive: true, force: true })
+      await run('cp', ['-a', upper, half])
+      renameSync(half, layer)
+      return layer
+    } finally {
+      for (const mount of [join(draft, 'merged'), draft]) spawnSync('umount', ['--lazy', mount], { env: ENV })
+      rmSync(draft, { recursive: true, force: true })
+    }
+  })
+}
+
+/** With this machine's network and names. What would start a service is told not to. */
+async function addPackages(root, packages) {
+  const env = { ...ENV, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' }
+  const denial = join(root, 'usr/sbin/policy-rc.d')
+  copyFileSync('/etc/resolv.conf', join(root, 'etc/resolv.conf'))
+  writeFileSync(denial, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  await run('chroot', [root, 'apt-get', 'update'], { env })
+  await run('chroot', [root, 'apt-get', 'install', '--yes', '--no-install-recommends', ...packages], { env })
+  rmSync(denial)
+  strip(root)
+}
+
 /** What belongs to the machine that made it, and archives that nobody needs again. */
 function strip(root) {
   for (const path of ['var/cache/apt', 'var/lib/apt/lists', 'etc/resolv.conf', 'etc/hostname', 'var/log/bootstrap.log']) {
@@ -95,6 +149,9 @@ function strip(root) {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const root = await debianRoot((text) => process.stderr.write(`${text}\n`)).catch((error) => fail(error.message))
+  const say = (text) => process.stderr.write(`${text}\n`)
+  const packages = process.argv.slice(2)
+  const root = await debianRoot(say).catch((error) => fail(error.message))
   process.stdout.write(`${root}\n`)
+  if (packages.length > 0) process.stdout.write(`${await debianLayer(root, packages, say).catch((error) => fail(error.message))}\n`)
 }

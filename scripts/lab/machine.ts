@@ -43,6 +43,8 @@ export interface MachineSpec {
   readonly topology: Topology
   /** The folder of the Debian 12 that all machines share and none changes. */
   readonly root: string
+  /** Folders with what some of them have besides; none changes them either. */
+  readonly layers: readonly string[]
   readonly number: number
   /** Whether it has /dev/net/tun; it has unless this says no. */
   readonly hasTun?: boolean
@@ -59,7 +61,7 @@ export async function layMachine(spec: MachineSpec): Promise<Machine> {
   const folder = join(tmpdir(), `${spec.topology.prefix}${name}`)
   const ipv4 = `192.0.2.${10 + spec.number}`
   const ipv6 = `2001:db8:0::${(16 + spec.number).toString(16)}`
-  await mountRoot(folder, spec.root)
+  await mountRoot(folder, [...spec.layers, spec.root])
   const write = writerIn(join(folder, 'root'))
   for (const [path, text] of Object.entries(settings(name, ipv4, ipv6))) write(path, text)
   for (const unit of MASKED) await run(MACHINE, ['ln', '-sf', '/dev/null', join(folder, 'root/etc/systemd/system', unit)])
@@ -102,11 +104,11 @@ function writerIn(root: string): Machine['write'] {
 }
 
 /** The layer is in memory: it may not lie on a file system that is a layer itself, as /tmp is in a container. */
-async function mountRoot(folder: string, root: string): Promise<void> {
+async function mountRoot(folder: string, lower: readonly string[]): Promise<void> {
   mkdirSync(folder)
   await run(MACHINE, ['mount', '-t', 'tmpfs', '-o', 'size=1G,mode=755', 'tmpfs', folder])
   for (const part of ['upper', 'work', 'root']) mkdirSync(join(folder, part))
-  const layers = `lowerdir=${root},upperdir=${folder}/upper,workdir=${folder}/work`
+  const layers = `lowerdir=${lower.join(':')},upperdir=${folder}/upper,workdir=${folder}/work`
   await run(MACHINE, ['mount', '-t', 'overlay', 'overlay', '-o', layers, join(folder, 'root')])
 }
 

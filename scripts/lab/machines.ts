@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { sweepPrefix } from '../sweep.mjs'
 import { MACHINE, run, tryRun } from './command.ts'
-import { layMachine, type Machine, nspawnOf } from './machine.ts'
+import { layMachine, type Machine, type MachineSpec, nspawnOf } from './machine.ts'
 import { buildTopology, type Topology } from './topology.ts'
 
 /** Machines on one wire: see `Machine`. */
@@ -19,15 +19,17 @@ export interface MachinesSpec {
   readonly count: number
   /** Whether they have /dev/net/tun; they have unless this says no. */
   readonly hasTun?: boolean
+  /** Debian's packages that are installed in them, beside those of every machine; their services are not enabled. */
+  readonly packages?: readonly string[]
 }
 
 /** Boots machines, all at once; takes 2 to 4 s when the lab's Debian is there, and up to 90 s more when it must be made. */
-export async function bootMachines({ count, ...options }: MachinesSpec): Promise<Machines> {
-  const root = await debianRoot()
+export async function bootMachines({ count, packages = [], ...options }: MachinesSpec): Promise<Machines> {
+  const { root, layers } = await debianRoot(packages)
   const topology = await buildTopology({ hosts: [] })
   try {
     const numbers = Array.from({ length: count }, (_, index) => index + 1)
-    const machines = await Promise.all(numbers.map((number) => layMachine({ topology, root, number, ...options })))
+    const machines = await Promise.all(numbers.map((number) => layMachine({ topology, root, layers, number, ...options })))
     await Promise.all(machines.map((machine) => machine.boot()))
     const machine = (name: string) => {
       const found = machines.find((one) => one.name === name)
@@ -47,9 +49,11 @@ export async function whyNoMachines(): Promise<string | undefined> {
   return whyNoCgroups() ?? (await whyNoRoot()) ?? (await whyNoNspawn())
 }
 
-/** The folder of the Debian 12 that all machines share. */
-async function debianRoot(): Promise<string> {
-  return (await run(MACHINE, [process.execPath, 'scripts/debian-root.mjs'], { timeoutMs: 600_000 })).trim()
+/** The folder of the Debian 12 that all machines share, and a layer over it where packages are asked for. */
+async function debianRoot(packages: readonly string[] = []): Promise<Pick<MachineSpec, 'root' | 'layers'>> {
+  const printed = await run(MACHINE, [process.execPath, 'scripts/debian-root.mjs', ...packages], { timeoutMs: 600_000 })
+  const [root = '', ...layers] = printed.trim().split('\n')
+  return { root, layers }
 }
 
 /** systemd in there makes groups for its units. */
@@ -80,7 +84,7 @@ async function whyNoRoot(): Promise<string | undefined> {
 
 /** Runs one program in a machine's namespaces and layers. */
 async function whyNoNspawn(): Promise<string | undefined> {
-  const root = await debianRoot()
+  const { root } = await debianRoot()
   const name = `mgt-${process.pid}-probe`
   const options = ['--directory', root, `--machine=${name}`, '--volatile=overlay', '--as-pid2', '--console=pipe']
   const { code, stderr } = await tryRun(MACHINE, [...nspawnOf(root), ...options, '/bin/true'])
