@@ -8,8 +8,12 @@ import { isConsequence } from './refused-rules.ts'
 const MOST_REASONS = 10
 
 /** What was refused that concerns the whole host, in words; what only waits for a link that is named here is no reason of its own. */
-export function hostReasons(failures: readonly Failure[], rules: ReadonlyMap<string, string>): readonly string[] {
-  const own = failures.filter((failure) => !isOfWorkload(failure.table, failure.key) && !isWaiting(failure))
+export function hostReasons(
+  failures: readonly Failure[],
+  rules: ReadonlyMap<string, string>,
+  workloadLinks: ReadonlySet<string>,
+): readonly string[] {
+  const own = failures.filter((failure) => !isOfWorkload(failure, workloadLinks) && !isWaiting(failure))
   const shown = own.slice(0, MOST_REASONS).map(({ table, key, error }) => {
     const affected = table === 'policy' ? rules.get(key) : ''
     return `${table} ${key}: ${describeError(error)}${affected ? ` (${affected})` : ''}`
@@ -53,7 +57,7 @@ function reasonsByWay(failures: readonly Failure[], merger: Merger): ReadonlyMap
   return reasons
 }
 
-/** What is refused for one workload is that workload's trouble, not the host's. */
-function isOfWorkload(table: string, key: string): boolean {
-  return table !== 'policy' && /(^|[ /])mgy[0-9a-f]{11}([ /]|$)/.test(key)
+/** What is refused for one workload is that workload's trouble, not the host's: its interface may be another program's, and not there. */
+function isOfWorkload({ table, key }: Failure, links: ReadonlySet<string>): boolean {
+  return table !== 'policy' && key.split(/[ /]/).some((part) => links.has(part) || /^mgy[0-9a-f]{11}$/.test(part))
 }

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { anInterface, never, until } from '../../test/support/daemon.ts'
 import { withHost } from '../../test/support/host.ts'
-import { aFelix, aNode } from '../../test/support/planning.ts'
+import { aFelix, aNode, anEndpoint } from '../../test/support/planning.ts'
 import { aHostEndpoint } from '../../test/support/policies.ts'
 import { KernelError } from '../errors.ts'
 import { putPool, putValue } from '../ipam/fixtures.ts'
@@ -12,6 +12,8 @@ import { MemoryStore } from '../store/memory.ts'
 import { applyResource } from '../store/resource-store.ts'
 import { desiredReport, diffReport, notAlive, notReady, statusReport } from './status.ts'
 import { VERSION } from './version.ts'
+
+const CNI = { orchestrator: 'cni', containerID: 'c1', workload: '' }
 
 const test = suite('daemon/status')
 
@@ -115,7 +117,12 @@ test('what the kernel refuses of the host is a failure and a reason, what it ref
       report.peers.map(({ isReachable, reason }) => ({ isReachable, reason })),
       [{ isReachable: false, reason: 'file exists' }],
     )
-    const failures = [{ table: 'links', key: 'mgy0123456789a', error: new KernelError('no') }] as const
+    await applyResource(store, anEndpoint('h1-cni-c1-eth0', 'h1', ['10.65.9.9/32'], { ...CNI, interfaceName: 'cali0' }), never)
+    await until('the endpoint', () => host.statusParts.planner.context?.endpoints.size === 1)
+    const failures = [
+      { table: 'links', key: 'mgy0123456789a', error: new KernelError('no') },
+      { table: 'sysctls', key: 'net/ipv4/conf/cali0/rp_filter', error: new KernelError('not there') },
+    ] as const
     const ofWorkload = { ...host.statusParts, reconciler: { failures: () => failures } as unknown as typeof host.reconciler }
     assert.equal(notReady(ofWorkload), [])
   }, store)

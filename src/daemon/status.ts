@@ -93,7 +93,14 @@ export function notReady(parts: StatusParts): readonly string[] {
     ...atMost(planner.problemsOf(POLICY_GROUP)),
   )
   if (host.factsProblem !== undefined) reasons.push(host.factsProblem)
-  return [...reasons, ...hostReasons(reconciler.failures(), refusedRules(parts))]
+  const failures = reconciler.failures()
+  return failures.length === 0 ? reasons : [...reasons, ...hostReasons(failures, refusedRules(parts), workloadLinks(parts))]
+}
+
+/** The interfaces of this host's workloads, whoever made them. */
+function workloadLinks({ planner: { context } }: StatusParts): ReadonlySet<string> {
+  const endpoints = context?.view.get('WorkloadEndpoint')
+  return new Set([...(context?.endpoints ?? [])].flatMap((id) => endpoints?.get(id)?.spec.interfaceName ?? []))
 }
 
 /** For whom the rules are that the kernel refuses, by key. */
