@@ -1,5 +1,5 @@
 // runs alone
-// at most 400 s
+// at most 300 s
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
@@ -34,7 +34,7 @@ const MACHINES = [
     'src/kernel/native',
   ],
 ] as const
-const DEADLINE_MS = 380_000
+const DEADLINE_MS = 280_000
 
 /** How a suite ended in there. */
 interface Result {
