@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { until } from '../../scripts/lab/command.ts'
 import type { Machine } from '../../scripts/lab/machine.ts'
-import { configureAll, install, unitOf, withMachines } from '../support/installed.ts'
+import { configureAll, install, portsSeen, unitOf, withMachines } from '../support/installed.ts'
 import { onMachines } from '../support/packages.ts'
 
 const test = suite('package/nspawn-boot')
@@ -58,17 +58,8 @@ spec:
     - { action: Allow, protocol: TCP, destination: { ports: [8081] } }
 `
 
-/** Nobody listens on these ports: where a packet is let through, the kernel refuses the connection at once. The same in both families. */
-async function seen(from: Machine, to: Machine): Promise<Readonly<Record<number, string>>> {
-  const look = async (port: number) => {
-    const answers = [to.ipv4, to.ipv6].map(async (address) => {
-      const { code, stderr } = await from.try(['timeout', '2', 'bash', '-c', `exec 3<>/dev/tcp/${address}/${port}`])
-      return stderr.includes('Connection refused') ? 'open' : code === 124 ? 'closed' : `${code} ${stderr}`
-    })
-    return [port, [...new Set(await Promise.all(answers))].join(' and ')] as const
-  }
-  return Object.fromEntries(await Promise.all([22, 8080, 8081].map(look)))
-}
+/** The same in both families. */
+const seen = (from: Machine, to: Machine) => portsSeen(from, to, [22, 8080, 8081])
 
 /** The file comes with the first host endpoint and goes with the last. */
 async function followsHostEndpoints(host: Machine): Promise<void> {

@@ -140,6 +140,21 @@ export async function unnoticed(
   )
 }
 
+/**
+ * Which ports of a machine another finds open, in both families: nobody listens on them, so that the kernel refuses a connection at once
+ * where a packet is let through.
+ */
+export async function portsSeen(from: Machine, to: Machine, ports: readonly number[]): Promise<Readonly<Record<number, string>>> {
+  const look = async (port: number) => {
+    const answers = [to.ipv4, to.ipv6].map(async (address) => {
+      const { code, stderr } = await from.try(['timeout', '2', 'bash', '-c', `exec 3<>/dev/tcp/${address}/${port}`])
+      return code === 0 || stderr.includes('Connection refused') ? 'open' : code === 124 ? 'closed' : `${code} ${stderr}`
+    })
+    return [port, [...new Set(await Promise.all(answers))].join(' and ')] as const
+  }
+  return Object.fromEntries(await Promise.all(ports.map(look)))
+}
+
 /** Properties of a unit, by name. */
 export async function unitOf<Name extends string>(machine: Machine, unit: string, names: readonly Name[]): Promise<Record<Name, string>> {
   const text = await machine.run(['systemctl', 'show', unit, '--property', names.join(',')])
