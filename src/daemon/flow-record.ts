@@ -1,9 +1,8 @@
-import { readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
-import { describeError } from '../errors.ts'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describeError, MargayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Flow } from '../policy/flow.ts'
-import { writeStateFile } from './state-file.ts'
 
 /** What of a host's flows a daemon that comes after must know. It is in the run folder: with a reboot there are no flows any more. */
 export interface FlowRecord {
@@ -34,9 +33,26 @@ export function readFlowRecord(runFolder: string, log: Logger): FlowRecord | und
   }
 }
 
-/** @throws {MargayError} `file` */
-export function writeFlowRecord(runFolder: string, record: FlowRecord): void {
-  writeStateFile(flowRecordPath(runFolder), JSON.stringify({ ...record, ended: record.ended.slice(0, MOST_ENDED).map(onlyFlow) }))
+/**
+ * Gives the text that was written; one that is `written` already is not written again. Not waited for the disk, as state is: after a loss of
+ * power nobody asks for it.
+ *
+ * @throws {MargayError} `file`
+ */
+export function writeFlowRecord(runFolder: string, record: FlowRecord, written?: string): string {
+  const text = JSON.stringify({ ...record, ended: record.ended.slice(0, MOST_ENDED).map(onlyFlow) })
+  if (text === written) return text
+  const path = flowRecordPath(runFolder)
+  const draft = `${path}.new`
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    writeFileSync(draft, text, { mode: 0o600 })
+    renameSync(draft, path)
+  } catch (cause) {
+    rmSync(draft, { force: true })
+    throw new MargayError('file', `could not write ${path}`, { cause })
+  }
+  return text
 }
 
 /** After this the flows that are there are taken as those that were there before any rules. */

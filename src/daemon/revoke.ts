@@ -12,7 +12,8 @@ import type { Metric } from '../observe/metrics.ts'
 import type { PolicedHost } from '../policy/evaluate-path.ts'
 import type { Flow, LinkOf } from '../policy/flow.ts'
 import { HOST_SETS } from '../policy/frame.ts'
-import { type DeniedFlow, FlowJudge, judgeFlows } from '../policy/judge-flows.ts'
+import { type DeniedFlow, FlowJudge, type FlowQuestion, judgeFlows } from '../policy/judge-flows.ts'
+import type { Listings } from '../policy/narrow.ts'
 import { tombstoneObjects } from '../policy/tombstones.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
@@ -41,6 +42,9 @@ export interface RevokerParts {
   readonly wake: () => void
 }
 
+/** What is the same for all flows of one judgement. */
+type Judging = Pick<FlowQuestion<Connection>, 'linkOf'> & { readonly listings: Listings }
+
 /** The group whose part is what ends flows for good. */
 const TOMBSTONES = 'tombstones'
 const TOMBSTONES_KEY = keyOf.policy(tombstoneObjects().find(({ kind }) => kind === 'chain') ?? { kind: 'chain', name: '', rules: [] })
@@ -48,8 +52,13 @@ const TOMBSTONES_KEY = keyOf.policy(tombstoneObjects().find(({ kind }) => kind =
 const EXPIRY_MS = 10_000
 /** After a failure it is tried again after so long. Milliseconds. */
 const RETRY_MS = 1000
-/** Longest pause between two judgements: what a change denies must have ended within a second. Milliseconds. */
-const MOST_PAUSE_MS = 300
+/**
+ * A judgement begins so long after the change: what else comes with it is judged at the same time, and nothing is in the way of the pass for
+ * it. Milliseconds.
+ */
+const SETTLE_MS = 50
+/** Pause between two judgements: what a change denies must have ended within a second. Milliseconds. */
+const PAUSE_MS = 300
 /** So many flows are ended between two looks at whether they are denied still. */
 const SLICE = 256
 
@@ -66,6 +75,8 @@ export class Revoker {
   readonly #waiting = new Set<() => void>()
   readonly #counts = new Map<string, number>()
   #record: FlowRecord | undefined
+  /** The text of the record as it was written. */
+  #written: string | undefined
   #judged: string | undefined
   /** No judgement of this daemon has been carried out yet. */
   #isFirst = true
@@ -140,11 +151,11 @@ export class Revoker {
       await this.#wake.wait(signal, this.#areRaised ? EXPIRY_MS : undefined)
       if (signal.aborted) return
       try {
-        const startMs = performance.now()
+        if (this.#state !== this.#judged) await pause(SETTLE_MS, signal)
         await this.#turn(signal)
         this.#problem = undefined
-        // With very many connections and members that come and go all the time most of the time is left for others.
-        await pause(Math.min(MOST_PAUSE_MS, 3 * (performance.now() - startMs)), signal)
+        // With changes that come all the time most of the time is left for others.
+        await pause(PAUSE_MS, signal)
       } catch (error) {
         if (signal.aborted) return
         const reason = describeError(error)
@@ -174,10 +185,12 @@ export class Revoker {
 
   async #judge(signal: AbortSignal): Promise<void> {
     const state = this.#state
+    const listings: Listings = new Map()
     const startMs = performance.now()
     if (!this.#parts.isWanted()) {
       await this.#ended.release(() => true, signal)
       this.#record = undefined
+      this.#written = undefined
       forgetFlowRecord(this.#parts.runFolder)
       this.#judged = state
       return
@@ -189,16 +202,16 @@ export class Revoker {
     const linkOf = host && (await this.#findLinks(flows, host, signal))
     // It is planned anew just now, or nothing is known yet: the end of that pass calls again.
     if (host === undefined || linkOf === undefined) return
-    if (!onTrial) await this.#release(linkOf, signal)
-    const denied = await paced(judgeFlows({ flows, host, linkOf }), signal)
+    if (!onTrial) await this.#release({ linkOf, listings }, signal)
+    const denied = await paced(judgeFlows({ flows, host, linkOf, listings }), signal)
     const { cut, record } = this.#sortOut(denied, host)
     if (onTrial) {
       this.#wouldEnd = cut.length
     } else {
       this.#record = record
       this.#isFirst = false
-      writeFlowRecord(this.#parts.runFolder, record)
-      if (cut.length > 0) await this.#end(cut, linkOf, signal)
+      this.#written = writeFlowRecord(this.#parts.runFolder, record, this.#written)
+      if (cut.length > 0) await this.#end(cut, { linkOf, listings }, signal)
     }
     this.#lastMs = Math.round(performance.now() - startMs)
     this.#judged = state
@@ -222,13 +235,13 @@ export class Revoker {
   }
 
   /** A flow that may begin again may do so at once. */
-  async #release(linkOf: LinkOf, signal: AbortSignal): Promise<void> {
+  async #release({ linkOf, listings }: Judging, signal: AbortSignal): Promise<void> {
     const { planner } = this.#parts
     let [judge, version]: [FlowJudge | undefined, number] = [undefined, -1]
     const isAllowed = (flow: Flow) => {
       if (version !== planner.policyVersion || planner.isPlanningPolicy) judge = undefined
       const host = judge === undefined ? this.#policed() : undefined
-      if (host !== undefined) [judge, version] = [new FlowJudge(host, linkOf), planner.policyVersion]
+      if (host !== undefined) [judge, version] = [new FlowJudge(host, linkOf, listings), planner.policyVersion]
       return judge !== undefined && judge.judge(flow) === undefined
     }
     if (this.#ended.size > 0) await this.#ended.release(isAllowed, signal)
@@ -251,7 +264,7 @@ export class Revoker {
     return { cut, record }
   }
 
-  async #end(cut: readonly DeniedFlow<Connection>[], linkOf: LinkOf, signal: AbortSignal): Promise<void> {
+  async #end(cut: readonly DeniedFlow<Connection>[], { linkOf, listings }: Judging, signal: AbortSignal): Promise<void> {
     const { conntrack, planner } = this.#parts
     await this.#raiseTombstones(signal)
     const counts = new Map<string, number>()
@@ -262,7 +275,7 @@ export class Revoker {
       while (judge === undefined || version !== planner.policyVersion || planner.isPlanningPolicy) {
         const host = this.#policed()
         if (host === undefined) await this.#passEnds(signal)
-        else [judge, version] = [new FlowJudge(host, linkOf), planner.policyVersion]
+        else [judge, version] = [new FlowJudge(host, linkOf, listings), planner.policyVersion]
         signal.throwIfAborted()
       }
       // It has been a while since they were judged: what is allowed by now goes on.
@@ -305,7 +318,7 @@ export class Revoker {
   #saveEnded(): void {
     if (this.#record === undefined) return
     this.#record = { ...this.#record, ended: [...this.#ended.flows()] }
-    writeFlowRecord(this.#parts.runFolder, this.#record)
+    this.#written = writeFlowRecord(this.#parts.runFolder, this.#record, this.#written)
   }
 }
 

@@ -2,7 +2,7 @@ import type { Step } from './evaluate.ts'
 import { directionAt, evaluatePath, type PathPacket, type PathStep, type Place, type PolicedHost } from './evaluate-path.ts'
 import { type Flow, type LinkOf, openerOf } from './flow.ts'
 import type { MatchRule } from './match-rule.ts'
-import { Narrowing } from './narrow.ts'
+import { type Listings, Narrowing } from './narrow.ts'
 import type { Direction } from './policies.ts'
 
 /** Why a flow is denied: where on its way, by which endpoint, and by what of its policies. */
@@ -28,6 +28,7 @@ export interface FlowQuestion<F extends Flow> {
   readonly flows: Iterable<F>
   readonly host: PolicedHost
   readonly linkOf: LinkOf
+  readonly listings?: Listings
 }
 
 /**
@@ -35,8 +36,13 @@ export interface FlowQuestion<F extends Flow> {
  * host is unknown are left out. Resumes where the caller left it at a `yield`: the stretches between take less than a
  * millisecond but for the first flows, for which a thousand rules may have to be sorted out.
  */
-export function* judgeFlows<F extends Flow>({ flows, host, linkOf }: FlowQuestion<F>): Generator<undefined, readonly DeniedFlow<F>[]> {
-  const judge = new FlowJudge(host, linkOf)
+export function* judgeFlows<F extends Flow>({
+  flows,
+  host,
+  linkOf,
+  listings,
+}: FlowQuestion<F>): Generator<undefined, readonly DeniedFlow<F>[]> {
+  const judge = new FlowJudge(host, linkOf, listings)
   const denied: DeniedFlow<F>[] = []
   let count = 0
   for (const flow of flows) {
@@ -56,10 +62,11 @@ export class FlowJudge {
   readonly #linkOf: LinkOf
   readonly #narrowing: Narrowing
 
-  constructor(host: PolicedHost, linkOf: LinkOf) {
+  /** With `listings` of another judge what is the same for it too is not sorted out again. */
+  constructor(host: PolicedHost, linkOf: LinkOf, listings?: Listings) {
     this.#host = host
     this.#linkOf = linkOf
-    this.#narrowing = new Narrowing(host)
+    this.#narrowing = new Narrowing(host, listings)
   }
 
   /** Why the flow is denied; undefined: it is allowed, or nobody here decides about it. */

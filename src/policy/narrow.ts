@@ -17,10 +17,12 @@ export class Narrowing {
   readonly #hosts = new Map<string, PolicedHost>()
   readonly #lists = new Map<LocalEndpoint, Map<string, LocalEndpoint>>()
   readonly #listsByName = new Map<string, Map<string, LocalEndpoint>>()
-  readonly #listings = new Map<Policy | ProfileRules, Listing>()
+  readonly #listings: Listings
 
-  constructor(host: PolicedHost) {
+  /** `listings` may be those of another, so that what it has sorted out is known here. */
+  constructor(host: PolicedHost, listings: Listings = new Map()) {
     this.#host = host
+    this.#listings = listings
   }
 
   /** A host that decides about this packet, and all of its kind by the same interfaces, as the given one. */
@@ -111,6 +113,9 @@ interface Kinds {
   readonly early: Packet
   readonly normal: Packet
 }
+
+/** What was sorted out of each policy and profile. A changed one is another object. */
+export type Listings = Map<Policy | ProfileRules, Listing>
 
 /** The rules of one policy or profile by the kinds of packets that they tell apart. */
 class Listing {

@@ -7,6 +7,7 @@ import type { Connection, Tuple } from './connection.ts'
 const SUBSYSTEM = 1 << 8
 const GET = SUBSYSTEM | 1
 const DELETE = SUBSYSTEM | 2
+const AF_UNSPEC = 0
 const AF_INET = 2
 const AF_INET6 = 10
 /** struct nfgenmsg: family, version, resource id. */
@@ -21,9 +22,9 @@ const CTA_TCP = { info: 1, state: 1 } as const
 /** Identifier, type and code of ICMP's tuples, by family. */
 const CTA_ICMP = { 4: { id: 4, type: 5, code: 6 }, 6: { id: 7, type: 8, code: 9 } } as const
 
-/** Writes the request for all connections of a family; the sequence number is the sender's. */
-export function writeList(writer: MessageWriter, family: Family): void {
-  begin(writer, GET, NLM_F_DUMP, 0, family)
+/** Writes the request for all connections of both families; the sequence number is the sender's. */
+export function writeList(writer: MessageWriter): void {
+  begin(writer, GET, NLM_F_DUMP, 0, undefined)
   writer.finish()
 }
 
@@ -56,9 +57,9 @@ export function readConnection({ payload }: Message): Connection | undefined {
   }
 }
 
-function begin(writer: MessageWriter, type: number, flags: number, sequence: number, family: Family): void {
+function begin(writer: MessageWriter, type: number, flags: number, sequence: number, family: Family | undefined): void {
   const { buffer, at } = writer.begin(type, flags, sequence, BODY_BYTES)
-  buffer[at] = family === 4 ? AF_INET : AF_INET6
+  buffer[at] = family === undefined ? AF_UNSPEC : family === 4 ? AF_INET : AF_INET6
 }
 
 function writeTuple(writer: MessageWriter, type: number, tuple: Tuple, family: Family): void {

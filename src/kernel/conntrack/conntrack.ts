@@ -1,4 +1,3 @@
-import { FAMILIES } from '../../net/ip.ts'
 import { MessageWriter } from '../netlink/message.ts'
 import { failureError, NETLINK_NETFILTER, NetlinkSocket, SLICE_MS, yieldToLoop } from '../netlink/socket.ts'
 import { readConnection, writeDelete, writeList } from './codec.ts'
@@ -27,23 +26,21 @@ export class Conntrack {
    */
   async list(signal: AbortSignal): Promise<readonly Connection[]> {
     const all: Connection[] = []
-    for (const family of FAMILIES) {
-      const start = all.length
-      this.writer.reset()
-      writeList(this.writer, family)
-      const visit = (message: Parameters<typeof readConnection>[0]) => {
-        const connection = readConnection(message)
-        if (connection !== undefined) all.push(connection)
-      }
-      await this.socket.dump(
-        this.writer.bytes(),
-        visit,
-        () => {
-          all.length = start
-        },
-        signal,
-      )
+    this.writer.reset()
+    // One request for both: the kernel walks through its whole table for each, also through what is of other namespaces.
+    writeList(this.writer)
+    const visit = (message: Parameters<typeof readConnection>[0]) => {
+      const connection = readConnection(message)
+      if (connection !== undefined) all.push(connection)
     }
+    await this.socket.dump(
+      this.writer.bytes(),
+      visit,
+      () => {
+        all.length = 0
+      },
+      signal,
+    )
     return all
   }
 
