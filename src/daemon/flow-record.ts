@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describeError, MargayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -39,17 +40,17 @@ export function readFlowRecord(runFolder: string, log: Logger): FlowRecord | und
  *
  * @throws {MargayError} `file`
  */
-export function writeFlowRecord(runFolder: string, record: FlowRecord, written?: string): string {
+export async function writeFlowRecord(runFolder: string, record: FlowRecord, written?: string): Promise<string> {
   const text = JSON.stringify({ ...record, ended: record.ended.slice(0, MOST_ENDED).map(onlyFlow) })
   if (text === written) return text
   const path = flowRecordPath(runFolder)
   const draft = `${path}.new`
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    writeFileSync(draft, text, { mode: 0o600 })
-    renameSync(draft, path)
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    await writeFile(draft, text, { mode: 0o600 })
+    await rename(draft, path)
   } catch (cause) {
-    rmSync(draft, { force: true })
+    await rm(draft, { force: true })
     throw new MargayError('file', `could not write ${path}`, { cause })
   }
   return text

@@ -179,7 +179,7 @@ export class Revoker {
     if (!this.#areRaised || (await this.#ended.forgetExpired(signal)) > 0) return
     this.#areRaised = false
     this.#parts.planner.give(TOMBSTONES, undefined)
-    this.#saveEnded()
+    await this.#saveEnded()
     this.#parts.wake()
   }
 
@@ -210,7 +210,7 @@ export class Revoker {
     } else {
       this.#record = record
       this.#isFirst = false
-      this.#written = writeFlowRecord(this.#parts.runFolder, record, this.#written)
+      this.#written = await writeFlowRecord(this.#parts.runFolder, record, this.#written)
       if (cut.length > 0) await this.#end(cut, { linkOf, listings }, signal)
     }
     this.#lastMs = Math.round(performance.now() - startMs)
@@ -285,7 +285,7 @@ export class Revoker {
       await conntrack.remove(flows, signal)
       for (const { because } of sure) counts.set(because.by, (counts.get(because.by) ?? 0) + 1)
     }
-    this.#saveEnded()
+    await this.#saveEnded()
     for (const [policy, count] of counts) {
       this.#counts.set(policy, (this.#counts.get(policy) ?? 0) + count)
       this.#parts.log.info({ policy, count }, 'flows ended that policy denies now')
@@ -315,10 +315,10 @@ export class Revoker {
     })
   }
 
-  #saveEnded(): void {
+  async #saveEnded(): Promise<void> {
     if (this.#record === undefined) return
     this.#record = { ...this.#record, ended: [...this.#ended.flows()] }
-    this.#written = writeFlowRecord(this.#parts.runFolder, this.#record, this.#written)
+    this.#written = await writeFlowRecord(this.#parts.runFolder, this.#record, this.#written)
   }
 }
 
