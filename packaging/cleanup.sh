@@ -67,7 +67,7 @@ remove_pins() {
 remove_files() {
 	rm -rf "$state/netns" "$state/etcd"
 	for folder in "$run" "$state"; do
-		rm -f "$folder/margay.sock" "$folder/etcd.env" "$folder/instance" "$folder/forwarding.json" "$folder/flows.json" "$folder/trials.json" "$folder/view.jsonl" "$folder"/*.new
+		rm -f "$folder/margay.sock" "$folder/etcd.env" "$folder/instance" "$folder/forwarding.json" "$folder/flows.json" "$folder/trials.json" "$folder/workload-addresses.json" "$folder/view.jsonl" "$folder"/*.new
 		rmdir "$folder" 2>/dev/null
 	done
 }

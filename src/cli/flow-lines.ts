@@ -1,8 +1,8 @@
-import type { Decider, FlowEvent, FlowLine } from '../model/own/flows.ts'
+import type { Decider, EndedEvent, FlowEvent, FlowLine } from '../model/own/flows.ts'
 
 /** Which events somebody wants to see; absent is all. */
 export interface FlowFilter {
-  /** Only what was denied. */
+  /** Only what was denied, or ended because it is. */
   readonly dropped?: boolean
   /** `<name>` or `<namespace>/<name>` of a policy or profile. */
   readonly policy?: string
@@ -10,13 +10,13 @@ export interface FlowFilter {
   readonly endpoint?: string
 }
 
-/** Whether the event is asked for. What got lost always is: it may have been. */
+/** Whether the event is asked for. What got lost, or is not told one by one, always is: it may have been. */
 export function isWanted(line: FlowLine, { dropped, policy, endpoint }: FlowFilter): boolean {
-  if (line.type === 'lost') return true
-  if (dropped && line.verdict !== 'deny') return false
-  if (policy !== undefined && !isNamed(line.decider.name, line.decider.namespace, policy)) return false
+  if (line.type === 'lost' || line.type === 'ended-more') return true
+  if (dropped && line.type !== 'ended' && line.verdict !== 'deny') return false
+  if (policy !== undefined && !isNamed(line.decider?.name, line.decider?.namespace, policy)) return false
   if (endpoint === undefined) return true
-  return line.type === 'flow' && line.endpoint !== undefined && (line.endpoint === endpoint || line.endpoint.endsWith(`/${endpoint}`))
+  return line.type !== 'suppressed' && line.endpoint !== undefined && (line.endpoint === endpoint || line.endpoint.endsWith(`/${endpoint}`))
 }
 
 function isNamed(name: string | undefined, namespace: string | undefined, wanted: string): boolean {
@@ -34,16 +34,23 @@ export function describeFlow(line: FlowLine): string {
     const why = line.where === 'kernel' ? 'there were too many at once' : 'they were read too slowly'
     return `${line.events ?? 'some'} events were lost: ${why}`
   }
+  if (line.type === 'ended-more') return `ended ${line.flows} more connections, not told one by one`
+  if (line.type === 'ended') return describeEnded(line)
   const head = `${line.verdict.padEnd(5)} ${line.direction.padEnd(7)}`
   if (line.type === 'suppressed') return `${head} ${line.packets} more packets, not told one by one: ${showDecider(line.decider)}`
   const where = line.endpoint ?? line.interface ?? 'an endpoint that is gone'
   const prefix = line.prefix === undefined ? '' : ` [${line.prefix}]`
-  return `${head} ${where}: ${showPacket(line)}, ${showDecider(line.decider)}${prefix}`
+  return `${head} ${where}: ${showPacket(line)}, ${line.lengthBytes} bytes, ${showDecider(line.decider)}${prefix}`
 }
 
-function showPacket({ protocol, source, sourcePort, destination, destinationPort, icmp, lengthBytes }: FlowEvent): string {
+function describeEnded(line: EndedEvent): string {
+  const { direction = '-', endpoint = '-', decider, by } = line
+  return `ended ${direction.padEnd(7)} ${endpoint}: ${showPacket(line)}, ${decider === undefined ? by : showDecider(decider)}`
+}
+
+function showPacket({ protocol, source, sourcePort, destination, destinationPort, icmp }: FlowEvent | EndedEvent): string {
   const what = icmp === undefined ? '' : ` type ${icmp.type} code ${icmp.code}`
-  return `${protocol} ${showEnd(source, sourcePort)} > ${showEnd(destination, destinationPort)}${what}, ${lengthBytes} bytes`
+  return `${protocol} ${showEnd(source, sourcePort)} > ${showEnd(destination, destinationPort)}${what}`
 }
 
 function showEnd(address: string, port: number | undefined): string {

@@ -2,7 +2,6 @@ import type { Server } from 'node:http'
 import type { Config } from '../config.ts'
 import { MargayError } from '../errors.ts'
 import { createIpam, type Ipam } from '../ipam/ipam.ts'
-import { Conntrack } from '../kernel/conntrack/conntrack.ts'
 import { createKernel, type RealKernel } from '../kernel/kernel.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import { startUnit } from '../kernel/units.ts'
@@ -27,6 +26,7 @@ import { Collector } from './collector.ts'
 import { aborted, asLines, liveRecord } from './daemon-parts.ts'
 import { EtcdAddresses } from './etcd-addresses.ts'
 import { Flows } from './flows.ts'
+import { GoneWorkloads } from './gone-workloads.ts'
 import { Host } from './host.ts'
 import { forwardedBefore } from './host-facts.ts'
 import { margayGroup } from './identity.ts'
@@ -99,8 +99,8 @@ export class Daemon {
   readonly #workloads: Workloads
   readonly #collector: Collector
   readonly #flows: Flows
-  readonly #conntrack = new Conntrack()
   readonly #revoker: Revoker
+  readonly #goneWorkloads: GoneWorkloads
   #source: FollowSource | undefined
   #connection: Connection = { isConnected: false }
   #waitsFor: string | undefined
@@ -145,6 +145,7 @@ export class Daemon {
     this.#collector = this.#createCollector()
     this.#flows = this.#createFlows()
     this.#revoker = this.#createRevoker()
+    this.#goneWorkloads = new GoneWorkloads({ ...parts, planner: this.#planner, runFolder: run })
   }
 
   /** What is used now. */
@@ -190,6 +191,7 @@ export class Daemon {
         ),
         this.#watchRuleset(ends),
         this.#flows.run(ends),
+        this.#goneWorkloads.run(ends),
       ]
       await Promise.race([Promise.all(work), aborted(signal)])
     } finally {
@@ -214,8 +216,8 @@ export class Daemon {
   #createRevoker(): Revoker {
     return new Revoker({
       ...{ planner: this.#planner, host: this.#host, merger: this.#merger, reconciler: this.#reconciler, kernel: this.#kernel },
-      ...{ table: this.#policy, conntrack: this.#conntrack, log: this.#options.log, runFolder: this.#config.paths.run },
-      ...{ isWanted: () => this.#config.policy.revokeEstablished, wake: () => this.#loop.poke() },
+      ...{ table: this.#policy, log: this.#options.log, runFolder: this.#config.paths.run },
+      ...{ isWanted: () => this.#config.policy.revokeEstablished, wake: () => this.#loop.poke(), tell: (line) => this.#flows.note(line) },
     })
   }
 
@@ -278,7 +280,7 @@ export class Daemon {
       void this.#trials.settle(this.#planner.generations?.overlay, trialProblems(this.#planner, this.#reconciler))
       this.#bootRules.note(view, timing.changes, this.#appliedPolicy(source))
       if (!source.isSaved) this.#autoHostEndpoints.note(view, timing.changes)
-      if (!source.isSaved) this.#revoker.note()
+      if (!source.isSaved) for (const part of [this.#revoker, this.#goneWorkloads]) part.note(timing.changes)
       this.#passes.note(view, timing)
       this.#recorder.note(source.view, timing, this.#host)
       if (!this.#isReady) this.#sayReady(source)
@@ -393,6 +395,6 @@ export class Daemon {
     }
     await Promise.all([this.#saver.flush(), this.#bootRules.flush()])
     await Promise.all([this.#live.stop(), this.#collector.stop()])
-    for (const part of [this.#store, this.#flows, this.#kernel, this.#policy, this.#conntrack]) part.close()
+    for (const part of [this.#store, this.#flows, this.#kernel, this.#policy]) part.close()
   }
 }

@@ -88,6 +88,7 @@ function expandPrefix(prefix: string, { tier, kind, namespace, name }: Decider):
 
 const PROTOCOL_NAMES: ReadonlyMap<number, string> = new Map(Object.entries(PROTOCOL_NUMBERS).map(([name, number]) => [number, name]))
 
-function protocolName(number: number): string {
+/** `TCP`, or a number that has no name. */
+export function protocolName(number: number): string {
   return PROTOCOL_NAMES.get(number) ?? String(number)
 }

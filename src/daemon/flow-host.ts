@@ -1,5 +1,6 @@
 import type { Interface } from '../kernel/table.ts'
 import type { HostEndpoint } from '../model/host-endpoint.ts'
+import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
 import { planHostEndpoints } from '../policy/host-endpoints.ts'
 import { WORKLOAD_PREFIX } from '../workloads/interfaces.ts'
 import type { FlowHost, InterfaceOwner } from './flow-event.ts'
@@ -48,6 +49,11 @@ export class FlowHosts implements FlowHost {
   }
 }
 
+/** A workload as it is told of. */
+export function ownerOfWorkload({ metadata, spec }: WorkloadEndpoint): InterfaceOwner {
+  return { endpoint: `${metadata.namespace ?? ''}/${spec.workload ?? spec.pod ?? metadata.name}`, endpointKind: 'WorkloadEndpoint' }
+}
+
 interface Owners {
   readonly workloads: ReadonlyMap<string, InterfaceOwner>
   readonly hostEndpoints: ReadonlyMap<string, InterfaceOwner>
@@ -59,9 +65,8 @@ function ownersOf({ view, facts, endpoints }: PlanContext): Owners {
   for (const id of endpoints) {
     const endpoint = view.get('WorkloadEndpoint').get(id)
     if (endpoint === undefined) continue
-    const { interfaceName, workload, pod } = endpoint.spec
-    const name = `${endpoint.metadata.namespace ?? ''}/${workload ?? pod ?? endpoint.metadata.name}`
-    if (interfaceName) workloads.set(interfaceName, { endpoint: name, endpointKind: 'WorkloadEndpoint' })
+    const { interfaceName } = endpoint.spec
+    if (interfaceName) workloads.set(interfaceName, ownerOfWorkload(endpoint))
   }
   const own = [...view.get('HostEndpoint').values()].filter(({ spec }) => spec.node === facts.node)
   const isWorkload = (name: string) => name.startsWith(WORKLOAD_PREFIX) || workloads.has(name)

@@ -129,6 +129,11 @@ export class Flows {
     }
   }
 
+  /** Takes note of what others than rules tell. */
+  note(line: FlowLine): void {
+    this.#lines.add(line)
+  }
+
   /** The latest events, oldest first. */
   recent(): readonly FlowLine[] {
     return this.#lines.recent()

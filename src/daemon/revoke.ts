@@ -1,26 +1,27 @@
 import { describeError } from '../errors.ts'
 import { type Connection, isClosed, isExpected } from '../kernel/conntrack/connection.ts'
-import type { Conntrack } from '../kernel/conntrack/conntrack.ts'
+import { Conntrack } from '../kernel/conntrack/conntrack.ts'
 import type { NftablesTable } from '../kernel/nftables/table.ts'
 import { keyOf } from '../kernel/objects.ts'
 import { Pace } from '../kernel/pace.ts'
 import type { Kernel } from '../kernel/table.ts'
 import type { Logger } from '../log.ts'
 import type { RevocationReport } from '../model/own/api.ts'
-import { familyOf, type Ip } from '../net/ip.ts'
+import type { FlowLine } from '../model/own/flows.ts'
 import type { Metric } from '../observe/metrics.ts'
 import type { PolicedHost } from '../policy/evaluate-path.ts'
 import type { Flow, LinkOf } from '../policy/flow.ts'
-import { HOST_SETS } from '../policy/frame.ts'
 import { type DeniedFlow, FlowJudge, type FlowQuestion, judgeFlows } from '../policy/judge-flows.ts'
 import type { Listings } from '../policy/narrow.ts'
 import { tombstoneObjects } from '../policy/tombstones.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
+import { EndedEvents } from './ended-events.ts'
 import { EndedFlows } from './ended-flows.ts'
 import { findLinks } from './flow-links.ts'
 import { type FlowRecord, forgetFlowRecord, readFlowRecord, writeFlowRecord } from './flow-record.ts'
 import type { Host } from './host.ts'
+import { HostAddresses } from './host-addresses.ts'
 import { paced } from './paced.ts'
 import type { Planner } from './planner.ts'
 import { pause, Wake } from './wake.ts'
@@ -33,13 +34,14 @@ export interface RevokerParts {
   readonly reconciler: Pick<Reconciler, 'repairs'>
   readonly kernel: Pick<Kernel, 'routeTo'>
   readonly table: Pick<NftablesTable, 'changeTimed' | 'listTimed' | 'hasInherited'>
-  readonly conntrack: Pick<Conntrack, 'list' | 'remove'>
   readonly runFolder: string
   readonly log: Logger
   /** `policy.revokeEstablished` as it is now. */
   readonly isWanted: () => boolean
   /** Asks for a pass. */
   readonly wake: () => void
+  /** Tells of a flow that was ended. */
+  readonly tell: (line: FlowLine) => void
 }
 
 /** What is the same for all flows of one judgement. */
@@ -70,6 +72,8 @@ const SLICE = 256
 export class Revoker {
   readonly #parts: RevokerParts
   readonly #ended: EndedFlows
+  readonly #hosts: HostAddresses
+  readonly #conntrack = new Conntrack()
   readonly #wake = new Wake()
   /** Called when a pass is over. */
   readonly #waiting = new Set<() => void>()
@@ -87,6 +91,7 @@ export class Revoker {
 
   constructor(parts: RevokerParts) {
     this.#parts = parts
+    this.#hosts = new HostAddresses(parts.merger)
     this.#record = readFlowRecord(parts.runFolder, parts.log)
     this.#ended = new EndedFlows(parts.table, this.#record?.ended ?? [])
   }
@@ -149,7 +154,7 @@ export class Revoker {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#wake.wait(signal, this.#areRaised ? EXPIRY_MS : undefined)
-      if (signal.aborted) return
+      if (signal.aborted) break
       try {
         if (this.#state !== this.#judged) await pause(SETTLE_MS, signal)
         await this.#turn(signal)
@@ -157,7 +162,7 @@ export class Revoker {
         // With changes that come all the time most of the time is left for others.
         await pause(PAUSE_MS, signal)
       } catch (error) {
-        if (signal.aborted) return
+        if (signal.aborted) break
         const reason = describeError(error)
         if (reason !== this.#problem) this.#parts.log.error({ err: error }, 'flows could not be judged, trying again')
         this.#problem = reason
@@ -166,12 +171,18 @@ export class Revoker {
         await pause(RETRY_MS, signal)
       }
     }
+    this.#conntrack.close()
+  }
+
+  /** Another number whenever what decides about packets may be another. */
+  get #version(): number {
+    return this.#parts.planner.policyVersion + this.#hosts.version
   }
 
   /** Rules that somebody else took away, so that anything could begin meanwhile, are the same case as a change. */
   get #state(): string {
     const { planner, reconciler, isWanted } = this.#parts
-    return `${planner.policyVersion} ${reconciler.repairs} ${planner.hasTrial} ${isWanted()}`
+    return `${this.#version} ${reconciler.repairs} ${planner.hasTrial} ${isWanted()}`
   }
 
   async #turn(signal: AbortSignal): Promise<void> {
@@ -195,14 +206,14 @@ export class Revoker {
       this.#judged = state
       return
     }
-    const flows = (await this.#parts.conntrack.list(signal)).filter((one) => one.zone === 0 && !isExpected(one) && !isClosed(one))
+    const flows = (await this.#conntrack.list(signal)).filter((one) => one.zone === 0 && !isExpected(one) && !isClosed(one))
     // While something is on trial nothing ends, and what would is counted.
     const onTrial = this.#parts.planner.hasTrial
     const host = this.#policed(onTrial)
     const linkOf = host && (await this.#findLinks(flows, host, signal))
     // It is planned anew just now, or nothing is known yet: the end of that pass calls again.
     if (host === undefined || linkOf === undefined) return
-    if (!onTrial) await this.#release({ linkOf, listings }, signal)
+    await this.#release({ linkOf, listings }, signal)
     const denied = await paced(judgeFlows({ flows, host, linkOf, listings }), signal)
     const { cut, record } = this.#sortOut(denied, host)
     if (onTrial) {
@@ -219,12 +230,7 @@ export class Revoker {
   }
 
   #policed(onTrial = false): PolicedHost | undefined {
-    const { planner, merger } = this.#parts
-    const isHost = (ip: Ip) => {
-      const set = merger.tables.policy.get(`set ${HOST_SETS[familyOf(ip)]}`)
-      return set?.kind === 'set' && set.elements.has(ip)
-    }
-    return planner.policed(isHost, { onTrial })
+    return this.#parts.planner.policed((ip) => this.#hosts.has(ip), { onTrial })
   }
 
   async #findLinks(flows: readonly Connection[], host: PolicedHost, signal: AbortSignal): Promise<LinkOf | undefined> {
@@ -239,9 +245,9 @@ export class Revoker {
     const { planner } = this.#parts
     let [judge, version]: [FlowJudge | undefined, number] = [undefined, -1]
     const isAllowed = (flow: Flow) => {
-      if (version !== planner.policyVersion || planner.isPlanningPolicy) judge = undefined
-      const host = judge === undefined ? this.#policed() : undefined
-      if (host !== undefined) [judge, version] = [new FlowJudge(host, linkOf, listings), planner.policyVersion]
+      if (version !== this.#version || planner.isPlanningPolicy) judge = undefined
+      const host = judge === undefined ? this.#policed(planner.hasTrial) : undefined
+      if (host !== undefined) [judge, version] = [new FlowJudge(host, linkOf, listings), this.#version]
       return judge !== undefined && judge.judge(flow) === undefined
     }
     if (this.#ended.size > 0) await this.#ended.release(isAllowed, signal)
@@ -265,26 +271,29 @@ export class Revoker {
   }
 
   async #end(cut: readonly DeniedFlow<Connection>[], { linkOf, listings }: Judging, signal: AbortSignal): Promise<void> {
-    const { conntrack, planner } = this.#parts
+    const { planner, tell } = this.#parts
     await this.#raiseTombstones(signal)
     const counts = new Map<string, number>()
+    const events = new EndedEvents(tell, planner.context?.view)
     const pace = new Pace()
     let [judge, version]: [FlowJudge | undefined, number] = [undefined, -1]
     for (let start = 0; start < cut.length; start += SLICE) {
       if (pace.isDue) await pace.giveWay()
-      while (judge === undefined || version !== planner.policyVersion || planner.isPlanningPolicy) {
+      while (judge === undefined || version !== this.#version || planner.isPlanningPolicy) {
         const host = this.#policed()
         if (host === undefined) await this.#passEnds(signal)
-        else [judge, version] = [new FlowJudge(host, linkOf, listings), planner.policyVersion]
+        else [judge, version] = [new FlowJudge(host, linkOf, listings), this.#version]
         signal.throwIfAborted()
       }
       // It has been a while since they were judged: what is allowed by now goes on.
       const sure = cut.slice(start, start + SLICE).filter(({ flow }) => judge?.judge(flow) !== undefined)
       const flows = sure.map(({ flow }) => flow)
       await this.#ended.add(flows)
-      await conntrack.remove(flows, signal)
+      await this.#conntrack.remove(flows, signal)
+      events.add(sure)
       for (const { because } of sure) counts.set(because.by, (counts.get(because.by) ?? 0) + 1)
     }
+    events.finish()
     await this.#saveEnded()
     for (const [policy, count] of counts) {
       this.#counts.set(policy, (this.#counts.get(policy) ?? 0) + count)

@@ -121,6 +121,8 @@ test('a denied flow is named with the endpoint, the policy and the number of its
     endpoint: 'WorkloadEndpoint/default/w1',
     policy: 'no-web//GlobalNetworkPolicy',
     rule: 2,
+    tier: 'default',
+    direction: 'ingress',
     by: 'GlobalNetworkPolicy no-web ingress rule 2',
   })
   for (const allowed of ['tcp 192.0.2.9:7 > 10.65.0.2:80', 'tcp 192.0.2.9:40000 > 10.65.0.2:81', 'udp 192.0.2.9:40000 > 10.65.0.2:80']) {

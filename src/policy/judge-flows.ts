@@ -13,6 +13,12 @@ export interface Denial {
   readonly policy?: string
   /** From 0, among the rules of the direction. */
   readonly rule?: number
+  /** Seen from the endpoint; absent where none of its rules was asked. */
+  readonly direction?: Direction
+  /** The tier that decided, or of the policy that did. */
+  readonly tier?: string
+  /** The profile whose rule denies. */
+  readonly profile?: string
   /** In words: `GlobalNetworkPolicy no-web ingress rule 2`, `tier default`, `no profile allows it`. */
   readonly by: string
 }
@@ -84,12 +90,13 @@ export class FlowJudge {
     const step = last.list?.steps.at(-1)
     const at = { place, ...(endpoint === undefined ? {} : { endpoint }) }
     if (step === undefined) return { ...at, by: because ?? 'unknown' }
-    if (step.by === 'tier') return { ...at, by: `tier ${step.tier}` }
-    if (step.by === 'end') return { ...at, by: 'no profile allows it' }
     const direction = directionAt(place, packet)
+    if (step.by === 'tier') return { ...at, direction, tier: step.tier, by: `tier ${step.tier}` }
+    if (step.by === 'end') return { ...at, direction, by: 'no profile allows it' }
     const rule = this.#ruleNumber(step, direction, packet)
     const name = step.by === 'policy' ? nameOf(step.policy) : `profile ${step.profile}`
-    return { ...at, ...(step.by === 'policy' && { policy: step.policy }), rule, by: `${name} ${direction} rule ${rule}` }
+    const source = step.by === 'policy' ? { policy: step.policy, tier: step.tier } : { profile: step.profile }
+    return { ...at, ...source, direction, rule, by: `${name} ${direction} rule ${rule}` }
   }
 
   /** The number of the rule in its policy: in the narrowed one it may have another. */

@@ -4,10 +4,14 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { tryRun, until } from '../../scripts/lab/command.ts'
 import type { LabDaemon } from '../../scripts/lab/daemon.ts'
+import type { Connection } from '../../src/kernel/conntrack/connection.ts'
+import { Conntrack } from '../../src/kernel/conntrack/conntrack.ts'
+import type { EndedEvent, FlowLine } from '../../src/model/own/flows.ts'
 import { untilReached } from '../support/fault.ts'
+import { openUdp } from '../support/nft-lab.ts'
 import { apply, globalPolicy, hostEndpoint, remove, untilPort } from '../support/policed.ts'
 import { succeeded, withLab } from '../support/scenario.ts'
-import { listenTcp, type Site, type Stream, streamTcp, streamUdp } from '../support/streams.ts'
+import { listenTcp, type Site, type Stream, streamTcp, streamUdp, untilGoOn } from '../support/streams.ts'
 import { connectTcp } from '../support/tcp.ts'
 
 const test = suite('lab/revoke')
@@ -15,6 +19,7 @@ const test = suite('lab/revoke')
 /** Within so long after a change flows that it denies must have ended. Milliseconds. */
 const ENDS_MS = 1000
 const FAMILIES = [4, 6] as const
+const UDP = 17
 
 const noWeb = globalPolicy('no-web', {
   selector: 'role == "db"',
@@ -38,16 +43,15 @@ async function untilQuiet(streams: readonly Stream[], control: Stream, changedMs
   return late.map((stream) => `${stream.name} went on for ${Math.round(stream.lastMs() - changedMs)} ms`)
 }
 
-async function hasTombstones({ host }: LabDaemon): Promise<boolean> {
-  return succeeded(await tryRun(host, ['nft', 'list', 'table', 'inet', 'margay'])).includes('chain ended-forward')
+/** What is told of flows that were ended. */
+async function endedOf(daemon: LabDaemon): Promise<readonly EndedEvent[]> {
+  const stdout = succeeded(await daemon.margay(['flows', '--dropped', '-o', 'json']))
+  const lines = stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as FlowLine]))
+  return lines.filter((line) => line.type === 'ended')
 }
 
-/** Waits until each has got more. */
-async function untilGoOn(streams: readonly Stream[]): Promise<void> {
-  const before = streams.map((stream) => stream.received())
-  await until({ what: 'streams to go on', deadlineMs: 5000, everyMs: 20 }, async () =>
-    streams.every((stream, i) => stream.received() >= (before[i] ?? 0) + 30) ? true : undefined,
-  )
+async function hasTombstones({ host }: LabDaemon): Promise<boolean> {
+  return succeeded(await tryRun(host, ['nft', 'list', 'table', 'inet', 'margay'])).includes('chain ended-forward')
 }
 
 test('flows of workloads that a change denies end within a second, whoever sends; others go on, and allowed again they begin at once', async () => {
@@ -95,6 +99,19 @@ test('flows of workloads that a change denies end within a second, whoever sends
           'GlobalNetworkPolicy no-web ingress rule 1',
         ])
       }
+      const told = (await endedOf(lab.daemon('h1'))).filter(({ destination }) => servers[0]?.addresses.includes(destination))
+      assert.equal(
+        [
+          ...new Set(
+            told.map(({ direction, endpoint, decider, protocol }) => `${protocol} ${direction} ${endpoint} ${JSON.stringify(decider)}`),
+          ),
+        ].sort(),
+        ['TCP', 'UDP'].map((protocol, rule) => {
+          const decider = { by: 'policy', kind: 'GlobalNetworkPolicy', name: 'no-web', tier: 'default', rule, action: 'Deny' }
+          return `${protocol} ingress default/near ${JSON.stringify(decider)}`
+        }),
+      )
+      assert.equal(told.length, 8, 'three of TCP and one of UDP in each family')
       for (const stream of streams) stream.close()
       assert.ok(await hasTombstones(lab.daemon('h1')))
       await remove(lab.daemon('h2'), 'globalnetworkpolicy', 'no-web')
@@ -164,6 +181,84 @@ test('flows of a host are tolerated by a host endpoint that comes, also by the n
       )
     } finally {
       for (const close of closers) close()
+    }
+  })
+})
+
+interface Endpoints {
+  readonly items: readonly { readonly metadata: { readonly name: string }; readonly spec: { readonly workload?: string } }[]
+}
+
+/** The ids of the connections with one of these addresses, of workloads of a host. */
+async function idsOf({ host }: LabDaemon, addresses: readonly string[]): Promise<readonly number[]> {
+  const conntrack = new Conntrack({ netns: host.path })
+  try {
+    const isOf = ({ original, reply }: Connection) =>
+      [original, reply].some(({ source, destination }) => addresses.includes(source) || addresses.includes(destination))
+    const all = await conntrack.list(new AbortController().signal, isOf)
+    return all
+      .filter(({ original }) => original.protocol === UDP)
+      .map(({ id }) => id)
+      .sort()
+  } finally {
+    conntrack.close()
+  }
+}
+
+test('a workload is not reached by what was established with one before that had its address; others, and another daemon, change nothing', async () => {
+  const config = { policy: { revokeEstablished: false } }
+  await withLab({ hosts: [0], etcd: 'plain', mode: 'vxlan', config }, async (lab) => {
+    const daemon = lab.daemon('h1')
+    const [client, gone, stays] = [
+      await lab.addWorkload('h1', 'client'),
+      await lab.addWorkload('h1', 'gone'),
+      await lab.addWorkload('h1', 'stays'),
+    ]
+    const streams: Stream[] = []
+    try {
+      for (const { addresses, namespace } of [gone, stays]) {
+        for (const family of FAMILIES) {
+          const from = siteOf(client.addresses, client.namespace, family)
+          streams.push(await streamUdp(from, 44_000 + streams.length, { ...siteOf(addresses, namespace, family), port: 80 }))
+        }
+      }
+      const [before, others] = [await idsOf(daemon, gone.addresses), await idsOf(daemon, stays.addresses)]
+      assert.equal([before.length, others.length], [2, 2])
+      await daemon.stop('SIGKILL')
+      await daemon.start()
+      // A pass that looks at endpoints.
+      await lab.addWorkload('h1', 'later')
+      assert.equal([await idsOf(daemon, gone.addresses), await idsOf(daemon, stays.addresses)], [before, others])
+      succeeded(await daemon.margay(['workload', 'rm', 'gone']))
+      const areForgotten = (known: readonly number[], addresses: readonly string[]) =>
+        until({ what: `connections of ${addresses} to be forgotten`, deadlineMs: 5000, everyMs: 20 }, async () =>
+          (await idsOf(daemon, addresses)).some((id) => known.includes(id)) ? undefined : true,
+        )
+      await areForgotten(before, gone.addresses)
+      assert.equal(await idsOf(daemon, stays.addresses), others)
+      await untilGoOn(streams.slice(2))
+      await apply(daemon, noWeb)
+      const heir = await lab.addWorkload('h1', 'heir', ['--label', 'role=db', ...gone.addresses.flatMap((ip) => ['--ip', ip])])
+      const heard = FAMILIES.map((family) => {
+        const { namespace, address } = siteOf(heir.addresses, heir.namespace, family)
+        return openUdp(namespace, address, 80)
+      })
+      await untilGoOn(streams.slice(2))
+      assert.equal(
+        heard.map((socket) => socket.receive()),
+        [undefined, undefined],
+      )
+      for (const socket of heard) socket.close()
+      // One that goes while no daemon runs.
+      await daemon.stop('SIGKILL')
+      const list = JSON.parse(succeeded(await daemon.margay(['get', 'workloadendpoints', '-o', 'json']))) as Endpoints
+      const name = list.items.find(({ spec }) => spec.workload === 'stays')?.metadata.name ?? ''
+      succeeded(await daemon.margay(['delete', 'workloadendpoint', name]))
+      assert.equal(await idsOf(daemon, stays.addresses), others)
+      await daemon.start()
+      await areForgotten(others, stays.addresses)
+    } finally {
+      for (const stream of streams) stream.close()
     }
   })
 })

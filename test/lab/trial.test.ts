@@ -7,6 +7,8 @@ import type { Lab } from '../../scripts/lab/lab.ts'
 import { untilReached } from '../support/fault.ts'
 import { apply, globalPolicy, hostEndpoint, portStates, remove } from '../support/policed.ts'
 import { succeeded, withLab } from '../support/scenario.ts'
+import { listenTcp, type Stream, streamTcp, untilGoOn } from '../support/streams.ts'
+import { connectTcp } from '../support/tcp.ts'
 
 const test = suite('lab/trial')
 
@@ -155,6 +157,56 @@ test('a host whose kernel refuses a trial keeps what it has, says so, and hinder
     const shown = succeeded(await near.margay(['trial', 'show']))
     assert.ok(/Running on +h1\nRefused by +h2: .*set s4_.*ENFILE/.test(shown), shown)
     succeeded(await near.margay(['trial', 'cancel']))
+  })
+})
+
+test('no connection is cut during a trial; what began under it ends with it, and what the confirmed policy denies with the confirmation', async () => {
+  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const [near, far] = [lab.daemon('h1'), lab.daemon('h2')]
+    const closers: (() => void)[] = []
+    const document = JSON.stringify({ apiVersion: 'projectcalico.org/v3', ...web(81) })
+    const begins = async (time: string) => succeeded(await near.margay(['apply', '-f', '-', '--confirm', time], document))
+    const open = async (fromPort: number, port: number) => {
+      const streams: Stream[] = []
+      for (const family of [4, 6] as const) {
+        const [from, to] = [far, near].map(({ host }) => ({ namespace: host, address: family === 4 ? host.ipv4 : host.ipv6 }))
+        if (from === undefined || to === undefined) throw new Error('no hosts')
+        const listener = listenTcp(to.namespace, to.address, port)
+        closers.push(() => listener.close())
+        const stream = await streamTcp('echo', from, fromPort + family, { ...to, port }, listener)
+        closers.push(() => stream.close())
+        streams.push(stream)
+      }
+      return streams
+    }
+    const untilReset = (streams: readonly Stream[], deadlineMs: number) =>
+      until({ what: 'resets', deadlineMs, everyMs: 20 }, async () => (streams.every((one) => one.fate() !== undefined) ? true : undefined))
+    try {
+      await apply(near, web(80), hostEndpoint('h1-eth0', { node: 'h1', interfaceName: 'eth0' }))
+      const old = await open(45_000, 80)
+      await begins('6s')
+      const tried = await open(45_010, 81)
+      await untilStatus(near, 'flows that would end', ({ revocation }) => revocation?.wouldEnd === old.length)
+      await untilGoOn([...old, ...tried])
+      assert.equal((await near.status()).revocation?.ended, {})
+      await untilReset(tried, 12_000)
+      await untilGoOn(old)
+      assert.equal((await near.status()).revocation?.ended, { 'tier default': tried.length })
+      for (const close of closers.splice(2 * old.length)) close()
+      await begins('60s')
+      // Ended under the policy that was: allowed on trial it may begin again, between the same ports, too.
+      const again = () => connectTcp(far.host, far.host.ipv4, 45_014, near.host.ipv4, 81).then(({ socket }) => socket)
+      const isRefused = (error: unknown) => (String(error).includes('ECONNREFUSED') ? undefined : Promise.reject(error))
+      const confirmed = await open(45_020, 81)
+      const begun = await until({ what: 'a flow to begin again', deadlineMs: 5000, everyMs: 20 }, () => again().catch(isRefused))
+      begun.destroy()
+      succeeded(await near.margay(['confirm', '--wait', '5']))
+      await untilReset(old, 5000)
+      await untilGoOn(confirmed)
+      assert.equal((await near.status()).revocation?.ended, { 'tier default': tried.length + old.length })
+    } finally {
+      for (const close of closers) close()
+    }
   })
 })
 

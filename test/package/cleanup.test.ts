@@ -132,7 +132,8 @@ test('with --purge it takes our files away too, and leaves what others have put 
     for (const path of ['instance', 'boot.nft', 'boot.nft.new', 'view.jsonl', 'view.jsonl.new', 'netns/default_web.json'])
       writeFileSync(join(stateFolder, path), '')
     mkdirSync(runFolder)
-    for (const path of ['etcd.env', 'margay.sock', 'forwarding.json', 'flows.json', 'trials.json']) writeFileSync(join(runFolder, path), '')
+    for (const path of ['etcd.env', 'margay.sock', 'forwarding.json', 'flows.json', 'trials.json', 'workload-addresses.json'])
+      writeFileSync(join(runFolder, path), '')
     writeFileSync(join(stateFolder, 'notes.txt'), '')
     assert.is((await tryRun(inside(world), ['sh', program, '--purge'])).code, 0)
     assert.equal((await run(MACHINE, ['find', folder, '-mindepth', '1'])).trim().split('\n').sort(), [

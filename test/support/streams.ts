@@ -89,6 +89,12 @@ export async function streamUdp(from: Site, port: number, to: Site & { readonly 
   return stream
 }
 
+/** Waits until each has got more. */
+export async function untilGoOn(streams: readonly Stream[]): Promise<void> {
+  const before = streams.map((stream) => stream.received())
+  await until('streams to go on', () => (streams.every((stream, i) => stream.received() >= (before[i] ?? 0) + 30) ? true : undefined))
+}
+
 export { listenTcp }
 
 function familyName({ address }: Site): string {

@@ -48,8 +48,14 @@ const suppressed: FlowLine = {
   decider: { by: 'end', action: 'Deny' },
   packets: 90,
 }
+const ended: FlowLine = {
+  ...{ type: 'ended', time, direction: 'ingress', endpoint: 'shop/front', endpointKind: 'WorkloadEndpoint' },
+  ...{ decider: web, by: 'NetworkPolicy shop/web ingress rule 2' },
+  ...{ protocol: 'TCP', source: parseIp('192.0.2.9'), sourcePort: 40_000, destination: parseIp('10.65.0.2'), destinationPort: 81 },
+}
+const more: FlowLine = { type: 'ended-more', time, flows: 900 }
 const lost: FlowLine = { type: 'lost', time, where: 'kernel' }
-const all = [denied, allowed, logged, pinged, suppressed, lost]
+const all = [denied, allowed, logged, pinged, suppressed, ended, more, lost]
 
 async function ask(argv: readonly string[], lines: readonly FlowLine[] = all) {
   const daemon = await startFakeDaemon(() => ({ body: lines.map((line) => `${JSON.stringify(line)}\n`).join('') }))
@@ -67,16 +73,18 @@ const text = {
   logged: `${time} log   ingress shop/front: TCP 192.0.2.9:40000 > 10.65.0.2:81, 60 bytes, NetworkPolicy shop/web rule 0 [calico-packet]\n`,
   pinged: `${time} deny  ingress mgy9: ICMP 192.0.2.9 > 10.65.0.9 type 8 code 0, 84 bytes, end of tier default\n`,
   suppressed: `${time} deny  ingress 90 more packets, not told one by one: nothing allows it\n`,
+  ended: `${time} ended ingress shop/front: TCP 192.0.2.9:40000 > 10.65.0.2:81, NetworkPolicy shop/web rule 2\n`,
+  more: `${time} ended 900 more connections, not told one by one\n`,
   lost: `${time} some events were lost: there were too many at once\n`,
 }
 
 const cases: readonly { readonly name: string; readonly argv: readonly string[]; readonly want: readonly (keyof typeof text)[] }[] = [
-  { name: 'everything', argv: [], want: ['denied', 'allowed', 'logged', 'pinged', 'suppressed', 'lost'] },
-  { name: 'what was dropped', argv: ['--dropped'], want: ['denied', 'pinged', 'suppressed', 'lost'] },
-  { name: "a policy's by its whole name", argv: ['--policy', 'shop/web'], want: ['denied', 'logged', 'lost'] },
-  { name: "a policy's by its name", argv: ['--policy', 'out'], want: ['allowed', 'lost'] },
-  { name: "a workload's", argv: ['--endpoint', 'front'], want: ['denied', 'logged', 'lost'] },
-  { name: "a host endpoint's, dropped", argv: ['--endpoint', 'h1-eth0', '--dropped'], want: ['lost'] },
+  { name: 'everything', argv: [], want: ['denied', 'allowed', 'logged', 'pinged', 'suppressed', 'ended', 'more', 'lost'] },
+  { name: 'what was dropped', argv: ['--dropped'], want: ['denied', 'pinged', 'suppressed', 'ended', 'more', 'lost'] },
+  { name: "a policy's by its whole name", argv: ['--policy', 'shop/web'], want: ['denied', 'logged', 'ended', 'more', 'lost'] },
+  { name: "a policy's by its name", argv: ['--policy', 'out'], want: ['allowed', 'more', 'lost'] },
+  { name: "a workload's", argv: ['--endpoint', 'front'], want: ['denied', 'logged', 'ended', 'more', 'lost'] },
+  { name: "a host endpoint's, dropped", argv: ['--endpoint', 'h1-eth0', '--dropped'], want: ['more', 'lost'] },
 ]
 for (const { name, argv, want } of cases) {
   test(`${name}: that, and what got lost`, async () => {
@@ -88,7 +96,7 @@ for (const { name, argv, want } of cases) {
 
 test('json is the events as they are, a line each', async () => {
   const { out } = await ask(['--policy', 'out', '-o', 'json'])
-  assert.is(out, `${JSON.stringify(allowed)}\n${JSON.stringify(lost)}\n`)
+  assert.is(out, `${JSON.stringify(allowed)}\n${JSON.stringify(more)}\n${JSON.stringify(lost)}\n`)
 })
 
 test('following asks for what is to come', async () => {

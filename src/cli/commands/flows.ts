@@ -12,14 +12,14 @@ Examples:
   margay flows --follow --policy shop/only-web -o json | jq .source
 
 Packets of new connections on this host that were denied, that a rule with the action Log matched, or that a policy with the annotation
-margay.io/log: "true" allowed. Each rule tells of up to 10 denied packets a second, the rest is counted: "margay policy stats".`
+margay.io/log: "true" allowed, and open connections that a change of policy ended. Each rule tells of up to 10 denied packets a second, the rest is counted: "margay policy stats".`
 
 /** `margay flows`. */
 export const addFlowsCommand: AddCommand = (parent, context) => {
-  const flows = parent.command('flows').description('show what rules denied, logged and allowed on this host')
+  const flows = parent.command('flows').description('show what rules denied, logged and allowed, and what was ended, on this host')
   addOutputOption(addApiOptions(flows), ['text', 'json'])
     .option('-f, --follow', 'go on with each new event; without it the latest 2,000 are shown')
-    .option('--dropped', 'only what was denied')
+    .option('--dropped', 'only what was denied, and connections that were ended')
     .option('--policy <name>', 'only what this policy or profile decided: NAME or NAMESPACE/NAME')
     .option('--endpoint <name>', 'only of this workload (NAME or NAMESPACE/NAME) or host endpoint')
     .addHelpText('after', EXAMPLES)

@@ -20,18 +20,19 @@ export class Conntrack {
   }
 
   /**
-   * All connections of both families, as they were at some moment while the list was read; gives way to the event loop.
+   * All connections of both families, or those that are wanted, as they were at some moment while the list was read; gives way to the
+   * event loop.
    *
    * @throws {KernelError} if the kernel has no connection tracking, or the list was lost for lack of room
    */
-  async list(signal: AbortSignal): Promise<readonly Connection[]> {
+  async list(signal: AbortSignal, isWanted: (connection: Connection) => boolean = () => true): Promise<readonly Connection[]> {
     const all: Connection[] = []
     this.writer.reset()
     // One request for both: the kernel walks through its whole table for each, also through what is of other namespaces.
     writeList(this.writer)
     const visit = (message: Parameters<typeof readConnection>[0]) => {
       const connection = readConnection(message)
-      if (connection !== undefined) all.push(connection)
+      if (connection !== undefined && isWanted(connection)) all.push(connection)
     }
     await this.socket.dump(
       this.writer.bytes(),

@@ -46,6 +46,34 @@ export interface FlowEvent {
   readonly lengthBytes: number
 }
 
+/** An open connection that was ended, because a change of policy denies it. */
+export interface EndedEvent {
+  readonly type: 'ended'
+  readonly time: string
+  /** Seen from the endpoint that denies it; absent where none does. */
+  readonly direction?: 'ingress' | 'egress'
+  readonly endpoint?: string
+  readonly endpointKind?: 'WorkloadEndpoint' | 'HostEndpoint'
+  /** What denies it now; absent where it is no policy, profile or tier. */
+  readonly decider?: Decider
+  /** The same in words: `GlobalNetworkPolicy no-web ingress rule 2`. */
+  readonly by: string
+  readonly protocol: string
+  /** Of the packet that opened it. */
+  readonly source: Ip
+  readonly sourcePort?: number
+  readonly destination: Ip
+  readonly destinationPort?: number
+  readonly icmp?: { readonly type: number; readonly code: number }
+}
+
+/** How many more connections a change has ended than are told of one by one. */
+export interface EndedMoreEvent {
+  readonly type: 'ended-more'
+  readonly time: string
+  readonly flows: number
+}
+
 /** Packets of which nothing is told one by one: more came than the rule's limit lets through. Known from its counter. */
 export interface SuppressedEvent {
   readonly type: 'suppressed'
@@ -66,7 +94,7 @@ export interface LostEvent {
 }
 
 /** One line of `GET /v1/flows`. */
-export type FlowLine = FlowEvent | SuppressedEvent | LostEvent
+export type FlowLine = FlowEvent | EndedEvent | EndedMoreEvent | SuppressedEvent | LostEvent
 
 /** What a rule has counted on this host since its counter was made; established connections are not seen by rules. */
 export interface RuleCount {
