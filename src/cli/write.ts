@@ -1,6 +1,6 @@
 import { ConflictError, ValidationError } from '../errors.ts'
 import { resourceKey } from '../model/keys.ts'
-import type { AnyResource } from '../model/kinds.ts'
+import type { AnyResource, ResourceKind } from '../model/kinds.ts'
 import { namespaceNamed, namespaceProfile, namespaceProfileName } from '../model/namespace.ts'
 import { BUILT_IN_TIERS } from '../model/tier.ts'
 import {
@@ -68,9 +68,13 @@ function asGiven<R extends AnyResource>(given: R): R {
   return { ...given, metadata: Object.fromEntries(kept) as unknown as R['metadata'] }
 }
 
+/** Kinds of which one that is new must fulfil more; of others, of which files have thousands, nobody needs to know before they are written. */
+const LOOKED_AT_WHEN_NEW: ReadonlySet<ResourceKind> = new Set<ResourceKind>(['ClusterInformation', 'Profile', 'IPPool', 'WorkloadEndpoint'])
+
 /** What must hold, or be there, before the resource is written. */
 async function prepare({ store }: Session, verb: Verb, given: AnyResource, signal: AbortSignal): Promise<void> {
   await checkTierExists(store, given, signal)
+  if (!LOOKED_AT_WHEN_NEW.has(given.kind)) return
   const { name, namespace } = given.metadata
   const isNew =
     verb === 'create' || (verb === 'apply' && (await getResource(store, { kind: given.kind, name, namespace }, signal)) === undefined)

@@ -29,11 +29,10 @@ export interface Place {
  */
 export async function findPlace(store: Store, ref: ResourceRef, signal: AbortSignal): Promise<Place> {
   const key = keyOf(ref)
-  const own = await store.get(key, signal)
   const olderName = olderStorageName(ref.kind, ref.name)
-  if (olderName === undefined) return { key, own }
+  if (olderName === undefined) return { key, own: await store.get(key, signal) }
   const olderKey = keyOf({ ...ref, name: olderName })
-  const found = await store.get(olderKey, signal)
+  const [own, found] = await Promise.all([store.get(key, signal), store.get(olderKey, signal)])
   // What can't be read may be this policy: who writes it must not make a second one.
   const isThis = found !== undefined && (storedPolicyName(found.value) ?? ref.name) === ref.name
   return { key, own, older: { key: olderKey, modRevision: found?.modRevision ?? 0, entry: isThis ? found : undefined } }
