@@ -1,4 +1,4 @@
-import type { CutFlow, EndpointChange, FlowsAnswer } from '../model/own/questions.ts'
+import type { CutFlow, EndpointChange, FlowsAnswer, ToleratedFlow } from '../model/own/questions.ts'
 import { PROTOCOL_NUMBERS } from '../net/port.ts'
 import { joinOrDash } from './format.ts'
 
@@ -21,7 +21,7 @@ export interface PlannedHost {
   readonly because?: string
   /** Nobody knows its open connections, and what changes concerns it: they count as cut. */
   readonly countsAsCut: boolean
-  readonly changes: Omit<FlowsAnswer, 'checked' | 'cut' | 'cutTotal'> & Partial<FlowsAnswer>
+  readonly changes: Pick<FlowsAnswer, 'endpoints' | 'endpointsTotal' | 'problems'> & Partial<FlowsAnswer>
 }
 
 /** What `margay plan` answers; `-o json` is this, and keeps its members from version to version. */
@@ -32,6 +32,8 @@ export interface Plan {
   readonly answered: number
   /** Open connections that would be cut, on the hosts that were heard. */
   readonly cut: number
+  /** Open connections there that would go on, although new ones like them would be denied. */
+  readonly tolerated: number
   /** An open connection would be cut, or may be on a host that was not heard. */
   readonly wouldCut: boolean
 }
@@ -53,17 +55,20 @@ function renderResource({ kind, name, namespace, becomes, nets }: PlannedResourc
 const MOST_NETS = 20
 
 function renderHost(host: PlannedHost): string {
-  const { endpoints, endpointsTotal, cut = [], cutTotal = 0, checked, problems } = host.changes
+  const { endpoints, endpointsTotal, cut = [], cutTotal = 0, tolerated = [], toleratedTotal = 0, checked, problems } = host.changes
   const changed = endpointsTotal === 0 ? 'no policies of endpoints change' : `policies of ${count(endpointsTotal, 'endpoint')} change`
   const flows =
     checked === undefined ? 'open connections are not known' : `${cutTotal} of ${count(checked, 'open connection')} would be cut`
+  const others = toleratedTotal === 0 ? '' : `, ${toleratedTotal} would go on that could not begin any more`
   const why = host.because === undefined ? '' : ` (${host.because}; from the store)`
   return [
-    `${host.node}: ${changed}, ${flows}${host.countsAsCut ? ', and count as cut' : ''}${why}\n`,
+    `${host.node}: ${changed}, ${flows}${others}${host.countsAsCut ? ', and count as cut' : ''}${why}\n`,
     ...endpoints.map(renderEndpoint),
     more(endpoints.length, endpointsTotal, 'endpoints'),
     ...cut.map(renderCut),
     more(cut.length, cutTotal, 'connections that would be cut'),
+    ...tolerated.map(renderTolerated),
+    more(tolerated.length, toleratedTotal, 'connections that would go on'),
     ...problems.map((problem) => `  warning: ${problem}\n`),
   ].join('')
 }
@@ -78,18 +83,26 @@ function renderEndpoint({ endpoint, is, added, removed, changed, notes }: Endpoi
   return `  ${endpoint}${is === 'changed' ? '' : `, ${is}`}\n${lines.map((line) => `    ${line}\n`).join('')}`
 }
 
-function renderCut({ source, destination, protocol, icmp, because }: CutFlow): string {
+function renderCut(flow: CutFlow): string {
+  return `  cut: ${describe(flow)}\n`
+}
+
+function renderTolerated({ goesOn, ...flow }: ToleratedFlow): string {
+  return `  goes on (${goesOn}), new ones like it would be denied: ${describe(flow)}\n`
+}
+
+function describe({ source, destination, protocol, icmp, because }: CutFlow): string {
   const name = Object.entries(PROTOCOL_NUMBERS).find(([, number]) => number === protocol)?.[0] ?? `protocol ${protocol}`
   const end = ({ address, port }: CutFlow['source']) => (port === undefined ? address : `${address} port ${port}`)
   const type = icmp === undefined ? '' : ` type ${icmp.type} code ${icmp.code}`
-  return `  cut: ${name}${type} from ${end(source)} to ${end(destination)}: ${because}\n`
+  return `${name}${type} from ${end(source)} to ${end(destination)}: ${because}`
 }
 
 function more(shown: number, total: number, what: string): string {
   return total > shown ? `  and ${total - shown} more ${what}\n` : ''
 }
 
-function renderTotals({ resources, hosts, asked, answered, cut, wouldCut }: Plan): string {
+function renderTotals({ resources, hosts, asked, answered, cut, tolerated, wouldCut }: Plan): string {
   if (resources.every(({ becomes }) => becomes === 'unchanged')) return 'nothing would change\n'
   if (asked === 0) return 'no host is concerned\n'
   const silent = hosts.filter(({ because }) => because !== undefined).map(({ node }) => node)
@@ -97,7 +110,8 @@ function renderTotals({ resources, hosts, asked, answered, cut, wouldCut }: Plan
   const blind = hosts.filter(({ countsAsCut }) => countsAsCut).map(({ node }) => node)
   const unknown = blind.length === 0 ? '' : `; those of ${blind.join(', ')} count as cut`
   const flows = wouldCut ? `${count(cut, 'open connection')} would be cut${unknown}` : 'no open connection would be cut'
-  return `answered by ${answered} of ${count(asked, 'host')}${did}\n${flows}\n`
+  const others = tolerated === 0 ? '' : `${count(tolerated, 'open connection')} would go on, new ones like them would be denied\n`
+  return `answered by ${answered} of ${count(asked, 'host')}${did}\n${flows}\n${others}`
 }
 
 function count(number: number, what: string): string {

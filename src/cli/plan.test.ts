@@ -123,6 +123,61 @@ test('changes that cut nothing end with 0, and those of network sets are told by
   })
 })
 
+const CLOSED_WEB = policy('web', `selector: app == 'web', types: [Egress], egress: [{action: Deny}]`)
+for (const { revocation, goesOn } of [
+  { revocation: { isWanted: false, hasTrial: false }, goesOn: 'policy.revokeEstablished is false there' },
+  { revocation: { isWanted: true, hasTrial: true }, goesOn: 'until the trial that runs there is over' },
+]) {
+  test(`connections that go on are told apart, and do not count: ${goesOn}`, async () => {
+    await inNetwork([{ ...H1, revocation }, H2], async (margay) => {
+      const { code, out } = await margay(['plan', '-f', '-'], CLOSED_WEB)
+      assert.match(
+        out,
+        /^h1: policies of 1 endpoint change, 0 of 1 open connection would be cut, 1 would go on that could not begin any more$/m,
+      )
+      const named = out.split('\n').find((line) => line.startsWith('  goes on')) ?? ''
+      assert.ok(named.startsWith(`  goes on (${goesOn}), new ones like it would be denied: TCP from 10.65.0.9 port 40000 to `), out)
+      assert.match(out, /\nno open connection would be cut\n1 open connection would go on, new ones like them would be denied\n$/)
+      assert.is(code, 0)
+    })
+  })
+}
+
+test('what was open before a host endpoint goes on, but for what rules before connection tracking deny', async () => {
+  const connections = ['198.51.100.9:50000 > 192.0.2.1:8080', '2001:db8:1::9:50000 > 2001:db8::1:8080'].map(aConnection)
+  await inNetwork([{ ...H1, uplink: ['192.0.2.1/24', '2001:db8::1/64'], connections }, H2], async (margay) => {
+    const endpoint = document('HostEndpoint', 'name: h1-eth0, labels: {role: host}', 'node: h1, interfaceName: eth0')
+    const raw = document(
+      'GlobalNetworkPolicy',
+      'name: raw',
+      `selector: role == 'host', doNotTrack: true, applyOnForward: true, types: [Ingress], ingress: [{action: Deny, ipVersion: 6, protocol: TCP}]`,
+    )
+    const planned = async (text: string) => {
+      const { code, out } = await margay(['plan', '-f', '-', '-o', 'json'], text)
+      const { hosts, ...plan } = JSON.parse(out) as Plan
+      return { code, plan, h1: hosts.find(({ node }) => node === 'h1')?.changes }
+    }
+    const alone = await planned(endpoint)
+    assert.equal([alone.code, alone.plan.cut, alone.plan.tolerated], [0, 0, 2])
+    assert.equal(
+      alone.h1?.tolerated?.map(({ goesOn }) => goesOn),
+      ['it is older than host endpoint h1-eth0', 'it is older than host endpoint h1-eth0'],
+    )
+    const both = await planned(`${endpoint}---\n${raw}`)
+    assert.equal([both.code, both.plan.cut, both.plan.tolerated], [4, 1, 1])
+    assert.is(both.h1?.cut?.[0]?.source.address, '2001:db8:1::9')
+    // Of a host endpoint that is there already a change ends what it denies.
+    const open = document(
+      'GlobalNetworkPolicy',
+      'name: open',
+      `selector: role == 'host', ingress: [{action: Allow}], egress: [{action: Allow}]`,
+    )
+    assert.is((await margay(['apply', '--force', '-f', '-'], `${open}---\n${endpoint}`)).code, 0)
+    const later = await planned(open.replace('ingress: [{action: Allow}]', 'ingress: [{action: Deny}]'))
+    assert.equal([later.code, later.plan.cut, later.plan.tolerated], [4, 2, 0])
+  })
+})
+
 test('a host that is not alive is told at once, and counts as cut where it is concerned', async () => {
   await inNetwork([H1], async (margay) => {
     const begin = performance.now()

@@ -1,5 +1,5 @@
 import type { AnyResource, ResourceKind } from '../model/kinds.ts'
-import { type FlowsAnswer, isAlike, type ResourceChange, readFlowsAnswer, sendChanges } from '../model/own/questions.ts'
+import { isAlike, type ResourceChange, readFlowsAnswer, sendChanges } from '../model/own/questions.ts'
 import { areAutomatic, withAutomatic } from '../questions/automatic-changes.ts'
 import { endpointChanges } from '../questions/endpoint-changes.ts'
 import { createExplainSource } from '../questions/known-host.ts'
@@ -26,7 +26,7 @@ export async function makePlan(store: Store, changes: readonly ResourceChange[],
   for (const change of changes) compared.push([change, await storedOf(store, change, signal)])
   const resources = compared.map(([change, stored]) => describeResource(change, stored))
   const deciding = compared.filter(([{ kind }], index) => DECIDING.has(kind) && resources[index]?.becomes !== 'unchanged')
-  if (deciding.length === 0) return { resources, hosts: [], asked: 0, answered: 0, cut: 0, wouldCut: false }
+  if (deciding.length === 0) return { resources, hosts: [], asked: 0, answered: 0, cut: 0, tolerated: 0, wouldCut: false }
   const nodes = await listResources(store, { kind: 'Node' }, signal)
   const read = [...nodes.resources, ...compared.flatMap(([, stored]) => stored ?? [])]
   // Hosts follow resources only: a revision that a lease or a question made they never reach.
@@ -36,9 +36,10 @@ export async function makePlan(store: Store, changes: readonly ResourceChange[],
   const effective = areAutomatic(decisive) ? withAutomatic(await readView(store, signal), decisive) : decisive
   const hosts = await planHosts(store, { changes: effective, revision, nodes: names }, signal)
   const cut = hosts.reduce((sum, { changes: { cutTotal = 0 } }) => sum + cutTotal, 0)
+  const tolerated = hosts.reduce((sum, { changes: { toleratedTotal = 0 } }) => sum + toleratedTotal, 0)
   const answered = hosts.filter(({ basis }) => basis === 'host').length
   const wouldCut = cut > 0 || hosts.some(({ countsAsCut }) => countsAsCut)
-  return { resources, hosts, asked: hosts.length, answered, cut, wouldCut }
+  return { resources, hosts, asked: hosts.length, answered, cut, tolerated, wouldCut }
 }
 
 async function storedOf(store: Store, { kind, id }: ResourceChange, signal: AbortSignal): Promise<AnyResource | undefined> {
@@ -87,8 +88,6 @@ function planFromStore(
   const [before, after] = [finish(policeHost(sources.before, node, [])), finish(policeHost(sources.after, node, []))]
   const endpoints = finish(endpointChanges({ before: before.endpoints, after: after.endpoints }, sources, changes))
   const hasEndpoints = before.endpoints.size + after.endpoints.size > 0
-  const answer: Omit<FlowsAnswer, 'checked' | 'cut' | 'cutTotal'> = {
-    ...{ endpoints: [...endpoints], endpointsTotal: endpoints.length, problems: [] },
-  }
+  const answer: PlannedHost['changes'] = { endpoints: [...endpoints], endpointsTotal: endpoints.length, problems: [] }
   return { node, basis: 'store', because, countsAsCut: hasEndpoints && (endpoints.length > 0 || changesMore(changes)), changes: answer }
 }

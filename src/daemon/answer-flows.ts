@@ -32,11 +32,12 @@ export async function answerFlows(
   const [own, links] = [asked.addresses, await asked.linksTo(addresses, signal)]
   const flows = open.flows.map((flow) => placeFlow(flow, own, links)).filter((flow) => flow !== undefined)
   const hosts = { before: policies.before.host, after: policies.after.host }
-  const judged = await paced(cutFlows(flows, { hosts, sources, changes: compared.changes }, endpoints, MOST_NAMED), signal)
+  const context = { hosts, sources, changes: compared.changes, revocation: asked.revocation }
+  const { cut, tolerated, ...counts } = await paced(cutFlows(flows, context, endpoints, MOST_NAMED), signal)
   return {
     endpoints: endpoints.slice(0, MOST_NAMED),
     endpointsTotal: endpoints.length,
-    ...{ cut: [...judged.cut], cutTotal: judged.cutTotal, checked: judged.checked },
+    ...{ cut: [...cut], tolerated: [...tolerated], ...counts },
     problems: [...open.problems, ...sources.after.read.problems],
   }
 }
@@ -64,7 +65,7 @@ async function openFlows(listConnections: ListConnections, signal: AbortSignal):
   for (const { state, local, remote } of sockets) {
     if (state !== 'open') continue
     const ends = listening.has(local.port) ? { source: remote, destination: local } : { source: local, destination: remote }
-    const flow = { protocol: 6, ...ends }
+    const flow = { protocol: 6, ...ends, isTracked: false }
     if (!flows.has(keyOf(flow))) flows.set(keyOf(flow), flow)
   }
   return { flows: [...flows.values()], problems }

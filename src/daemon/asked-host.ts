@@ -13,6 +13,7 @@ import type { Compared } from '../questions/endpoint-changes.ts'
 import { createExplainSource, type ExplainSource } from '../questions/known-host.ts'
 import { withChanges } from '../questions/overlay.ts'
 import { type HostPolicies, policeHost } from '../questions/policed-host.ts'
+import type { Revocation } from '../questions/tolerated.ts'
 import type { HostFacts } from './host-facts.ts'
 import { paced } from './paced.ts'
 
@@ -26,6 +27,10 @@ export interface AskedParts {
   readonly facts: () => Pick<HostFacts, 'underlay'> | undefined
   /** Where etcd is, if that is known. */
   readonly etcd?: () => EtcdUse
+  /** Why workloads are closed whose rules the kernel does not take, by their interfaces. */
+  readonly refused?: () => ReadonlyMap<string, string>
+  /** Whether open connections are ended; without it they are. */
+  readonly revocation?: () => Revocation
 }
 
 /** A host before and after changes, with where rules are looked up. */
@@ -49,6 +54,11 @@ export class AskedHost {
 
   get node(): string {
     return this.#parts.node
+  }
+
+  /** What becomes here of open connections that a change denies. */
+  get revocation(): Revocation {
+    return this.#parts.revocation?.() ?? { isWanted: true, hasTrial: false }
   }
 
   /** @throws {MargayError} `not-ready` before anything is known */
@@ -76,8 +86,9 @@ export class AskedHost {
   /** What an explanation of this host is made of. */
   async source(maps: ResourceMaps, signal: AbortSignal): Promise<ExplainSource> {
     const read = await paced(readPoliciesInSteps(maps, this.#policies), signal)
-    const { etcd } = this.#parts
-    return createExplainSource(maps, { node: this.node, known: this.interfaces, ...(etcd && { etcd: etcd() }) }, read)
+    const { etcd, refused } = this.#parts
+    const own = { node: this.node, known: this.interfaces, ...(etcd && { etcd: etcd() }), ...(refused && { refused: refused() }) }
+    return createExplainSource(maps, own, read)
   }
 
   /** This host with these changes and without them, for packets between these addresses. */

@@ -36,10 +36,11 @@ import { daemonMetrics } from './metrics.ts'
 import type { Notifier } from './notify.ts'
 import { PassLog } from './passes.ts'
 import { Planner } from './planner.ts'
+import { PolicySummary } from './policy-summary.ts'
 import { Questions } from './questions.ts'
 import { Recorder } from './record.ts'
 import { describeFailures } from './refusals.ts'
-import { RefusedRules } from './refused-rules.ts'
+import { closedLinks, RefusedRules } from './refused-rules.ts'
 import { Registrar } from './register.ts'
 import { Revoker } from './revoke.ts'
 import { savedViewPath, ViewSaver } from './saver.ts'
@@ -86,6 +87,7 @@ export class Daemon {
   readonly #answers: Answers
   readonly #reconciler: Reconciler
   readonly #refused = new RefusedRules()
+  readonly #summary = new PolicySummary()
   readonly #attachments: Attachments
   readonly #live: LiveKeeper
   readonly #registrar: Registrar
@@ -120,7 +122,11 @@ export class Daemon {
     })
     this.#reconciler = new Reconciler(this.#kernel.tables, () => performance.now())
     const [context, facts] = [() => this.#planner.context, () => this.#host.facts]
-    this.#questions = new Questions({ node: config.node.name, kernel: this.#kernel, etcd: () => this.#etcd.use, context, facts })
+    this.#questions = new Questions({
+      ...{ node: config.node.name, kernel: this.#kernel, etcd: () => this.#etcd.use, context, facts },
+      refused: () => closedLinks(this.#reconciler.failures()),
+      revocation: () => ({ isWanted: this.#config.policy.revokeEstablished, hasTrial: this.#planner.hasTrial }),
+    })
     this.#answers = new Answers({
       ...{ store: this.#store, node: config.node.name, log },
       failures: () => describeFailures(this.#reconciler.failures()),
@@ -315,7 +321,7 @@ export class Daemon {
       bootRules: this.#bootRules,
       trials: this.#trials,
       autoHostEndpoints: this.#autoHostEndpoints,
-      refused: this.#refused,
+      ...{ refused: this.#refused, summary: this.#summary },
       collector: this.#collector,
       flows: this.#flows,
       revoker: this.#revoker,

@@ -5,6 +5,7 @@ import type { ExposedReport, ExposedRequest } from '../model/own/exposed.ts'
 import type { ObservedReport, ObserveRequest } from '../model/own/observed.ts'
 import type { EtcdUse } from '../policy/implicit.ts'
 import { describeForeignDrop, findForeignDrops, neededPackets } from '../questions/foreign-drops.ts'
+import type { Revocation } from '../questions/tolerated.ts'
 import { EMBEDDED_CLIENT_PORT } from '../store/embedded.ts'
 import type { Responder } from './answers.ts'
 import { AskedHost, type AskedParts } from './asked-host.ts'
@@ -24,6 +25,8 @@ export interface QuestionsParts {
   readonly context: () => PlanContext | undefined
   readonly facts: () => Pick<HostFacts, 'underlay'> | undefined
   readonly etcd: () => EtcdUse
+  readonly revocation: () => Revocation
+  readonly refused: () => ReadonlyMap<string, string>
 }
 
 /** Status waits for the rules of others so long; the next one has them. Milliseconds. */
@@ -98,8 +101,8 @@ export class Questions {
   }
 
   #askedParts(): AskedParts {
-    const { node, kernel, context, facts, etcd } = this.#parts
-    return { node, kernel, view: () => context()?.view, facts, etcd }
+    const { context, ...parts } = this.#parts
+    return { ...parts, view: () => context()?.view }
   }
 }
 

@@ -1,3 +1,4 @@
+import { describeError } from '../errors.ts'
 import { ElementsLeftOut, RefersToRefused } from '../kernel/nftables/put-plan.ts'
 import { chainOf, keyOfElement, referencesOf } from '../kernel/nftables/references.ts'
 import { StillReferredTo } from '../kernel/nftables/table.ts'
@@ -21,6 +22,16 @@ export function isConsequence({ table, error }: Failure): boolean {
   return (
     error instanceof ElementsLeftOut || error instanceof StillReferredTo || (error instanceof RefersToRefused && error.cause !== undefined)
   )
+}
+
+/** The interfaces of workloads that are closed because the kernel has refused what is for them, and why. */
+export function closedLinks(failures: readonly Failure[]): ReadonlyMap<string, string> {
+  const closed = new Map<string, string>()
+  for (const { error } of failures) {
+    if (!(error instanceof ElementsLeftOut)) continue
+    for (const link of error.closed) closed.set(link, describeError(error.cause ?? error))
+  }
+  return closed
 }
 
 /** For whom refused chains and sets are and of which rules they are made. Asked for in each pass while something is refused. */

@@ -14,6 +14,7 @@ import type { Flow, LinkOf } from '../policy/flow.ts'
 import { type DeniedFlow, FlowJudge, type FlowQuestion, judgeFlows } from '../policy/judge-flows.ts'
 import type { Listings } from '../policy/narrow.ts'
 import { tombstoneObjects } from '../policy/tombstones.ts'
+import { hostEndpointKeys, newHostEndpoints } from '../questions/tolerated.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
 import { EndedEvents } from './ended-events.ts'
@@ -255,10 +256,10 @@ export class Revoker {
 
   /** Which of the denied flows end, and what is to be remembered of the others. */
   #sortOut(denied: readonly DeniedFlow<Connection>[], host: PolicedHost) {
-    const endpoints = endpointsOf(host)
+    const endpoints = hostEndpointKeys(host)
     // Without rules anything could begin: the flows of that time are nobody's change of mind.
     const before = this.#isFirst && this.#parts.table.hasInherited !== true ? undefined : this.#record
-    const isNew = new Set([...endpoints].filter(([key]) => before?.endpoints.includes(key) !== true).map(([, id]) => id))
+    const isNew = newHostEndpoints(before?.endpoints ?? [], host)
     const tolerated: Record<string, string> = {}
     const cut = denied.filter(({ flow, because: { endpoint = '' } }) => {
       const key = flowKey(flow)
@@ -329,12 +330,6 @@ export class Revoker {
     this.#record = { ...this.#record, ended: [...this.#ended.flows()] }
     this.#written = await writeFlowRecord(this.#parts.runFolder, this.#record, this.#written)
   }
-}
-
-/** Which host endpoints there are and of which interfaces, by both in one word. */
-function endpointsOf({ hostEndpoints, wildcard }: PolicedHost): ReadonlyMap<string, string> {
-  const named = [...hostEndpoints].map(([link, { id }]) => [`${link} ${id}`, id] as const)
-  return new Map(wildcard === undefined ? named : [...named, [`* ${wildcard.id}`, wildcard.id]])
 }
 
 /** Names a connection, also among later ones between the same ends. */

@@ -24,6 +24,7 @@ import type { PassLoop } from './loop.ts'
 import type { PlanContext } from './plan-context.ts'
 import type { Planner } from './planner.ts'
 import { POLICY_GROUP } from './policy-part.ts'
+import type { PolicySummary } from './policy-summary.ts'
 import { describeFailures, hostReasons, withRefusals } from './refusals.ts'
 import { isConsequence, type RefusedRules } from './refused-rules.ts'
 import type { Registrar } from './register.ts'
@@ -49,6 +50,7 @@ export interface StatusParts {
   readonly merger: Merger
   readonly reconciler: Reconciler
   readonly refused: RefusedRules
+  readonly summary: PolicySummary
   readonly registrar: Registrar
   readonly live: LiveKeeper
   readonly source: FollowSource
@@ -161,6 +163,7 @@ export async function statusReport(parts: StatusParts, foreignWarnings: readonly
     mtuBytes: context === undefined ? 0 : smallestMtu(context),
     peers: withRefusals(peers, reconciler.failures(), parts.merger),
     workloads: context?.endpoints.size ?? 0,
+    ...policyOf(parts),
     failures: failureReports(parts),
     repairs: reconciler.repairs,
     loopDelayP999Ms: parts.loopDelayP999Ms,
@@ -171,6 +174,11 @@ export async function statusReport(parts: StatusParts, foreignWarnings: readonly
     trials: parts.trials.report(),
     ...(parts.flows === undefined ? {} : { flows: parts.flows.report() }),
   }
+}
+
+function policyOf({ summary, planner, merger }: StatusParts): Pick<StatusReport, 'policy'> {
+  const policy = summary.of(planner, merger)
+  return policy === undefined ? {} : { policy }
 }
 
 async function describeAll(context: PlanContext, lastSeen: ReadonlyMap<string, string>): Promise<readonly PeerReport[]> {

@@ -40,6 +40,21 @@ export class ClosedEndpoints {
   }
 }
 
+/** An endpoint that is closed, and why: who explains it shows the reason. */
+export function closedBecause(id: string, reason: string): LocalEndpoint {
+  const key = `${BECAUSE}${reason}`
+  const policies = [{ ...CLOSING, key, enforcedKey: key, selector: { op: 'all' } as const }]
+  return { id, tiers: [{ name: CLOSED_TIER, defaultAction: 'Deny', policies }], profiles: [] }
+}
+
+/** Why, if that is the key of what closes an endpoint. */
+export function reasonOfClosing(policyKey: string): string | undefined {
+  return policyKey.startsWith(BECAUSE) ? policyKey.slice(BECAUSE.length) : undefined
+}
+
+/** No name of a policy begins so. */
+const BECAUSE = 'closed: '
+
 /** What stands for a policy that does not parse. */
 export function closingPolicy(key: string, selector: Selector): Policy {
   return { ...CLOSING, key, selector, enforcedKey: key }

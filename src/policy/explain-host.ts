@@ -3,6 +3,7 @@ import type { FelixConfigurationSpec } from '../model/felix-configuration.ts'
 import type { HostEndpoint } from '../model/host-endpoint.ts'
 import type { ModelKind, ModelTypes } from '../model/kinds.ts'
 import type { Profile } from '../model/profile.ts'
+import type { Reach } from '../model/unreadable.ts'
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
 import { cidrContains } from '../net/cidr.ts'
 import type { Ip } from '../net/ip.ts'
@@ -21,6 +22,16 @@ import { orderPolicies, type TierPolicies } from './tiers.ts'
 /** Resources by kind and id, as a view of the store has them. */
 export interface ResourceMaps {
   get<K extends ModelKind>(kind: K): ReadonlyMap<string, ModelTypes[K]>
+  /** By `<kind>/<id>`, what decides about traffic and does not parse: what it would have governed is closed. Absent where nobody looked. */
+  readonly unreadable?: ReadonlyMap<string, UnreadableResource>
+}
+
+/** A resource that does not parse. */
+export interface UnreadableResource {
+  readonly kind: ModelKind
+  readonly id: string
+  readonly reason: string
+  readonly reach: Reach | undefined
 }
 
 /** All policies of a store, read once for all hosts that are asked about. */

@@ -1,5 +1,6 @@
 import type { Rule, RuleAction } from '../model/rule.ts'
 import { asStagedNetworkPolicy } from '../model/staged-kubernetes-network-policy.ts'
+import { reasonOfClosing } from './closed.ts'
 import { describeRule } from './describe-rule.ts'
 import type { ListVerdict, Step } from './evaluate.ts'
 import { directionAt, evaluatePath, type PathPacket, type PathStep, type Place, type PolicedHost } from './evaluate-path.ts'
@@ -73,6 +74,8 @@ function explainStep(source: RuleSource, { place, endpoint, verdict, because, li
 function explainCheck(source: RuleSource, step: Step, direction: Direction): ExplainedCheck {
   switch (step.by) {
     case 'policy': {
+      const closed = reasonOfClosing(step.policy)
+      if (closed !== undefined) return { by: 'end', action: 'Deny', text: `closed: ${closed}` }
       const resource = source.read.resources.get(step.policy)
       const { tier, isStaged } = step
       const rules = resource === undefined ? [] : rulesOf(resource, direction)

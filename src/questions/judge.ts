@@ -12,6 +12,8 @@ export interface HostFlow extends Flow {
   readonly out?: string | undefined
   /** Where destination NAT sends it. */
   readonly translated?: PacketEnd | undefined
+  /** The kernel's connection tracking knows it, unless this is false. */
+  readonly isTracked?: boolean | undefined
 }
 
 const TCP = 6
@@ -29,6 +31,17 @@ export function whyDenied(source: RuleSource, host: PolicedHost, flow: HostFlow)
   const answer = answerOf(flow, isUntracked ? (flow.protocol === TCP ? 'invalid' : 'new') : 'established')
   if (evaluatePath(host, answer).verdict === 'allow') return undefined
   return `its answers: ${describeDenial(explainPath(source, host, answer))}`
+}
+
+/** The endpoint whose policies deny the packet that opens the connection; undefined: none does. */
+export function deniedBy(host: PolicedHost, flow: HostFlow): string | undefined {
+  const { verdict, steps } = evaluatePath(host, packetOf(flow, 'new'))
+  return verdict === 'deny' ? steps.at(-1)?.endpoint : undefined
+}
+
+/** Whether packets of the connection pass as long as tracking knows it. */
+export function passesWhileOpen(host: PolicedHost, flow: HostFlow): boolean {
+  return [packetOf(flow, 'established'), answerOf(flow, 'established')].every((packet) => evaluatePath(host, packet).verdict === 'allow')
 }
 
 /** Why a connection comes about that nothing denies, in words. */

@@ -10,6 +10,7 @@ import type { RouteSource } from '../routing/explain-route.ts'
 import { hostUse } from '../routing/host-use.ts'
 import { felixSettings } from '../routing/settings.ts'
 import { WORKLOAD_PREFIX } from '../workloads/interfaces.ts'
+import { Closings } from './closings.ts'
 
 /** One host as far as the store tells. */
 export interface KnownHost {
@@ -29,6 +30,8 @@ export interface OwnInterfaces {
   readonly node: string
   readonly known: KnownInterfaces
   readonly etcd?: EtcdUse
+  /** Why workloads are closed whose rules the kernel does not take, by their interfaces. */
+  readonly refused?: ReadonlyMap<string, string>
 }
 
 /** All that an explanation is made of. */
@@ -37,6 +40,8 @@ export interface ExplainSource {
   readonly read: ReadPolicies
   readonly routes: RouteSource
   readonly hosts: { of(node: string): KnownHost }
+  /** What closes endpoints whatever policies say, where a host tells of itself. */
+  readonly closings?: Closings
 }
 
 /** Prepares resources for questions about them; `own` is what a host knows of itself, which goes before what the store says of it. */
@@ -51,6 +56,7 @@ export function createExplainSource(maps: ResourceMaps, own?: OwnInterfaces, rea
     maps,
     read,
     routes: { nodes: maps.get('Node'), pools: maps.get('IPPool'), blocks: maps.get('IPAMBlock'), live: maps.get('Live') },
+    ...(own && { closings: new Closings(maps, own.refused) }),
     hosts: { of: (node) => findHost(maps, node, { addresses, workloads: interfaces.get(node) ?? new Set(), own }) },
   }
 }

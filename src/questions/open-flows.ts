@@ -1,10 +1,11 @@
-import type { CutFlow, EndpointChange, ResourceChange } from '../model/own/questions.ts'
+import type { CutFlow, EndpointChange, ResourceChange, ToleratedFlow } from '../model/own/questions.ts'
 import type { Ip } from '../net/ip.ts'
 import type { PolicedHost } from '../policy/evaluate-path.ts'
 import { LABELLED_KINDS } from '../policy/labelled.ts'
 import type { Compared } from './endpoint-changes.ts'
 import { type HostFlow, whyDenied } from './judge.ts'
 import type { ExplainSource } from './known-host.ts'
+import { type Revocation, Toleration } from './tolerated.ts'
 
 /** An open connection as somebody on the host tells it, before it is known how it passes the host. */
 export interface OpenFlow {
@@ -13,6 +14,8 @@ export interface OpenFlow {
   readonly destination: { readonly address: Ip; readonly port?: number | undefined }
   readonly icmp?: { readonly type: number; readonly code: number } | undefined
   readonly translated?: { readonly address: Ip; readonly port?: number | undefined } | undefined
+  /** The kernel's connection tracking knows it, unless this is false. */
+  readonly isTracked?: boolean | undefined
 }
 
 /** How a connection passes the host; undefined where it does not leave it, or nobody knows where it goes. */
@@ -25,33 +28,43 @@ export function placeFlow(flow: OpenFlow, own: ReadonlySet<Ip>, links: ReadonlyM
   return { ...flow, in: received, out: sent }
 }
 
-/** What is cut, and of how many. */
+/** What is cut and what is tolerated, and of how many. */
 export interface JudgedFlows {
   readonly cut: readonly CutFlow[]
   readonly cutTotal: number
+  readonly tolerated: readonly ToleratedFlow[]
+  readonly toleratedTotal: number
   readonly checked: number
 }
 
-/** Finds the connections that get through now and would not after the changes; the first `most` of them are told. */
+/** Finds the connections that get through now and would not after the changes; the first `most` of each sort are told. */
 export function* cutFlows(
   flows: readonly HostFlow[],
-  { hosts, sources, changes }: FlowContext,
+  { hosts, sources, changes, revocation }: FlowContext,
   endpoints: readonly EndpointChange[],
   most: number,
 ): Generator<undefined, JudgedFlows> {
   const touched = touchedInterfaces(hosts, changes, endpoints)
-  const cut: CutFlow[] = []
-  let cutTotal = 0
+  const toleration = new Toleration(hosts, revocation)
+  const [cut, tolerated] = [[] as CutFlow[], [] as ToleratedFlow[]]
+  let [cutTotal, toleratedTotal] = [0, 0]
   for (const flow of flows) {
     yield
     if (touched !== undefined && ![flow.in, flow.out].some((name) => name !== undefined && touched.has(name))) continue
     const because = whyDenied(sources.after, hosts.after, flow)
     if (because === undefined || whyDenied(sources.before, hosts.before, flow) !== undefined) continue
-    cutTotal++
     const { source, destination, protocol, icmp } = flow
-    if (cut.length < most) cut.push({ source, destination, protocol, ...(icmp === undefined ? {} : { icmp }), because })
+    const denied = { source, destination, protocol, ...(icmp === undefined ? {} : { icmp }), because }
+    const goesOn = toleration.whyGoesOn(flow)
+    if (goesOn !== undefined) {
+      toleratedTotal++
+      if (tolerated.length < most) tolerated.push({ ...denied, goesOn })
+    } else {
+      cutTotal++
+      if (cut.length < most) cut.push(denied)
+    }
   }
-  return { cut, cutTotal, checked: flows.length }
+  return { cut, cutTotal, tolerated, toleratedTotal, checked: flows.length }
 }
 
 /** What connections are judged by. */
@@ -59,6 +72,7 @@ export interface FlowContext {
   readonly hosts: Compared<PolicedHost>
   readonly sources: Compared<ExplainSource>
   readonly changes: readonly ResourceChange[]
+  readonly revocation: Revocation
 }
 
 /** Kinds by which only the lists of endpoints change: who is in which set stays, and so does all else. */

@@ -11,7 +11,9 @@ export function withChanges(maps: ResourceMaps, changes: readonly ResourceChange
     if (resource === undefined) copy.delete(id)
     else copy.set(id, resource)
   }
+  const given = new Set(changes.map(({ kind, id }) => `${kind}/${id}`))
   return {
+    ...(maps.unreadable && { unreadable: new Map([...maps.unreadable].filter(([key]) => !given.has(key))) }),
     // A copy holds what was in the map of its kind, and changes of that kind.
     get: <K extends ModelKind>(kind: K) => (changed.get(kind) as ReadonlyMap<string, ModelTypes[K]> | undefined) ?? maps.get(kind),
   }

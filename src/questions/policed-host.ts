@@ -37,7 +37,8 @@ export function* policeHost(source: ExplainSource, node: string, addresses: Iter
     endpoints.set(local.id, local)
     workloads.set(endpoint.spec.interfaceName ?? '', local)
   }
-  const hostEndpoints = [...maps.get('HostEndpoint').values()].filter(({ spec }) => spec.node === node)
+  const stored = [...maps.get('HostEndpoint').values()].filter(({ spec }) => spec.node === node)
+  const hostEndpoints = [...stored, ...(source.closings?.hostEndpoints(node) ?? [])]
   const locals = new Map<HostEndpoint, LocalEndpoint>()
   for (const endpoint of hostEndpoints) {
     const local = yield* selection.localOf(endpoint)
@@ -74,11 +75,13 @@ class Selection {
   *localOf(endpoint: WorkloadEndpoint | HostEndpoint): Generator<undefined, LocalEndpoint> {
     const { maps } = this.#source
     const labelled = labelledOf(endpoint)
-    return {
+    const local: LocalEndpoint = {
       id: endpointId(endpoint),
       tiers: orderPolicies(labelled === undefined ? [] : yield* this.#policiesOf(labelled), maps.get('Tier')),
       profiles: (endpoint.spec.profiles ?? []).map((name) => readProfile(name, maps.get('Profile').get(name))),
     }
+    const link = endpoint.kind === 'WorkloadEndpoint' ? endpoint.spec.interfaceName : undefined
+    return this.#source.closings?.applyTo(local, labelled, link) ?? local
   }
 
   *#policiesOf(labelled: Labelled): Generator<undefined, readonly Policy[]> {

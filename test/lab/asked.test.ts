@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Place, run, until } from '../../scripts/lab/command.ts'
@@ -12,6 +14,12 @@ const DENIED = `apiVersion: projectcalico.org/v3
 kind: NetworkPolicy
 metadata: {name: closed, namespace: default}
 spec: {selector: "app == 'w2'", types: [Ingress], ingress: [{action: Deny, protocol: ICMP}, {action: Allow}]}
+`
+
+const HOST_ENDPOINT = `apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: h1-eth0}
+spec: {node: h1, interfaceName: eth0}
 `
 
 function ping(place: Place, address: string): Promise<string> {
@@ -38,6 +46,21 @@ test('hosts say themselves what a change would cut and what becomes of a packet;
     )
     const allowed = await plan(DENIED.replace('Deny', 'Allow'))
     assert.equal([allowed.code, allowed.plan.wouldCut], [0, false])
+    // What is open before a host endpoint goes on; what a change denies later is cut.
+    const [near, far] = [lab.daemon('h1').host, lab.daemon('h2').host]
+    await ping(far, near.ipv4)
+    const added = await plan(HOST_ENDPOINT)
+    const older = added.plan.hosts[0]?.changes.tolerated?.find(({ protocol }) => protocol === 1)
+    assert.equal([added.code, older?.goesOn, older?.destination.address], [0, 'it is older than host endpoint h1-eth0', near.ipv4])
+    // Where connections are not ended none is cut, as long as that is so.
+    for (const revokeEstablished of [false, true]) {
+      const path = join(far.folder, 'etc/config.json')
+      writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), policy: { revokeEstablished } }))
+      succeeded(await lab.daemon('h2').margay(['reload']))
+      await ping(w1.namespace, addressOf(w2))
+      const spared = await plan(DENIED)
+      assert.equal([spared.code, spared.plan.cut > 0, spared.plan.tolerated > 0], revokeEstablished ? [4, true, false] : [0, false, true])
+    }
     const explain = async (...words: readonly string[]) => {
       const { code, stdout } = await lab.daemon('h1').margay(['explain', ...words, '--family', '4', '--json'])
       return { code, explanation: JSON.parse(stdout) as Explanation }

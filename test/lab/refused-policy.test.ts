@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { run } from '../../scripts/lab/command.ts'
-import { untilStatus } from '../../scripts/lab/daemon.ts'
+import { type LabDaemon, untilStatus } from '../../scripts/lab/daemon.ts'
 import { addressOf, untilReached } from '../support/fault.ts'
 import { apply, globalPolicy, portStates, remove, untilPort } from '../support/policed.ts'
 import { succeeded, withLab } from '../support/scenario.ts'
@@ -9,6 +9,13 @@ import { succeeded, withLab } from '../support/scenario.ts'
 const test = suite('lab/refused-policy')
 
 const fromTeam = { selector: 'role == "db"', types: ['Ingress'], ingress: [{ action: 'Allow', source: { selector: 'team == "a"' } }] }
+/** What hosts say themselves of TCP to port 80. */
+async function explained(daemon: LabDaemon, ...ends: readonly string[]): Promise<string> {
+  const { stdout } = await daemon.margay(['explain', ...ends, 'tcp', '80'])
+  assert.match(stdout, /^answered by h\d/m)
+  return stdout
+}
+
 const onlyWeb = {
   selector: 'role == "web"',
   types: ['Ingress'],
@@ -45,6 +52,8 @@ test('a policy that the kernel refuses isolates what it selects and nothing else
     await untilPort(client.namespace, addressOf(web), 80, 'open')
     assert.equal(await portStates(client.namespace, [addressOf(web)], 80, 81), { 80: 'open', 81: 'closed' })
     assert.equal(await portStates(client.namespace, [addressOf(db)], 80, 81), { 80: 'closed', 81: 'closed' })
+    assert.match(await explained(near, 'default/w1', 'default/db'), /^deny: .*closed: the kernel does not take its rules: .*ENFILE/m)
+    assert.match(await explained(near, 'default/w1', 'default/web'), /^allow: /m)
 
     await run(far.host, ['nft', 'delete', 'set', 'inet', 'margay', set])
     await untilStatus(far, 'all to be well', ({ isReady }) => isReady)
@@ -62,6 +71,8 @@ test('a policy that does not parse closes what it selects, is named, and opens i
     await lab.etcd.control(['put', key, '{"metadata":{"name":"dark"},"spec":{"selector":"role == \\"db\\"","order":"first"}}'])
     await untilPort(client.namespace, addressOf(db), 80, 'closed')
     assert.equal(await portStates(client.namespace, [addressOf(web)], 80), { 80: 'open' })
+    assert.match(await explained(daemon, 'default/w1', 'default/db'), /^deny: .*closed: GlobalNetworkPolicy dark does not parse: .*order/m)
+    assert.match(await explained(daemon, 'default/w1', 'default/web'), /^allow: /m)
     const { isReady, warnings } = await daemon.status()
     assert.equal([isReady, warnings.filter((text) => text.startsWith('GlobalNetworkPolicy dark does not parse')).length], [true, 1])
     await lab.etcd.control(['del', key])

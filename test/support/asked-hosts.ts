@@ -6,6 +6,7 @@ import type { Connection } from '../../src/kernel/conntrack/connection.ts'
 import { silentLogger } from '../../src/log.ts'
 import { liveKey } from '../../src/model/keys.ts'
 import { familyOf, parseIp } from '../../src/net/ip.ts'
+import type { Revocation } from '../../src/questions/tolerated.ts'
 import { Follower } from '../../src/store/follower.ts'
 import type { MemoryStore } from '../../src/store/memory.ts'
 import { aLiveRecord, anInterface } from './daemon.ts'
@@ -18,12 +19,14 @@ export interface AskedSpec {
   /** The interfaces by which addresses are reached; all others by eth0. */
   readonly links?: Readonly<Record<string, string>>
   readonly connections?: readonly Connection[]
+  /** Whether it ends connections; it does unless this says otherwise. */
+  readonly revocation?: Revocation
 }
 
 /** Starts hosts that follow the store and answer; gives what ends them. */
 export async function startAsked(store: MemoryStore, specs: readonly AskedSpec[]): Promise<() => Promise<void>> {
   const stop = new AbortController()
-  const work = specs.map(({ node, uplink, links = {}, connections = [] }) => {
+  const work = specs.map(({ node, uplink, links = {}, connections = [], revocation }) => {
     const connection = store.another()
     const follower = new Follower(connection, { log: silentLogger, onConnection: () => {} })
     const interfaces = [anInterface('lo', ['127.0.0.1/8', '::1/128']), anInterface('eth0', uplink)]
@@ -32,6 +35,7 @@ export async function startAsked(store: MemoryStore, specs: readonly AskedSpec[]
       kernel: { routeTo: async (ip) => ({ source: '', link: links[ip] ?? 'eth0' }), interfaces: async () => interfaces },
       view: () => follower.view,
       facts: () => undefined,
+      ...(revocation && { revocation: () => revocation }),
     })
     const list: ListConnections = async () => connections
     const responders = { flows: (body: unknown, signal: AbortSignal) => answerFlows(asked, list, body, signal) }

@@ -7,6 +7,7 @@ import { Host } from '../../src/daemon/host.ts'
 import { LiveKeeper } from '../../src/daemon/live.ts'
 import { PassLoop, type PassTiming } from '../../src/daemon/loop.ts'
 import { Planner } from '../../src/daemon/planner.ts'
+import { PolicySummary } from '../../src/daemon/policy-summary.ts'
 import { RefusedRules } from '../../src/daemon/refused-rules.ts'
 import { Registrar } from '../../src/daemon/register.ts'
 import { ViewSaver } from '../../src/daemon/saver.ts'
@@ -130,6 +131,7 @@ export class TestHost {
       collector,
       connection,
       refused: new RefusedRules(),
+      summary: new PolicySummary(),
       admission,
       appliedRevision,
       loopDelayP999Ms,

@@ -1,7 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { describeError, MargayError } from '../../errors.ts'
-import type { CollectorReport, FailureReport, PeerReport, RevocationReport, StatusReport, TrialReport } from '../../model/own/api.ts'
+import type {
+  CollectorReport,
+  FailureReport,
+  PeerReport,
+  PolicyReport,
+  RevocationReport,
+  StatusReport,
+  TrialReport,
+} from '../../model/own/api.ts'
 import type { FlowsReport } from '../../model/own/flows.ts'
 import { apiFor } from '../api.ts'
 import type { ApiClient } from '../client.ts'
@@ -75,7 +83,7 @@ async function waitUntilReady(api: ApiClient, seconds: number, signal: AbortSign
 
 /** Status for a person. */
 export function renderStatus(report: StatusReport, now: Date): string {
-  const parts = [renderFacts(factsOf(report, now)), renderPeers(report, now)]
+  const parts = [renderFacts(factsOf(report, now)), renderPeers(report, now), ...renderHostEndpoints(report)]
   if (report.failures.length > 0) parts.push(renderFailures(report.failures))
   if (report.warnings.length > 0) parts.push(`Warnings:\n${report.warnings.map((warning) => `  ${warning}\n`).join('')}`)
   return parts.join('\n')
@@ -93,12 +101,25 @@ function factsOf(report: StatusReport, now: Date): readonly (readonly [string, s
     ['Tunnel', joinOrDash(report.tunnelAddresses)],
     ['MTU', report.mtuBytes === 0 ? '-' : String(report.mtuBytes)],
     ['Workloads', String(report.workloads)],
+    ...(report.policy === undefined ? [] : [['Policy', policyState(report.policy)] as const]),
     ['Repairs', String(report.repairs)],
     ...(report.flows === undefined ? [] : [['Denied', flowsState(report.flows, now)] as const]),
     ...(report.revocation === undefined ? [] : [['Ended', endedState(report.revocation)] as const]),
     ...((report.trials ?? []).length === 0 ? [] : [['Trials', (report.trials ?? []).map(trialState).join('\n')] as const]),
     ...(report.collector === undefined ? [] : [['Leaks', leaksState(report.collector)] as const]),
   ]
+}
+
+/** What applies on this host. */
+function policyState({ policies, staged, tiers, workloads, hostEndpoints, rules }: PolicyReport): string {
+  const on = [count(workloads, 'workload'), ...(hostEndpoints.length === 0 ? [] : [count(hostEndpoints.length, 'host endpoint')])]
+  const what = `${count(policies, 'policy', 'policies')}${staged === 0 ? '' : ` (${staged} staged)`}`
+  const where = policies === 0 ? '' : ` in ${count(tiers, 'tier')} on ${on.join(' and ')}`
+  return `${policies === 0 ? 'no policies' : what}${where}; ${count(rules, 'rule')}`
+}
+
+function count(number: number, one: string, many = `${one}s`): string {
+  return `${number.toLocaleString('en-US')} ${number === 1 ? one : many}`
 }
 
 /** What rules deny at present, and the latest packet of it. */
@@ -188,6 +209,18 @@ function peerState({ isReachable, isAlive, reason }: PeerReport, isKnown: boolea
   const alive = isAlive ? (isKnown ? 'reachable' : 'routed') : 'routed, but not alive'
   const state = isReachable ? alive : 'not reachable'
   return reason === undefined ? state : `${state}: ${reason}`
+}
+
+/** More policies of a host endpoint are counted only; `-o json` has them all. */
+const MOST_POLICIES = 5
+
+function renderHostEndpoints({ policy }: StatusReport): readonly string[] {
+  if (policy === undefined || policy.hostEndpoints.length === 0) return []
+  const rows = policy.hostEndpoints.map(({ name, interface: link, policies }) => {
+    const more = policies.length > MOST_POLICIES ? [`and ${policies.length - MOST_POLICIES} more`] : []
+    return [name, link, joinOrDash([...policies.slice(0, MOST_POLICIES), ...more])]
+  })
+  return [renderTable(['HOST ENDPOINT', 'INTERFACE', 'POLICIES'], rows)]
 }
 
 /** More failures than these with one reason are one row; `-o json` has them all. */

@@ -17,10 +17,14 @@ export class RefersToRefused extends KernelError {
 
 /** Of a map some elements are not as they should be: they lead to chains that were refused. */
 export class ElementsLeftOut extends KernelError {
-  constructor(keys: readonly string[], cause: KernelError | undefined) {
+  /** Those that were not there before: a miss drops. */
+  readonly closed: readonly string[]
+
+  constructor(keys: readonly string[], closed: readonly string[], cause: KernelError | undefined) {
     const shown =
       keys.length > MOST_NAMED ? `${keys.slice(0, MOST_NAMED).join(', ')} and ${keys.length - MOST_NAMED} more` : keys.join(', ')
     super(`${shown}: the rules that they lead to were refused; what was there stays as it was, what is new is closed`, cause && { cause })
+    this.closed = closed
   }
 }
 
@@ -105,7 +109,9 @@ export class PutPlan {
     const kept = [...there].filter((element) => names.has(keyOfElement(element)))
     const out = new Set(left)
     this.pending.set(key, { ...map, elements: new Set([...[...map.elements].filter((element) => !out.has(element)), ...kept]) })
-    this.failures.set(key, new ElementsLeftOut([...names], this.#refused.get(`chain ${chainOf(left[0] ?? '')}`)))
+    const stays = new Set(kept.map(keyOfElement))
+    const closed = [...names].filter((name) => !stays.has(name))
+    this.failures.set(key, new ElementsLeftOut([...names], closed, this.#refused.get(`chain ${chainOf(left[0] ?? '')}`)))
     return true
   }
 }

@@ -74,6 +74,7 @@ export interface StatusReport {
   readonly mtuBytes: number
   readonly peers: readonly PeerReport[]
   readonly workloads: number
+  readonly policy?: PolicyReport
   readonly failures: readonly FailureReport[]
   /** Kernel objects of ours that somebody changed or removed and that were put right, since the start. */
   readonly repairs: number
@@ -87,6 +88,20 @@ export interface StatusReport {
   readonly revocation?: RevocationReport
   /** What is tried on this host now. */
   readonly trials?: readonly TrialReport[]
+}
+
+/** How much policy applies to endpoints of this host. */
+export interface PolicyReport {
+  /** That are for some endpoint of the host, staged ones too. */
+  readonly policies: number
+  readonly staged: number
+  readonly tiers: number
+  /** That some policy is for. */
+  readonly workloads: number
+  /** By the interfaces for which they are; `*`: all that have none of their own. Policies in the order in which they are asked. */
+  readonly hostEndpoints: readonly { readonly name: string; readonly interface: string; readonly policies: readonly string[] }[]
+  /** All rules of the table in the kernel. */
+  readonly rules: number
 }
 
 /** How the ending of flows that policy does not allow any more stands on this host. */

@@ -76,6 +76,9 @@ const endpointChangeSchema = z.object({
 export type EndpointChange = z.infer<typeof endpointChangeSchema>
 const cutFlowSchema = flowSchema.extend({ because: z.string() })
 export type CutFlow = z.infer<typeof cutFlowSchema>
+/** One that would go on although a new one like it would be denied; `goesOn`: why. */
+const toleratedFlowSchema = cutFlowSchema.extend({ goesOn: z.string() })
+export type ToleratedFlow = z.infer<typeof toleratedFlowSchema>
 const flowsAnswerSchema = z.object({
   endpoints: z.array(endpointChangeSchema),
   /** Of which `endpoints` shows the first. */
@@ -83,6 +86,9 @@ const flowsAnswerSchema = z.object({
   /** Of which `cut` shows the first. */
   cutTotal: z.number(),
   cut: z.array(cutFlowSchema),
+  /** Of which `tolerated` shows the first. Older versions do not say it, and count such connections as cut. */
+  toleratedTotal: z.number().default(0),
+  tolerated: z.array(toleratedFlowSchema).default([]),
   /** How many open connections were looked at. */
   checked: z.number(),
   problems: z.array(z.string()),
