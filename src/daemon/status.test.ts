@@ -29,7 +29,12 @@ test('a host that works shows its network', async () => {
     async (host) => {
       host.start()
       await until('the tunnel', () => host.kernel.read('fdb').size > 0 && notReady(host.statusParts).length === 0)
-      const { tunnelAddresses, version, revision, appliedRevision, peers, loopDelayP999Ms, ...rest } = await statusReport(host.statusParts)
+      const { tunnelAddresses, version, revision, appliedRevision, peers, policy, loopDelayP999Ms, ...rest } = await statusReport(
+        host.statusParts,
+      )
+      const { rules = 0, ...counts } = policy ?? {}
+      assert.equal(counts, { policies: 0, staged: 0, tiers: 0, workloads: 0, hostEndpoints: [] })
+      assert.ok(rules > 0)
       assert.equal(rest, {
         node: 'h1',
         mode: { configured: 'vxlan-cross-subnet', pools: 'vxlan', isDifferent: true },

@@ -52,6 +52,8 @@ test('a policy that the kernel refuses isolates what it selects and nothing else
     await untilPort(client.namespace, addressOf(web), 80, 'open')
     assert.equal(await portStates(client.namespace, [addressOf(web)], 80, 81), { 80: 'open', 81: 'closed' })
     assert.equal(await portStates(client.namespace, [addressOf(db)], 80, 81), { 80: 'closed', 81: 'closed' })
+    const { policy } = await far.status()
+    assert.equal([policy?.policies, policy?.staged, policy?.tiers, policy?.workloads], [2, 0, 1, 2])
     assert.match(await explained(near, 'default/w1', 'default/db'), /^deny: .*closed: the kernel does not take its rules: .*ENFILE/m)
     assert.match(await explained(near, 'default/w1', 'default/web'), /^allow: /m)
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { aStatus } from '../../../test/support/cli.ts'
-import type { CollectorReport, TrialReport } from '../../model/own/api.ts'
+import type { CollectorReport, PolicyReport, TrialReport } from '../../model/own/api.ts'
 import { renderStatus } from './status.ts'
 
 const test = suite('cli/commands/status')
@@ -44,6 +44,33 @@ for (const { report, want } of trials) {
   test(`a trial: ${want}`, () => {
     const text = renderStatus(aStatus({ trials: [report] }), new Date('2026-11-21T09:00:00Z'))
     assert.ok(text.includes(`\nTrials      ${want}\n`), text)
+  })
+}
+
+const none0 = { policies: 0, staged: 0, tiers: 0, workloads: 0, hostEndpoints: [], rules: 12 }
+const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((name) => `GlobalNetworkPolicy ${name}`)
+const hostEndpoints = [
+  { name: 'h1-eth0', interface: 'eth0', policies: names },
+  { name: 'h1-rest', interface: '*', policies: [] },
+]
+const policies: readonly { readonly policy: PolicyReport; readonly want: string; readonly table: string }[] = [
+  { policy: none0, want: 'no policies; 12 rules', table: '' },
+  {
+    policy: { policies: 12, staged: 2, tiers: 3, workloads: 5, hostEndpoints, rules: 1234 },
+    want: '12 policies (2 staged) in 3 tiers on 5 workloads and 2 host endpoints; 1,234 rules',
+    table: `
+HOST ENDPOINT   INTERFACE   POLICIES
+h1-eth0         eth0        ${names.slice(0, 5).join(', ')}, and 2 more
+h1-rest         *           -
+`,
+  },
+  { policy: { ...none0, policies: 1, tiers: 1, workloads: 1 }, want: '1 policy in 1 tier on 1 workload; 12 rules', table: '' },
+]
+for (const { policy, want, table } of policies) {
+  test(`policy: ${want}`, () => {
+    const text = renderStatus(aStatus({ policy }), new Date('2026-11-21T09:00:00Z'))
+    assert.ok(text.includes(`\nPolicy      ${want}\n`) && text.endsWith(table), text)
+    assert.is(text.includes('HOST ENDPOINT'), table !== '')
   })
 }
 

@@ -112,7 +112,8 @@ function factsOf(report: StatusReport, now: Date): readonly (readonly [string, s
 
 /** What applies on this host. */
 function policyState({ policies, staged, tiers, workloads, hostEndpoints, rules }: PolicyReport): string {
-  const on = [count(workloads, 'workload'), ...(hostEndpoints.length === 0 ? [] : [count(hostEndpoints.length, 'host endpoint')])]
+  const counts = [[workloads, 'workload'] as const, [hostEndpoints.length, 'host endpoint'] as const]
+  const on = counts.flatMap(([number, one]) => (number === 0 ? [] : [count(number, one)]))
   const what = `${count(policies, 'policy', 'policies')}${staged === 0 ? '' : ` (${staged} staged)`}`
   const where = policies === 0 ? '' : ` in ${count(tiers, 'tier')} on ${on.join(' and ')}`
   return `${policies === 0 ? 'no policies' : what}${where}; ${count(rules, 'rule')}`
@@ -125,11 +126,13 @@ function count(number: number, one: string, many = `${one}s`): string {
 /** What rules deny at present, and the latest packet of it. */
 function flowsState({ problem, deniedLastMinute = 0, lastDenied, lost }: FlowsReport, now: Date): string {
   const count =
-    deniedLastMinute === 0 ? 'no packets in the last minute' : `${deniedLastMinute} packets in the last minute (margay flows --dropped)`
+    deniedLastMinute === 0
+      ? 'no packets in the last minute'
+      : `${count(deniedLastMinute, 'packet')} in the last minute (margay flows --dropped)`
   return [
     count,
     ...(lastDenied === undefined ? [] : [`${formatAge(new Date(lastDenied.time), now)}: ${describeFlow(lastDenied)}`]),
-    ...(lost === 0 ? [] : [`${lost} events were lost since the start`]),
+    ...(lost === 0 ? [] : [`${count(lost, 'event')} lost since the start`]),
     ...(problem === undefined ? [] : [problem]),
   ].join('\n')
 }
@@ -140,7 +143,9 @@ function endedState({ isWanted, ended, tolerated, wouldEnd, problem }: Revocatio
   const counts = Object.entries(ended)
   const total = counts.reduce((sum, [, count]) => sum + count, 0)
   return [
-    total === 0 ? 'no flows' : `${total} flows that policy denies since (${counts.map(([by, count]) => `${count} by ${by}`).join(', ')})`,
+    total === 0
+      ? 'no flows'
+      : `${count(total, 'flow')} that policy denies since (${counts.map(([by, count]) => `${count} by ${by}`).join(', ')})`,
     ...(wouldEnd === undefined ? [] : [`${wouldEnd} flows would end with what is on trial`]),
     ...(tolerated === 0 ? [] : [`${tolerated} flows go on that are older than the host endpoint that denies them`]),
     ...(problem === undefined ? [] : [`flows can't be judged: ${problem}`]),
