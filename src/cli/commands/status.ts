@@ -125,12 +125,9 @@ function count(number: number, one: string, many = `${one}s`): string {
 
 /** What rules deny at present, and the latest packet of it. */
 function flowsState({ problem, deniedLastMinute = 0, lastDenied, lost }: FlowsReport, now: Date): string {
-  const count =
-    deniedLastMinute === 0
-      ? 'no packets in the last minute'
-      : `${count(deniedLastMinute, 'packet')} in the last minute (margay flows --dropped)`
+  const denied = deniedLastMinute === 0 ? 'no packets' : count(deniedLastMinute, 'packet')
   return [
-    count,
+    `${denied} in the last minute${deniedLastMinute === 0 ? '' : ' (margay flows --dropped)'}`,
     ...(lastDenied === undefined ? [] : [`${formatAge(new Date(lastDenied.time), now)}: ${describeFlow(lastDenied)}`]),
     ...(lost === 0 ? [] : [`${count(lost, 'event')} lost since the start`]),
     ...(problem === undefined ? [] : [problem]),
