@@ -1,6 +1,5 @@
 import type { Server } from 'node:http'
 import type { Config } from '../config.ts'
-import { MargayError } from '../errors.ts'
 import { createIpam, type Ipam } from '../ipam/ipam.ts'
 import { createKernel, type RealKernel } from '../kernel/kernel.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
@@ -18,12 +17,14 @@ import type { Connection, Store } from '../store/store.ts'
 import { admit } from './admission.ts'
 import { Answers } from './answers.ts'
 import { type ApiHandlers, serveApi } from './api.ts'
+import { createHandlers } from './api-handlers.ts'
 import { Applied } from './applied.ts'
+import { appliedRules } from './applied-rules.ts'
 import { Attachments } from './attachments.ts'
 import { AutoHostEndpoints } from './auto-host-endpoints.ts'
-import { type AppliedRules, BootRules } from './boot-rules.ts'
+import { BootRules } from './boot-rules.ts'
 import { Collector } from './collector.ts'
-import { aborted, asLines, liveRecord } from './daemon-parts.ts'
+import { aborted, liveRecord } from './daemon-parts.ts'
 import { EtcdAddresses } from './etcd-addresses.ts'
 import { Flows } from './flows.ts'
 import { GoneWorkloads } from './gone-workloads.ts'
@@ -45,7 +46,7 @@ import { Registrar } from './register.ts'
 import { Revoker } from './revoke.ts'
 import { savedViewPath, ViewSaver } from './saver.ts'
 import { FollowSource } from './source.ts'
-import { desiredReport, diffReport, notAlive, notReady, type StatusParts, statusReport } from './status.ts'
+import { notAlive, notReady, type StatusParts } from './status.ts'
 import { trialProblems } from './trial-problems.ts'
 import { kernelClockMs, TrialTimes } from './trial-times.ts'
 import { Trials } from './trials.ts'
@@ -284,7 +285,8 @@ export class Daemon {
       this.#answers.note(view.revision)
       this.#saver.note(source.view, timing.changes)
       void this.#trials.settle(this.#planner.generations?.overlay, trialProblems(this.#planner, this.#reconciler))
-      this.#bootRules.note(view, timing.changes, this.#appliedPolicy(source))
+      const parts = { planner: this.#planner, reconciler: this.#reconciler, merger: this.#merger }
+      this.#bootRules.note(view, timing.changes, source.isSaved ? undefined : appliedRules(parts))
       if (!source.isSaved) this.#autoHostEndpoints.note(view, timing.changes)
       if (!source.isSaved) for (const part of [this.#revoker, this.#goneWorkloads]) part.note(timing.changes)
       this.#passes.note(view, timing)
@@ -296,22 +298,6 @@ export class Daemon {
       if (this.#options.notifier.watchdogMs !== undefined) this.#options.notifier.alive()
     }
     return { source, admission }
-  }
-
-  /** What the table of the policy holds after a pass; undefined where it may be otherwise than it is wanted by the store. */
-  #appliedPolicy(source: FollowSource): AppliedRules | undefined {
-    const isBehind = source.isSaved || this.#planner.context === undefined
-    if (isBehind || this.#reconciler.failures().some(({ table }) => table === 'policy')) return undefined
-    const { policy } = this.#merger.tables
-    const { generations } = this.#planner
-    const revision = this.#merger.revisionOf('policy')
-    // Made when it is asked for: with a trial it is a copy.
-    return {
-      revision,
-      get objects() {
-        return generations?.committedOf(policy) ?? policy
-      },
-    }
   }
 
   #statusParts(source: FollowSource): StatusParts {
@@ -344,29 +330,11 @@ export class Daemon {
   }
 
   #handlers(source: FollowSource): ApiHandlers {
-    return {
-      status: async () => statusReport(this.#statusParts(source), await this.#questions.foreignWarnings()),
-      observe: (request, signal) => this.#questions.observe(request, signal),
-      exposed: (request, signal) => this.#questions.exposed(request, signal),
-      desired: () => this.#onceKnown(source, () => desiredReport(this.#merger)),
-      diff: async (signal) => this.#onceKnown(source, () => diffReport(this.#kernel.tables, this.#merger, signal)),
-      workloads: () => this.#onceKnown(source, () => this.#workloads.list()),
-      workload: (namespace, name) => this.#onceKnown(source, () => this.#workloads.get(namespace, name)),
-      attach: (request, signal) => this.#workloads.attach(request, signal),
-      detach: (namespace, name, signal) => this.#workloads.detach(namespace, name, signal),
-      passes: () => this.#passes.list(),
-      reload: () => this.#options.reload(),
-      flows: (isFollowing, signal) => asLines(isFollowing ? this.#flows.follow(signal) : this.#flows.recent()),
-      stats: (signal) => this.#onceKnown(source, () => this.#flows.stats(signal)),
-      record: (seconds, signal) => this.#recorder.record(source.view, this.#host, seconds, signal),
-    }
-  }
-
-  /** Before the first view nothing is wanted yet: an empty answer would say that all that stands in the kernel is to go. */
-  #onceKnown<T>(source: FollowSource, answer: () => T): T {
-    if (this.#planner.context !== undefined) return answer()
-    const why = notReady(this.#statusParts(source)).join('; ')
-    throw new MargayError('not-ready', `nothing is known yet, the kernel is left as it is: ${why}`)
+    return createHandlers({
+      status: () => this.#statusParts(source),
+      ...{ kernel: this.#kernel, questions: this.#questions, workloads: this.#workloads, passes: this.#passes },
+      ...{ flows: this.#flows, recorder: this.#recorder, reload: () => this.#options.reload() },
+    })
   }
 
   /** What we know is applied and the sockets answer: the first time READY=1, afterwards how it is. */

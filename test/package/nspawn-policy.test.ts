@@ -134,7 +134,7 @@ async function isSeen(host: Machine, neighbour: Machine): Promise<void> {
   assert.match(stats, /StagedGlobalNetworkPolicy +strict +ingress +0 +Deny \(staged\) +2 /)
   assert.match(stats, /GlobalNetworkPolicy +web +ingress +2 +Deny +[1-9]/)
   const status = await host.run(['margay', 'status'])
-  assert.match(status, /Denied +\d+ packets in the last minute/)
+  assert.match(status, /Denied +\d+ packets? in the last minute/)
   const audit = JSON.parse(await host.run(['margay', 'audit', 'exposed', '-o', 'json'])) as { readonly ports: readonly Listed[] }
   const programs = audit.ports.map(({ port, program }) => `${port} ${program}`)
   for (const one of ['22 sshd', '23790 etcd']) assert.ok(programs.includes(one), programs.join(', '))
