@@ -1,5 +1,12 @@
-import type { NeededPacket } from './foreign-drops.ts'
 import type { ForeignChain, ForeignRuleset } from './foreign-ruleset.ts'
+
+/** A packet that this host must let through, as far as it is known; what is not known may be anything. */
+export interface NeededPacket {
+  /** In words: `what workloads send`. */
+  readonly about: string
+  readonly hook: 'forward' | 'input'
+  readonly known: Readonly<Record<string, string>>
+}
 
 /** Chains in which zones of firewalld decide: `filter_IN_public`, `filter_IN_public_deny`. */
 const ZONE_CHAIN = /^filter_IN_(.+?)(?:_(?:pre|log|deny|allow|post))?$/

@@ -1,13 +1,5 @@
-import { cureOf } from './foreign-cures.ts'
+import { cureOf, type NeededPacket } from './foreign-cures.ts'
 import { type ForeignChain, type ForeignMatch, type ForeignRule, type ForeignRuleset, matchesOf, verdictOf } from './foreign-ruleset.ts'
-
-/** A packet that this host must let through, as far as it is known; what is not known may be anything. */
-export interface NeededPacket {
-  /** In words: `what workloads send`. */
-  readonly about: string
-  readonly hook: 'forward' | 'input'
-  readonly known: Readonly<Record<string, string>>
-}
 
 /** A rule of somebody else's that drops what is needed. */
 export interface ForeignDrop {
