@@ -18,13 +18,19 @@ export interface BenchArgs {
   /** At most 45 s, with fewer rounds. */
   readonly isQuick: boolean
   readonly isJson: boolean
+  /** The parts that are wanted, of a bench that has some; all unless given. */
+  readonly only?: readonly string[] | undefined
 }
 
-/** Reads `--quick` and `--json`. */
-export function readBenchArgs(args: readonly string[]): BenchArgs {
-  const options = { quick: { type: 'boolean' }, json: { type: 'boolean' } } as const
-  const { values } = usage(() => parseArgs({ args: [...args], options }))
-  return { isQuick: values.quick ?? false, isJson: values.json ?? false }
+/** Reads `--quick`, `--json` and, for a bench of several parts, `--only PART` (more than once for more). */
+export function readBenchArgs(args: readonly string[], parts: readonly string[] = []): BenchArgs {
+  const options = { quick: { type: 'boolean' }, json: { type: 'boolean' }, only: { type: 'string', multiple: true } } as const
+  return usage(() => {
+    const { values } = parseArgs({ args: [...args], options })
+    const unknown = values.only?.find((part) => !parts.includes(part))
+    if (unknown !== undefined) throw new Error(`--only: no part ${JSON.stringify(unknown)}: there are ${parts.join(', ') || 'none'}`)
+    return { isQuick: values.quick ?? false, isJson: values.json ?? false, only: values.only }
+  })
 }
 
 /** Shows the result to a person, and with `--json` as one last line to a machine; gives the exit code. */

@@ -141,10 +141,7 @@ export class PolicyPart {
       }
     }
     for (const { kind, id, reach } of view.unreadable.values()) if (isEngineKind(kind)) engine.setUnreadable(kind, id, reach)
-    for (const [id, endpoint] of view.get('WorkloadEndpoint')) {
-      services.setEndpoint(id, endpoint)
-      yield
-    }
+    yield* tellEndpoints(services, view)
     for (const [id, service] of view.get('Service')) {
       services.setService(id, service)
       yield
@@ -155,18 +152,28 @@ export class PolicyPart {
 
   *#tell(engine: Told, view: View, changes: readonly Change[]): Generator<undefined, boolean> {
     let isTold = false
+    yield* tellEndpoints(this.#services, view)
     for (const { kind, id } of changes) {
       if (isEngineKind(kind)) {
         engine.set(kind, id, view.get(kind).get(id))
         engine.setUnreadable(kind, id, view.unreadable.get(`${kind}/${id}`)?.reach)
       }
-      if (kind === 'WorkloadEndpoint') this.#services.setEndpoint(id, view.get(kind).get(id))
+      if (kind === 'WorkloadEndpoint' && this.#services.hasEndpoints) this.#services.setEndpoint(id, view.get(kind).get(id))
       if (kind === 'Service') this.#services.setService(id, view.get(kind).get(id))
       isTold ||= isEngineKind(kind) || kind === 'Service'
       yield
     }
     tellServices(engine, this.#services)
     return isTold
+  }
+}
+
+/** Without a Service nobody asks for endpoints, of which there may be very many. */
+function* tellEndpoints(services: ServiceIndex, view: View): Generator<undefined, void> {
+  if (view.get('Service').size === 0 || services.hasEndpoints) return
+  for (const [id, endpoint] of view.get('WorkloadEndpoint')) {
+    services.setEndpoint(id, endpoint)
+    yield
   }
 }
 

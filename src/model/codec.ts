@@ -16,9 +16,11 @@ import {
 import { metadataSchema } from './metadata.ts'
 import { type LiveRecord, liveRecordSchema } from './own/live.ts'
 import { decodeTrial } from './own/trial.ts'
+import { plainEndpoint } from './plain-endpoint.ts'
 import { asRead, asStored, newerStorageName } from './policy-storage.ts'
 import { putBack, setAside } from './set-aside.ts'
 import { asGoWrites, isObject, type JsonObject, withoutAbsent, withUnknown } from './shape.ts'
+import { SharedParts } from './shared-parts.ts'
 import { isGoverning } from './unreadable.ts'
 
 export { decodeBlock, encodeBlock } from './ipam-block-codec.ts'
@@ -38,18 +40,23 @@ export type DecodedEntry = {
 
 /**
  * What a key of the store holds, or undefined for a key that nobody follows.
- * A resource gets the key's mod revision as its resourceVersion; members that this version does not know are kept.
+ * A resource gets the key's mod revision as its resourceVersion; members that this version does not know are kept. Equal parts of
+ * endpoints are those that `shared` has.
  *
  * @throws {ValidationError} with every issue, if the value is not what its key says
  */
-export function decodeEntry(key: string, value: string, modRevision: number): DecodedEntry | undefined {
+export function decodeEntry(key: string, value: string, modRevision: number, shared?: SharedParts): DecodedEntry | undefined {
   const parsed = parseKey(key)
   if (parsed === undefined) return undefined
   const { kind, id } = parsed
   if (kind === 'IPAMBlock') return { kind, id, value: decodeBlock(value) }
   if (kind === 'Trial') return { kind, id, value: decodeTrial(value, modRevision) }
   if (kind === 'Live') return { kind, id, value: decodeLive(value) }
-  const resource = decodeResource(kind, value, modRevision)
+  const raw = parseJson(value)
+  // Judged before it is made: what is not plain is left as it was read.
+  const plain = kind === 'WorkloadEndpoint' ? plainEndpoint(raw, modRevision, shared ?? new SharedParts()) : undefined
+  if (plain !== undefined) return { kind: 'WorkloadEndpoint', id, value: plain }
+  const resource = readRaw(kind, raw, modRevision)
   return { kind, id: idOf(id, resource), value: resource } as DecodedEntry
 }
 
@@ -65,7 +72,10 @@ function idOf(keyId: string, { kind, metadata }: AnyResource): string {
  * @throws {ValidationError} with every issue
  */
 export function decodeResource<K extends ResourceKind>(kind: K, value: string, modRevision: number): ResourceTypes[K] {
-  const raw = parseJson(value)
+  return readRaw(kind, parseJson(value), modRevision)
+}
+
+function readRaw<K extends ResourceKind>(kind: K, raw: unknown, modRevision: number): ResourceTypes[K] {
   const read = readStored(kind, isObject(raw) ? withRevision(raw, modRevision) : {})
   if (read.issues.length > 0 || read.resource === undefined) {
     throw new ValidationError(`not ${article(kind)} ${kind}: ${describeIssues(read.issues)}`, read.issues)

@@ -20,6 +20,9 @@ export const SERVICES_PREFIX = `${MARGAY_PREFIX}service/`
 /** The prefixes that a host follows; each holds whole kinds. */
 export const FOLLOWED_PREFIXES: readonly string[] = [RESOURCES_PREFIX, BLOCKS_PREFIX, LIVE_PREFIX, SERVICES_PREFIX, TRIALS_PREFIX]
 
+/** What the keys of all workload endpoints begin with; their ids follow as they are. */
+export const ENDPOINTS_PREFIX = `${RESOURCES_PREFIX}workloadendpoints/`
+
 /** The key of a resource; names stand in it as they are. */
 export function resourceKey(kind: ResourceKind, name: string, namespace?: string): string {
   return `${resourcePrefix(kind, namespace)}${name}`

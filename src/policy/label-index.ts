@@ -10,7 +10,6 @@ import { coverOf, type Term, termOf } from './selector-terms.ts'
 /** An endpoint or network set, and the kind that it is of. */
 interface Item {
   given: Labelled
-  profiles: readonly ProfileNode[]
   class: LabelClass | undefined
 }
 
@@ -69,6 +68,8 @@ export class LabelIndex {
   readonly #services = new Map<string, readonly ServicePort[]>()
   readonly #pending = new Map<string, Labelled | undefined>()
   readonly #stale = new Set<Item>()
+  /** During a `flush`: the classes of labels with profiles. */
+  readonly #found = new Map<Labelled['labels'], Map<Labelled['profiles'], LabelClass>>()
 
   /** Takes note of an endpoint or a network set as it is now; undefined: it is gone. */
   set(id: string, given: Labelled | undefined): void {
@@ -129,6 +130,7 @@ export class LabelIndex {
 
   /** Works in all that was told; resumes where the caller left it at a `yield`. Nothing may be told meanwhile. */
   *flush(): Generator<undefined, void> {
+    this.#found.clear()
     yield* this.#findStale()
     for (const [id, given] of this.#pending) {
       this.#replace(id, given)
@@ -140,6 +142,7 @@ export class LabelIndex {
       yield
     }
     this.#stale.clear()
+    this.#found.clear()
     for (const selector of this.#fresh) {
       if (!selector.isAsked) this.#ask(selector)
       for (const set of selector.sets.values()) if (!set.isFilled) yield* this.#fill(selector, set)
@@ -171,7 +174,7 @@ export class LabelIndex {
   }
 
   #replace(id: string, given: Labelled | undefined): void {
-    const item = this.#items.get(id) ?? { given: EMPTY, profiles: [], class: undefined }
+    const item = this.#items.get(id) ?? { given: EMPTY, class: undefined }
     // What it gave to the sets it is in must go as it came: by what it was.
     this.#leave(item)
     for (const name of item.given.profiles) this.#unlink(name, item)
@@ -181,8 +184,7 @@ export class LabelIndex {
       return
     }
     item.given = given
-    item.profiles = given.profiles.map((name) => this.#profile(name))
-    for (const profile of item.profiles) profile.items.add(item)
+    for (const name of given.profiles) this.#profile(name).items.add(item)
     this.#items.set(id, item)
     this.#classify(item)
   }
@@ -233,7 +235,18 @@ export class LabelIndex {
     for (const selector of before.selectors) selector.classes.delete(before)
   }
 
+  /** Many have the very same labels and profiles: what they come to is found once in a `flush`. */
   #classOf(item: Item): LabelClass {
+    const { labels, profiles } = item.given
+    const found = this.#found.get(labels)?.get(profiles)
+    if (found !== undefined && this.#classes.get(found.key) === found) return found
+    const made = this.#findClass(item)
+    const ofLabels = this.#found.get(labels) ?? new Map()
+    this.#found.set(labels, ofLabels.set(profiles, made))
+    return made
+  }
+
+  #findClass(item: Item): LabelClass {
     const labels = this.#project(item)
     const key = [...labels]
       .map(([label, value]) => termOf(label, value))
@@ -251,9 +264,9 @@ export class LabelIndex {
   }
 
   /** What the selectors in use see of an item's own and inherited labels: of several the first counts. */
-  #project({ given, profiles }: Item): ReadonlyMap<string, string> {
+  #project({ given }: Item): ReadonlyMap<string, string> {
     const labels = new Map<string, string>()
-    const sources = [given.labels, ...profiles.map((profile) => profile.labels)]
+    const sources = [given.labels, ...given.profiles.map((name) => this.#profiles.get(name)?.labels ?? {})]
     for (const [i, source] of sources.entries()) {
       for (const label in source) {
         // Also a value that no selector sees hides those that come after it.

@@ -24,6 +24,12 @@ export class ServiceIndex {
   readonly #namespaces = new Map<string, Namespace>()
   readonly #changed = new Set<string>()
 
+  /** Whether it was told of any endpoint that is there. */
+  get hasEndpoints(): boolean {
+    for (const { endpoints } of this.#namespaces.values()) if (endpoints.size > 0) return true
+    return false
+  }
+
   /** Takes note of a Service as it is now; undefined: it is gone. */
   setService(id: string, service: Service | undefined): void {
     const { services, endpoints } = this.#namespaceOf(id)

@@ -1,11 +1,12 @@
 import { describeError, StoreError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { FOLLOWED_PREFIXES, parseKey } from '../model/keys.ts'
+import type { ModelKind } from '../model/kinds.ts'
 import { Backoff, sleep } from './backoff.ts'
 import { ConnectionState } from './connection-state.ts'
 import { Slices } from './slices.ts'
 import { CompactedError, type Connection, type Entry, type Store, type WatchBatch } from './store.ts'
-import { type Change, type Decoded, decode, MutableView } from './view.ts'
+import { type Change, type Decoded, MutableView } from './view.ts'
 
 /** How to follow. */
 export interface FollowOptions {
@@ -111,16 +112,20 @@ export class Follower {
     this.#queue = new Map()
     this.#isFirst = false
     this.#isRelisted = false
-    const changes = new Map<string, Change>()
+    const changes = new Map<ModelKind, Map<string, Change>>()
     const slices = new Slices()
     for (const [key, { entry, decoded }] of queue) {
-      for (const change of this.view.apply(key, entry, decoded)) changes.set(`${change.kind}/${change.id}`, change)
+      for (const change of this.view.apply(key, entry, decoded)) {
+        const ofKind = changes.get(change.kind)
+        if (ofKind) ofKind.set(change.id, change)
+        else changes.set(change.kind, new Map([[change.id, change]]))
+      }
       if (slices.isDue) await slices.giveWay()
     }
     this.#taking = new Map()
     for (const [prefix, revision] of reached) this.view.advance(prefix, revision)
     this.#warnOfBroken()
-    return { view: this.view, changes: [...changes.values()], ...flags }
+    return { view: this.view, changes: [...changes.values()].flatMap((ofKind) => [...ofKind.values()]), ...flags }
   }
 
   /** Gives why it ended. The next round lists again, also where a watch failed for another reason than compaction: that is rare. */
@@ -147,7 +152,7 @@ export class Follower {
         for (const entry of page.entries) {
           if (!parseKey(entry.key)) continue
           // Parsed here and not when it is taken: meanwhile the store looks for the next page.
-          listed.set(entry.key, this.#isNews(entry.key, entry) ? { entry, decoded: decode(entry) } : { entry })
+          listed.set(entry.key, this.#arrivalOf(entry))
           if (slices.isDue) await slices.giveWay()
         }
       }
@@ -182,14 +187,20 @@ export class Follower {
     if (this.#queue.size > 0) this.#wake()
   }
 
-  /** What the view lacks of a listing. */
-  #differences(listed: ReadonlyMap<string, Arrival>): Map<string, Arrival> {
-    const queue = new Map<string, Arrival>()
-    for (const [key, arrival] of listed) if (this.#isNews(key, arrival.entry)) queue.set(key, arrival)
-    for (const keys of [this.view.keys(), this.#taking.keys()]) {
-      for (const key of keys) if (!listed.has(key)) queue.set(key, { entry: undefined })
-    }
-    return queue
+  /** Without the text of what there may be very many of: all of a listing at once would take as much memory again as the view. */
+  #arrivalOf(entry: Entry): Arrival {
+    if (!this.#isNews(entry.key, entry)) return { entry: this.view.entryOf(entry.key) ?? entry }
+    const decoded = this.view.read(entry)
+    return { entry: decoded.gist ?? entry, decoded }
+  }
+
+  /** What the view lacks of a listing, which becomes that. */
+  #differences(listed: Arrivals): Arrivals {
+    const gone: string[] = []
+    for (const keys of [this.view.keys(), this.#taking.keys()]) for (const key of keys) if (!listed.has(key)) gone.push(key)
+    for (const [key, { entry }] of listed) if (!this.#isNews(key, entry)) listed.delete(key)
+    for (const key of gone) listed.set(key, { entry: undefined })
+    return listed
   }
 
   /** `take` may be in the midst of writing an older queue to the view. */

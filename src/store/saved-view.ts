@@ -9,7 +9,7 @@ import { FOLLOWED_PREFIXES, TRIALS_PREFIX } from '../model/keys.ts'
 import { Gist } from './gist.ts'
 import type { Entry } from './store.ts'
 import { syncFolder } from './sync-folder.ts'
-import { decode, MutableView } from './view.ts'
+import { MutableView } from './view.ts'
 
 /** A view that was read from disk. */
 export interface SavedView {
@@ -101,7 +101,7 @@ async function parse(text: string): Promise<SavedView> {
     if (!isRecord(record)) throw new MargayError('saved-view', `a line is not a key, a revision and a value: ${line.slice(0, 60)}`)
     const [key, modRevision, value, fingerprint] = record
     const entry = { key, modRevision, value, lease: 0n }
-    view.apply(key, entry, { ...decode(entry), fingerprint })
+    view.apply(key, entry, view.read(entry, fingerprint))
   }
   for (const [prefix, revision] of header.revisions) view.advance(prefix, revision)
   return { view, clusterGUID: header.clusterGUID, savedAt: header.savedAt }

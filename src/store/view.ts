@@ -1,11 +1,12 @@
 import { describeError } from '../errors.ts'
 import { type DecodedEntry, decodeEntry } from '../model/codec.ts'
 import { DEFAULT_ALLOW, isDefaultAllow } from '../model/default-allow.ts'
-import { BLOCKS_PREFIX, LIVE_PREFIX, parseKey, RESOURCES_PREFIX, SERVICES_PREFIX, TRIALS_PREFIX } from '../model/keys.ts'
+import { BLOCKS_PREFIX, ENDPOINTS_PREFIX, LIVE_PREFIX, parseKey, RESOURCES_PREFIX, SERVICES_PREFIX, TRIALS_PREFIX } from '../model/keys.ts'
 import type { ModelKind, ModelTypes } from '../model/kinds.ts'
 import { newerStorageName, olderStorageName } from '../model/policy-storage.ts'
+import { SharedParts } from '../model/shared-parts.ts'
 import { isGoverning, type Reach, readReach } from '../model/unreadable.ts'
-import { fingerprintOf, Gist } from './gist.ts'
+import { fingerprintOfEntry, Gist } from './gist.ts'
 import type { Entry } from './store.ts'
 
 /**
@@ -44,14 +45,19 @@ export interface Decoded {
   readonly object?: DecodedEntry | undefined
   /** Empty where there is an object. */
   readonly reason: string
-  /** Of the store's own text, where the entry's is another form of it. */
-  readonly fingerprint?: number | undefined
+  /** The entry without what can be made again, where there is such a form of it. */
+  readonly gist?: Gist
 }
 
-/** Reads an entry for `apply`, which may come much later. */
-export function decode(entry: Entry): Decoded {
+/**
+ * Reads an entry for `apply`, which may come much later, with the parts that it shares with others. `fingerprint`: of the store's own
+ * text, where the entry's is another form of it.
+ */
+export function decode(entry: Entry, shared?: SharedParts, fingerprint?: number): Decoded {
   try {
-    return { object: decodeEntry(entry.key, entry.value, entry.modRevision), reason: '' }
+    const object = decodeEntry(entry.key, entry.value, entry.modRevision, shared)
+    if (object?.kind !== 'WorkloadEndpoint') return { object, reason: '' }
+    return { object, reason: '', gist: new Gist(object.id, entry, object.value, fingerprint ?? fingerprintOfEntry(entry)) }
   } catch (error) {
     return { reason: describeError(error) }
   }
@@ -61,6 +67,9 @@ export function decode(entry: Entry): Decoded {
 export class MutableView implements View {
   readonly #maps = new Map<ModelKind, Map<string, ModelTypes[ModelKind]>>()
   readonly #records = new Map<string, Stored>()
+  /** By id, instead of a record, what stands for an endpoint that was understood. */
+  readonly #endpoints = new Map<string, Gist>()
+  readonly #shared = new SharedParts()
   readonly #broken = new Map<string, Broken>()
   readonly #unreadable = new Map<string, Unreadable>()
   readonly #revisions = new Map<string, number>()
@@ -103,55 +112,84 @@ export class MutableView implements View {
 
   /**
    * Takes one key's newest entry, undefined if it is gone. Gives what changed: nothing if nothing did, or nobody follows the key;
-   * two things where a policy's older form came to mean another name. `decoded` is what `decode` gave for the entry, if it was called.
+   * two things where a policy's older form came to mean another name. `decoded` is what `read` gave for the entry, if it was called.
    */
   apply(key: string, entry: Entry | undefined, decoded?: Decoded): readonly Change[] {
     const parsed = parseKey(key)
     if (!parsed || isDefaultAllow(parsed.kind, parsed.id) || !this.isNews(key, entry)) return []
     const { kind, id } = parsed
-    const before = this.#records.get(key)
+    const before = this.#recordOf(key, parsed)
     this.#broken.delete(`${kind}/${id}`)
     this.#unreadable.delete(`${kind}/${id}`)
-    if (entry) this.#records.set(key, this.#read(parsed, decoded ?? decode(entry), { entry, before }))
-    else this.#records.delete(key)
-    const named = [before?.id, this.#records.get(key)?.id].filter((given) => given !== undefined)
+    const now = entry && this.#read(parsed, decoded ?? this.read(entry), { entry, before })
+    this.#remember(key, parsed, now)
+    const named = [before?.id, now?.id].filter((given) => given !== undefined)
     const ids = new Set(named.length === 0 ? [id] : named)
-    for (const touched of ids) this.#settle(kind, touched, key)
+    // Under the very text that its record has: a second one would take more memory than the record.
+    if (kind === 'WorkloadEndpoint') this.#put(kind, now?.id ?? id, now?.value)
+    else for (const touched of ids) this.#settle(kind, touched, key)
     return [...ids].map((touched) => ({ kind, id: touched }))
   }
 
   /** Whether the key's newest entry is not the one that the view has. */
   isNews(key: string, entry: Entry | undefined): boolean {
-    const known = this.#records.get(key)?.newest
+    const known = this.entryOf(key)
     if (known?.modRevision !== entry?.modRevision) return true
-    if (known instanceof Gist && entry !== undefined) return !known.isOf(entry.value)
+    if (known instanceof Gist && entry !== undefined) return !known.isOf(entry)
     return known?.value !== entry?.value
   }
 
+  /** The newest entry of a key that the view has, broken or not. */
+  entryOf(key: string): Entry | undefined {
+    return this.#records.get(key)?.newest ?? this.#endpoints.get(endpointIdOf(key))
+  }
+
+  /** Reads an entry for `apply`, which may come later. */
+  read(entry: Entry, fingerprint?: number): Decoded {
+    return decode(entry, this.#shared, fingerprint)
+  }
+
   /** The keys that the view holds something of, broken or not. */
-  keys(): Iterable<string> {
-    return this.#records.keys()
+  *keys(): Generator<string, void> {
+    yield* this.#records.keys()
+    for (const { key } of this.#endpoints.values()) yield key
   }
 
   /** What the view was made of, without what does not parse. */
   entries(): Entry[] {
-    return [...this.#records.values()].flatMap(({ good }) => (good ? [good] : []))
+    return [...[...this.#records.values()].flatMap(({ good }) => (good ? [good] : [])), ...this.#endpoints.values()]
   }
 
   /** What the view was made of, and what does not parse after its last good version: applied to an empty view it gives the same. */
   history(): Entry[] {
-    return [...this.#records.values()].flatMap(({ newest, good }) => (good === undefined || good === newest ? [newest] : [good, newest]))
+    const records = [...this.#records.values()].flatMap(({ newest, good }) =>
+      good === undefined || good === newest ? [newest] : [good, newest],
+    )
+    return [...records, ...this.#endpoints.values()]
+  }
+
+  #recordOf(key: string, { kind, id }: Change): Stored | undefined {
+    const gist = kind === 'WorkloadEndpoint' ? this.#endpoints.get(id) : undefined
+    return gist === undefined ? this.#records.get(key) : { newest: gist, good: gist, id, value: gist.endpoint }
+  }
+
+  #remember(key: string, { kind, id }: Change, stored: Stored | undefined): void {
+    if (stored?.newest instanceof Gist) {
+      this.#endpoints.set(stored.newest.id, stored.newest)
+      this.#records.delete(key)
+      return
+    }
+    if (kind === 'WorkloadEndpoint') this.#endpoints.delete(id)
+    if (stored === undefined) this.#records.delete(key)
+    else this.#records.set(key, stored)
   }
 
   #read(
     { kind, id }: Change,
-    { object, reason, fingerprint }: Decoded,
+    { object, reason, gist }: Decoded,
     { entry, before }: { readonly entry: Entry; readonly before: Stored | undefined },
   ): Stored {
-    if (object?.kind === 'WorkloadEndpoint') {
-      const gist = new Gist(entry, object.value, fingerprint ?? fingerprintOf(entry.value))
-      return { newest: gist, good: gist, id: object.id, value: object.value }
-    }
+    if (object !== undefined && gist !== undefined) return { newest: gist, good: gist, id: object.id, value: object.value }
     if (object !== undefined) return { newest: entry, good: entry, id: object.id, value: object.value }
     const hasGoodVersion = before?.good !== undefined
     this.#broken.set(`${kind}/${id}`, { kind, id, reason, hasGoodVersion })
@@ -166,6 +204,10 @@ export class MutableView implements View {
     const value = formsOf(kind, id, key)
       .map((form) => this.#records.get(form))
       .find((stored) => stored?.id === id)?.value
+    this.#put(kind, id, value)
+  }
+
+  #put(kind: ModelKind, id: string, value: Stored['value']): void {
     if (value === undefined) this.#map(kind).delete(id)
     else this.#map(kind).set(id, value)
   }
@@ -184,6 +226,11 @@ interface Stored {
   readonly good: Entry | undefined
   readonly id: string | undefined
   readonly value: DecodedEntry['value'] | undefined
+}
+
+/** The id that follows from the key of a workload endpoint; of another key, what is no id. */
+function endpointIdOf(key: string): string {
+  return key.startsWith(ENDPOINTS_PREFIX) ? key.slice(ENDPOINTS_PREFIX.length) : ''
 }
 
 /** The keys under which a thing may stand, the one that holds first; `key` is one of them. */
