@@ -19,7 +19,7 @@ import type { Direction, PolicyKind } from './policies.ts'
 const test = suite('policy/differential')
 
 const { signal } = new AbortController()
-const WORLDS = process.env['TEST_LONG'] === undefined ? 50 : 500
+const WORLDS = Number(process.env['TEST_WORLDS'] ?? (process.env['TEST_LONG'] === undefined ? 50 : 500))
 const JOURNEYS = 40
 const SEED = Number(process.env['TEST_SEED'] ?? 1)
 

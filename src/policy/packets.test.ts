@@ -67,7 +67,7 @@ async function inLab(work: (lab: Lab) => Promise<void>): Promise<void> {
 }
 
 function addAddresses(namespace: Namespace, link: string, ...addresses: readonly string[]): void {
-  for (const address of addresses) namespace.ip(`addr add ${address} dev ${link}${address.includes(':') ? ' nodad' : ''}`)
+  namespace.ip(...addresses.map((address) => `addr add ${address} dev ${link}${address.includes(':') ? ' nodad' : ''}`))
 }
 
 function frame(more: Partial<FrameInput> = {}): readonly NftObject[] {

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { loadNative } from '../../src/kernel/native.ts'
-import { withNetns } from '../../src/kernel/netns.ts'
+import { unpinNetns, withNetns } from '../../src/kernel/netns.ts'
 import { familyOf, type Ip, ipToBytes, parseIp } from '../../src/net/ip.ts'
 
 const ENV = { ...process.env, PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
@@ -20,36 +21,57 @@ export interface Namespace {
   remove(): void
 }
 
-/** Makes `mgt-<pid>-<label>` with loopback up; it is removed when the process ends, too. */
+/**
+ * Makes `mgt-<pid>-<label>` with loopback up; it is removed when the process ends, too. Few processes are started: a kernel in user mode
+ * takes a good part of a second for each.
+ */
 export function createNamespace(label: string): Namespace {
   const name = `mgt-${process.pid}-${label}`
   const path = `/run/netns/${name}`
   execFileSync('ip', ['netns', 'add', name], { env: ENV })
-  const run = (program: string, ...args: readonly string[]) =>
-    execFileSync('nsenter', [`--net=${path}`, program, ...args], {
-      env: ENV,
-      encoding: 'utf8',
-      maxBuffer: 1 << 28,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-  let isThere = true
+  const runWith = (input: string | undefined, program: string, args: readonly string[]) =>
+    withNetns(path, () =>
+      execFileSync(program, args, {
+        env: ENV,
+        encoding: 'utf8',
+        maxBuffer: 1 << 28,
+        ...(input === undefined ? { stdio: ['ignore', 'pipe', 'pipe'] } : { input, stdio: 'pipe' }),
+      }),
+    )
   const remove = () => {
-    if (isThere) execFileSync('ip', ['netns', 'del', name], { env: ENV, stdio: 'ignore' })
-    isThere = false
+    unpinNetns(path)
     process.off('exit', remove)
   }
   process.on('exit', remove)
-  const namespace = {
+  const namespace: Namespace = {
     name,
     path,
-    run,
     remove,
-    ip: (...lines: readonly string[]) => lines.forEach((line) => void run('ip', ...line.split(' '))),
+    run: (program, ...args) => runWith(undefined, program, args),
+    ip: (...lines) => {
+      for (const [options, batch] of batches(lines)) runWith(batch.join('\n'), 'ip', [...options, '-batch', '-'])
+    },
   }
   namespace.ip('link set lo up')
   // Without it link-local addresses are tentative for a second or two, and a router then can't ask for a neighbour.
-  run('sh', '-c', 'for f in all default; do echo 0 > /proc/sys/net/ipv6/conf/$f/accept_dad; done')
+  withNetns(path, () => {
+    for (const conf of ['all', 'default']) writeFileSync(`/proc/sys/net/ipv6/conf/${conf}/accept_dad`, '0')
+  })
   return namespace
+}
+
+/** Lines of `ip` commands in their order; a batch takes no options, so those with `-6` make batches of their own. */
+function batches(lines: readonly string[]): readonly (readonly [readonly string[], readonly string[]])[] {
+  const made: [string[], string[]][] = []
+  for (const line of lines) {
+    const is6 = line.startsWith('-6 ')
+    const options = is6 ? ['-6'] : []
+    const last = made.at(-1)
+    const batch = last?.[0].length === options.length ? last[1] : []
+    if (last?.[1] !== batch) made.push([options, batch])
+    batch.push(is6 ? line.slice(3) : line)
+  }
+  return made
 }
 
 /** Joins two namespaces by a pair of interfaces, both up. */

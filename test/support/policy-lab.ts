@@ -117,24 +117,24 @@ export function createPolicyLab(label: string): PolicyLab {
 function connect(host: Namespace, link: Link, neighbour: Namespace, index: number): Namespace {
   joinNamespaces(host, link, neighbour, 'eth0')
   const [near, far] = [`02:00:00:00:01:0${index}`, `02:00:00:00:02:0${index}`]
-  host.ip(`link set ${link} address ${near}`)
-  neighbour.ip(`link set eth0 address ${far}`)
-  for (const address of OWN[link]) host.ip(`addr add ${address}/${address.includes(':') ? '128 nodad' : '32'} dev ${link}`)
-  // Nobody asks for a neighbour: each is written down.
-  for (const address of REACHED[link]) {
-    const family = address.includes(':') ? '-6 ' : ''
-    host.ip(`${family}route add ${address} dev ${link}`, `${family}neigh add ${address} lladdr ${far} dev ${link} nud permanent`)
-  }
-  for (const [family, gateway] of [
-    ['', '169.254.1.1'],
-    ['-6 ', 'fe80::1'],
-  ] as const) {
-    neighbour.ip(`${family}route add ${gateway} dev eth0`.replace('-6 route add fe80::1 dev eth0', '-6 route replace fe80::1 dev eth0'))
-    neighbour.ip(
-      `${family}neigh replace ${gateway} lladdr ${near} dev eth0 nud permanent`,
-      `${family}route add default via ${gateway} dev eth0 onlink`,
-    )
-  }
+  host.ip(
+    `link set ${link} address ${near}`,
+    ...OWN[link].map((address) => `addr add ${address}/${address.includes(':') ? '128 nodad' : '32'} dev ${link}`),
+    // Nobody asks for a neighbour: each is written down.
+    ...REACHED[link].flatMap((address) => [
+      `route add ${address} dev ${link}`,
+      `neigh add ${address} lladdr ${far} dev ${link} nud permanent`,
+    ]),
+  )
+  neighbour.ip(
+    `link set eth0 address ${far}`,
+    'route add 169.254.1.1 dev eth0',
+    'route replace fe80::1 dev eth0',
+    ...['169.254.1.1', 'fe80::1'].flatMap((gateway) => [
+      `neigh replace ${gateway} lladdr ${near} dev eth0 nud permanent`,
+      `route add default via ${gateway} dev eth0 onlink`,
+    ]),
+  )
   neighbour.run(
     'nft',
     `add table inet mute
