@@ -109,6 +109,14 @@ test('of a probe that was stopped the last requests need no reply, those before 
   }
 })
 
+test('a probe that was stopped before ping could sum up has sent what was answered; one that was not stopped must sum up', () => {
+  const begin = 'PING 192.0.2.1 (192.0.2.1) 56(84) bytes of data.\n'
+  const reply = '[1700000000.001] 64 bytes from 192.0.2.1: icmp_seq=1 ttl=64 time=0.05 ms\n'
+  assert.equal([readPing(begin, '', 20).sent, readPing(`${begin}${reply}`, '', 20).sent], [0, 1])
+  assert.throws(() => readPing(begin), /ping did not run/)
+  assert.throws(() => readPing('', 'ping: no such host', 20), /ping did not run: ping: no such host/)
+})
+
 test('pings with DF are as long as asked', async () => {
   await withTopology([0, 0], async (_topology, hosts) => {
     const [first, second] = [hostAt(hosts, 0), hostAt(hosts, 1)]

@@ -2,10 +2,14 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { apply, globalPolicy, patchEndpoint } from '../support/policed.ts'
-import { withLab } from '../support/scenario.ts'
+import { inBatches, shareLab } from '../support/scenario.ts'
 import { echoUdp, openFlows } from '../support/traffic.ts'
 
 const test = suite('acceptance/rules')
+const inLab = shareLab(test, { hosts: [0, 0], etcd: 'plain', mode: 'vxlan' })
+
+/** So many cases are looked at at once, each with a server of its own. */
+const SERVERS = 6
 
 const FLOWS = ['tcp 80', 'tcp 81', 'tcp 443', 'tcp 8080', 'udp 53', 'udp 5000', 'icmp']
 const TCP = FLOWS.filter((flow) => flow.startsWith('tcp'))
@@ -107,13 +111,13 @@ function isOf(family: number): (address: string) => boolean {
 }
 
 test('POL-2 rules: each match of a rule, and its contrary', async () => {
-  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+  await inLab(async (lab) => {
     const [admin, profile] = [lab.daemon('h1'), 'gold']
     const web = await lab.addWorkload('h1', 'web', ['--label', 'role=web'])
     const db = await lab.addWorkload('h1', 'db', ['--label', 'role=db'])
-    const server = await lab.addWorkload('h2', 'server', ['--label', 'role=server'])
-    const end = echoUdp(server.namespace, [53, 5000])
-    const ends = { web: web.addresses, db: db.addresses, server: server.addresses }
+    const names = Array.from({ length: SERVERS }, (_, i) => `server-${i}`)
+    const servers = await Promise.all(names.map((name) => lab.addWorkload('h2', name, ['--label', `role=${name}`])))
+    const echoes = servers.map(({ namespace }) => echoUdp(namespace, [53, 5000]))
     const set = {
       kind: 'GlobalNetworkSet',
       metadata: { name: 'of-web', labels: { set: 'of-web' } },
@@ -121,24 +125,38 @@ test('POL-2 rules: each match of a rule, and its contrary', async () => {
     }
     try {
       await apply(admin, set, { kind: 'Profile', metadata: { name: profile }, spec: { labelsToApply: { badge: 'gold' } } })
-      await patchEndpoint(lab.daemon('h1'), 'server', { ports: [{ name: 'http', protocol: 'TCP', port: 8080 }] })
-      await patchEndpoint(lab.daemon('h1'), 'db', { profiles: ['kns.default', profile] })
-      for (const { name, rules, ...want } of ruleCases) {
-        await apply(admin, globalPolicy('p', { selector: 'role == "server"', types: ['Ingress'], ingress: rules(ends) }))
-        const found = await Promise.all([web, db].map((from) => openFlows(from.namespace, server.addresses, FLOWS)))
-        assert.equal(found, [want.web, want.db ?? want.web], name)
+      await Promise.all(names.map((name) => patchEndpoint(admin, name, { ports: [{ name: 'http', protocol: 'TCP', port: 8080 }] })))
+      await patchEndpoint(admin, 'db', { profiles: ['kns.default', profile] })
+      for (const batch of inBatches(ruleCases, SERVERS)) {
+        const policies = batch.map(({ rules }, i) => {
+          const ingress = rules({ web: web.addresses, db: db.addresses, server: servers[i]?.addresses ?? [] })
+          return globalPolicy(`p${i}`, { selector: `role == "${names[i]}"`, types: ['Ingress'], ingress })
+        })
+        await apply(admin, ...policies)
+        const found = await Promise.all(
+          batch.map(async ({ name }, i) => {
+            const [fromWeb, fromDb] = await Promise.all(
+              [web, db].map((from) => openFlows(from.namespace, servers[i]?.addresses ?? [], FLOWS)),
+            )
+            return { name, web: fromWeb, db: fromDb }
+          }),
+        )
+        assert.equal(
+          found,
+          batch.map((one) => ({ name: one.name, web: one.web, db: one.db ?? one.web })),
+        )
       }
     } finally {
-      end()
+      for (const end of echoes) end()
     }
   })
 })
 
 test('POL-2 source ports: only connections from these', async () => {
-  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
-    const [client, server] = [await lab.addWorkload('h1', 'client'), await lab.addWorkload('h2', 'server', ['--label', 'role=server'])]
+  await inLab(async (lab) => {
+    const [client, server] = [await lab.addWorkload('h1', 'client-1'), await lab.addWorkload('h2', 'ported', ['--label', 'role=ported'])]
     const ingress = [{ action: 'Allow', protocol: 'TCP', source: { ports: [4000, '4010:4020'] } }]
-    await apply(lab.daemon('h1'), globalPolicy('p', { selector: 'role == "server"', types: ['Ingress'], ingress }))
+    await apply(lab.daemon('h1'), globalPolicy('ported', { selector: 'role == "ported"', types: ['Ingress'], ingress }))
     const look = (port: number) => openFlows(client.namespace, server.addresses, ['tcp 80'], port)
     const open = await Promise.all([3999, 4000, 4001, 4010, 4020, 4021].map(async (port) => ((await look(port)).length > 0 ? [port] : [])))
     assert.equal(open.flat(), [4000, 4010, 4020])
@@ -146,8 +164,11 @@ test('POL-2 source ports: only connections from these', async () => {
 })
 
 test('POL-2 profiles: their rules hold where no policy does', async () => {
-  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
-    const [client, server] = [await lab.addWorkload('h1', 'client'), await lab.addWorkload('h2', 'server', ['--label', 'role=server'])]
+  await inLab(async (lab) => {
+    const [client, server] = [
+      await lab.addWorkload('h1', 'client-2'),
+      await lab.addWorkload('h2', 'profiled', ['--label', 'role=profiled']),
+    ]
     const profile = (name: string, spec: object) => ({ kind: 'Profile', metadata: { name }, spec })
     const look = () => openFlows(client.namespace, server.addresses, TCP)
     const only = (...ports: readonly number[]) => [{ action: 'Allow', protocol: 'TCP', destination: { ports } }]
@@ -157,11 +178,11 @@ test('POL-2 profiles: their rules hold where no policy does', async () => {
       profile('second', { ingress: only(81) }),
     )
     assert.equal(await look(), TCP)
-    await patchEndpoint(lab.daemon('h1'), 'server', { profiles: ['first', 'second'] })
+    await patchEndpoint(lab.daemon('h1'), 'profiled', { profiles: ['first', 'second'] })
     assert.equal(await look(), ['tcp 80', 'tcp 81'])
-    await patchEndpoint(lab.daemon('h1'), 'server', { profiles: ['none-of-this-name'] })
+    await patchEndpoint(lab.daemon('h1'), 'profiled', { profiles: ['none-of-this-name'] })
     assert.equal(await look(), [], 'a profile that does not exist denies')
-    await apply(lab.daemon('h1'), globalPolicy('p', { selector: 'role == "server"', types: ['Ingress'], ingress: only(443) }))
+    await apply(lab.daemon('h1'), globalPolicy('profiled', { selector: 'role == "profiled"', types: ['Ingress'], ingress: only(443) }))
     assert.equal(await look(), ['tcp 443'], 'with a policy profiles are not asked')
   })
 })

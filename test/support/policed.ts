@@ -1,45 +1,35 @@
-import { type Place, tryRun, until } from '../../scripts/lab/command.ts'
+import { until } from '../../scripts/lab/command.ts'
 import type { LabDaemon } from '../../scripts/lab/daemon.ts'
 import { succeeded } from './scenario.ts'
+import { connection, type End, type Passage } from './traffic.ts'
 
-/** What becomes of a connection: taken (or refused by a kernel that nobody listens on), or never answered. */
-export type PortState = 'open' | 'closed'
-
-/**
- * Whether a TCP port is let through: where nobody listens, the kernel at the other end refuses the connection at once. A packet that is
- * dropped is sent again after a second, which is not waited for.
- */
-export async function portState(from: Place, address: string, port: number): Promise<PortState> {
-  const { code, stderr } = await tryRun(from, ['timeout', '0.4', 'bash', '-c', `exec 3<>/dev/tcp/${address}/${port}`])
-  if (code === 0 || stderr.includes('Connection refused')) return 'open'
-  if (code === 124) return 'closed'
-  throw new Error(`${address} port ${port}: ended with ${code}: ${stderr}`)
-}
+/** So long all hosts have; a machine that does much else at once needs most of it. Seconds. */
+const WAIT_S = '25'
 
 /** The states of some ports, of several addresses: those that differ between them are an error. */
-export async function portStates(from: Place, addresses: readonly string[], ...ports: readonly number[]) {
+export async function portStates(from: End, addresses: readonly string[], ...ports: readonly number[]) {
   const look = async (port: number) => {
-    const states = new Set(await Promise.all(addresses.map((address) => portState(from, address, port))))
+    const states = new Set(await Promise.all(addresses.map((address) => connection(from, address, port))))
     return [port, [...states].join(' and ')] as const
   }
   return Object.fromEntries(await Promise.all(ports.map(look)))
 }
 
 /** Waits until a port is as it should be. */
-export async function untilPort(from: Place, address: string, port: number, state: PortState, deadlineMs = 5000): Promise<void> {
+export async function untilPort(from: End, address: string, port: number, state: Passage, deadlineMs = 15_000): Promise<void> {
   const wait = { what: `${address} port ${port} to be ${state}`, deadlineMs, everyMs: 10 }
-  await until(wait, async () => ((await portState(from, address, port)) === state ? true : undefined))
+  await until(wait, async () => ((await connection(from, address, port)) === state ? true : undefined))
 }
 
 /** Applies documents (JSON, one an argument), and waits until all hosts have applied them. */
 export async function apply(daemon: LabDaemon, ...documents: readonly object[]): Promise<void> {
   const text = documents.map((one) => JSON.stringify({ apiVersion: 'projectcalico.org/v3', ...one })).join('\n---\n')
-  succeeded(await daemon.margay(['apply', '-f', '-', '--wait', '10'], text))
+  succeeded(await daemon.margay(['apply', '-f', '-', '--wait', WAIT_S], text))
 }
 
 /** Deletes resources by kind and name, and waits until all hosts have applied it. */
 export async function remove(daemon: LabDaemon, kind: string, name: string): Promise<void> {
-  succeeded(await daemon.margay(['delete', kind, name, '--wait', '10']))
+  succeeded(await daemon.margay(['delete', kind, name, '--wait', WAIT_S]))
 }
 
 export function globalPolicy(name: string, spec: object): object {
@@ -73,5 +63,5 @@ export async function patchEndpoint(daemon: LabDaemon, workload: string, spec: o
     readonly items: readonly { readonly metadata: { readonly name: string }; readonly spec: { readonly workload?: string } }[]
   }
   const name = list.items.find((one) => one.spec.workload === workload)?.metadata.name ?? ''
-  succeeded(await daemon.margay(['patch', 'workloadendpoint', name, '-p', JSON.stringify({ spec }), '--wait', '10']))
+  succeeded(await daemon.margay(['patch', 'workloadendpoint', name, '-p', JSON.stringify({ spec }), '--wait', WAIT_S]))
 }

@@ -21,6 +21,12 @@ const TIMES = 3
 const LOOKS = 100
 const EVERY_MS = 4
 const LOOKS_BEFORE_RESENDING = 20
+/**
+ * Source ports, each taken once: what comes from the port of an earlier look soon after it is no new flow to connection tracking, and
+ * goes on where that one may (a host endpoint that comes tolerates what was there before it). Below those that the kernel gives by itself.
+ */
+const SOURCE_PORTS = { first: 12_000, last: 32_000 } as const
+let lastSourcePort: number = SOURCE_PORTS.last
 
 const AF = { 4: 2, 6: 10 } as const
 const SOCK = { stream: 1, datagram: 2 } as const
@@ -48,6 +54,18 @@ export async function passages(
   return Object.fromEntries(found)
 }
 
+/**
+ * What becomes of one TCP connection: taken, or refused by a kernel where nobody listens on the port, or never answered. A packet that is
+ * dropped is sent again after a second, which is not waited for.
+ *
+ * @throws {Error} where it fails otherwise, as without a route
+ */
+export async function connection(from: End, to: string, port: number): Promise<Passage> {
+  const error = await withSocket({ from, to, type: 'stream', port, sourcePort: nextSourcePort() }, connectError)
+  if (error !== 0 && error !== -EINPROGRESS) throw new Error(`${to} port ${port}: connect gives error ${-error}`)
+  return error === 0 ? 'open' : 'closed'
+}
+
 /** The flows that get through, in their order. */
 export async function openFlows(from: End, to: readonly string[], flows: readonly Flow[], sourcePort?: number): Promise<readonly Flow[]> {
   const found = await passages(from, to, flows, sourcePort)
@@ -73,7 +91,7 @@ function passage(from: End, to: string, flow: Flow, sourcePort: number | undefin
   if (protocol === 'icmp') return ping(from, to)
   const times = sourcePort === undefined ? TIMES : 1
   const attempts = Array.from({ length: times }, () =>
-    attempt(from, to, protocol === 'tcp' ? 'stream' : 'datagram', Number(port), sourcePort),
+    attempt({ from, to, type: protocol === 'tcp' ? 'stream' : 'datagram', port: Number(port), sourcePort: sourcePort ?? nextSourcePort() }),
   )
   return Promise.all(attempts)
 }
@@ -85,31 +103,47 @@ async function ping(from: End, to: string): Promise<readonly boolean[]> {
   return Array.from({ length: TIMES }, (_, i) => i < received)
 }
 
-async function attempt(from: End, to: string, type: keyof typeof SOCK, port: number, sourcePort: number | undefined): Promise<boolean> {
+function nextSourcePort(): number {
+  lastSourcePort = lastSourcePort < SOURCE_PORTS.last ? lastSourcePort + 1 : SOURCE_PORTS.first
+  return lastSourcePort
+}
+
+interface Attempt {
+  readonly from: End
+  readonly to: string
+  readonly type: keyof typeof SOCK
+  readonly port: number
+  readonly sourcePort: number
+}
+
+function attempt({ type, ...rest }: Attempt): Promise<boolean> {
+  return withSocket({ type, ...rest }, type === 'stream' ? async (fd, to) => (await connectError(fd, to)) === 0 : echoed)
+}
+
+/** Does something with a new socket of the namespace. */
+async function withSocket<T>({ from, to, type, port, sourcePort }: Attempt, action: (fd: number, to: Buffer) => Promise<T>): Promise<T> {
   const native = loadNative()
   const family = familyOf(to)
   const fd = withNetns(from.path, () => checked(native.socket(AF[family], SOCK[type], 0), 'make a socket'))
   try {
-    if (sourcePort !== undefined) {
-      checked(native.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1), 'set SO_REUSEADDR')
-      checked(native.bind(fd, socketAddress(family === 4 ? '0.0.0.0' : '::', sourcePort)), `bind port ${sourcePort}`)
-    }
-    const address = socketAddress(to, port)
-    return await (type === 'stream' ? connected(fd, address) : echoed(fd, address))
+    checked(native.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1), 'set SO_REUSEADDR')
+    checked(native.bind(fd, socketAddress(family === 4 ? '0.0.0.0' : '::', sourcePort)), `bind port ${sourcePort}`)
+    return await action(fd, socketAddress(to, port))
   } finally {
     native.close(fd)
   }
 }
 
-async function connected(fd: number, to: Buffer): Promise<boolean> {
+/** 0 if it is taken or refused, EINPROGRESS (negative) if nothing came back, else what went wrong. */
+async function connectError(fd: number, to: Buffer): Promise<number> {
   const native = loadNative()
   for (let look = 0; look < LOOKS; look++) {
     const result = native.connect(fd, to)
-    if (result === 0 || result === -EISCONN || result === -ECONNREFUSED) return true
-    if (result !== -EINPROGRESS && result !== -EALREADY) return false
+    if (result === 0 || result === -EISCONN || result === -ECONNREFUSED) return 0
+    if (result !== -EINPROGRESS && result !== -EALREADY) return result
     await pause()
   }
-  return false
+  return -EINPROGRESS
 }
 
 async function echoed(fd: number, to: Buffer): Promise<boolean> {
