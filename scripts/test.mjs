@@ -95,7 +95,7 @@ function count({ path, passed, failed, skipped, output, ms }) {
 
 function report() {
   const slow = totals.times.filter(({ ms }) => ms > SLOW_MS).sort((a, b) => b.ms - a.ms)
-  for (const { path, ms } of slow.slice(0, 10)) process.stdout.write(`slow: ${path} ${(ms / 1000).toFixed(1)} s\n`)
+  for (const { path, ms } of slow.slice(0, 15)) process.stdout.write(`slow: ${path} ${(ms / 1000).toFixed(1)} s\n`)
   for (const path of totals.failures) process.stdout.write(`failed: ${path}\n`)
   if (totals.skipped > 0) process.stdout.write(`${totals.skipped} skipped\n`)
   process.stdout.write(`${totals.passed} passed, ${totals.failed} failed\n`)

@@ -1,3 +1,4 @@
+// at most 240 s
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { MACHINE, run } from '../../scripts/lab/command.ts'

@@ -1,3 +1,4 @@
+// at most 240 s
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { until } from '../../scripts/lab/command.ts'

@@ -1,3 +1,4 @@
+// at most 240 s
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'

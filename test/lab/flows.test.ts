@@ -52,7 +52,7 @@ test('what a policy denies, logs, allows and would do is told and counted, with 
     }
     await apply(daemon, policy, staged)
     assert.equal(await portStates(client.namespace, db.addresses, 80, 81, 82), { 80: 'open', 81: 'closed', 82: 'closed' })
-    const seen = await until({ what: 'all events', deadlineMs: 5000, everyMs: 50 }, async () => {
+    const seen = await until({ what: 'all events', deadlineMs: 15_000, everyMs: 50 }, async () => {
       const lines = (await flows(daemon)).filter((line): line is FlowEvent => line.type === 'flow' && line.protocol === 'TCP')
       return lines.length >= 8 ? lines : undefined
     })
@@ -97,7 +97,7 @@ test('counters outlive the daemon, a host endpoint is told of by its name, and w
       following.stdout?.setEncoding('utf8').on('data', (part: string) => {
         text += part
       })
-      const first = await until({ what: 'an event', deadlineMs: 8000, everyMs: 50 }, async () => {
+      const first = await until({ what: 'an event', deadlineMs: 20_000, everyMs: 50 }, async () => {
         await portStates(far.host, [ipv4], 82)
         return text.includes('\n') ? text.slice(0, text.indexOf('\n')) : undefined
       })

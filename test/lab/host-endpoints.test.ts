@@ -16,7 +16,7 @@ async function hostEndpoints(lab: Lab): Promise<readonly string[]> {
 }
 
 async function untilEndpoints(lab: Lab, ...want: readonly string[]): Promise<void> {
-  const wait = { what: `host endpoints ${want.join(', ')}`, deadlineMs: 5000, everyMs: 50 }
+  const wait = { what: `host endpoints ${want.join(', ')}`, deadlineMs: 15_000, everyMs: 50 }
   await until(wait, async () => (JSON.stringify(await hostEndpoints(lab)) === JSON.stringify(want) ? true : undefined))
 }
 

@@ -1,12 +1,14 @@
+// at most 240 s
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Place, start, stop, until } from '../../scripts/lab/command.ts'
 import { untilStatus } from '../../scripts/lab/daemon.ts'
 import { hostCidr } from '../../src/net/cidr.ts'
 import { parseIp } from '../../src/net/ip.ts'
-import { succeeded, withLab } from '../support/scenario.ts'
+import { shareLab, succeeded } from '../support/scenario.ts'
 
 const test = suite('lab/preflight')
+const inLab = shareLab(test, { hosts: [0, 0], etcd: 'plain' })
 
 /** A program that the kernel calls sshd, with one connection that stays. */
 const SERVER = `
@@ -41,7 +43,7 @@ const ssh = (address: string) =>
 
 for (const family of [4, 6] as const) {
   test(`IPv${family}: sessions of SSH and connections to etcd are found on the host, and what would cut them is refused`, async () => {
-    await withLab({ hosts: [0, 0], etcd: 'plain' }, async (lab) => {
+    await inLab(async (lab) => {
       const [h1, h2] = [lab.daemon('h1'), lab.daemon('h2')]
       const [to = '', from = ''] = (family === 4 ? [h1.host.ipv4, h2.host.ipv4] : [h1.host.ipv6, h2.host.ipv6]).map((text) => parseIp(text))
       const endServer = await startProgram(h1.host, SERVER)
@@ -67,6 +69,7 @@ for (const family of [4, 6] as const) {
         // Without the session there is nothing to cut.
         await endClient()
         assert.match(succeeded(await h1.margay(['delete', 'gnp', 'ssh'])), /deleted/)
+        succeeded(await h1.margay(['delete', 'hostendpoint', 'h1-eth0', '--wait', '20']))
       } finally {
         await endClient()
         await endServer()
@@ -76,7 +79,7 @@ for (const family of [4, 6] as const) {
 }
 
 test('a host that is silent is looked at by what the store knows, after 5 s', async () => {
-  await withLab({ hosts: [0, 0], etcd: 'plain' }, async (lab) => {
+  await inLab(async (lab) => {
     // Of a host that has never been in the network nothing is known.
     await untilStatus(lab.daemon('h2'), 'h1 among the peers', ({ peers }) => peers.some(({ node }) => node === 'h1'))
     process.kill(lab.daemon('h1').pid(), 'SIGSTOP')
