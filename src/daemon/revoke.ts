@@ -216,7 +216,7 @@ export class Revoker {
     if (host === undefined || linkOf === undefined) return
     await this.#release({ linkOf, listings }, signal)
     const denied = await paced(judgeFlows({ flows, host, linkOf, listings }), signal)
-    const { cut, record } = this.#sortOut(denied, host)
+    const { cut, record } = await this.#sortOut(denied, host)
     if (onTrial) {
       this.#wouldEnd = cut.length
     } else {
@@ -255,18 +255,21 @@ export class Revoker {
   }
 
   /** Which of the denied flows end, and what is to be remembered of the others. */
-  #sortOut(denied: readonly DeniedFlow<Connection>[], host: PolicedHost) {
+  async #sortOut(denied: readonly DeniedFlow<Connection>[], host: PolicedHost) {
     const endpoints = hostEndpointKeys(host)
     // Without rules anything could begin: the flows of that time are nobody's change of mind.
     const before = this.#isFirst && this.#parts.table.hasInherited !== true ? undefined : this.#record
     const isNew = newHostEndpoints(before?.endpoints ?? [], host)
     const tolerated: Record<string, string> = {}
-    const cut = denied.filter(({ flow, because: { endpoint = '' } }) => {
-      const key = flowKey(flow)
-      const isTolerated = before === undefined || isNew.has(endpoint) || before.tolerated[key] === endpoint
-      if (isTolerated) tolerated[key] = endpoint
-      return !isTolerated
-    })
+    const cut: DeniedFlow<Connection>[] = []
+    const pace = new Pace()
+    for (const one of denied) {
+      if (pace.isDue) await pace.giveWay()
+      const { endpoint = '' } = one.because
+      const key = flowKey(one.flow)
+      if (before === undefined || isNew.has(endpoint) || before.tolerated[key] === endpoint) tolerated[key] = endpoint
+      else cut.push(one)
+    }
     const record: FlowRecord = { endpoints: [...endpoints.keys()], tolerated, ended: [...this.#ended.flows()] }
     return { cut, record }
   }
