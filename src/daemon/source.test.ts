@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { aFolder, aLog, never, refusal } from '../../test/support/daemon.ts'
@@ -69,6 +70,34 @@ test('a store that is away at the start: the saved view first, then what the sto
   store.reconnect()
   assert.equal(await take(source), { pools: ['a', 'b'], changes: ['IPPool/b', 'IPPool/gone'] })
   assert.is(source.isSaved, false)
+  await stop()
+})
+
+/** Takes longer for its first list than it may be silent. */
+class SlowStore extends MemoryStore {
+  #isSlow = true
+
+  override async *list(...[prefix, options, signal]: Parameters<MemoryStore['list']>) {
+    for (let pages = 0; this.#isSlow && pages < 4; pages++) {
+      await delay(1000)
+      yield { revision: 1, entries: [] }
+    }
+    this.#isSlow = false
+    yield* super.list(prefix, options, signal)
+  }
+}
+
+test('a store that lists for long is not away', async () => {
+  const before = following(new MemoryStore())
+  await take(before.source)
+  const file = await saved(before.source.view)
+  await before.stop()
+  const store = new SlowStore()
+  await putPool(store, 'a', '10.1.0.0/16')
+  const { source, log, stop } = following(store, file)
+  assert.equal(await take(source), { pools: ['a'], changes: ['IPPool/a'] })
+  assert.is(source.isSaved, false)
+  assert.equal(log.lines, [])
   await stop()
 })
 

@@ -6,8 +6,10 @@ import type { Connection, Store } from '../store/store.ts'
 import type { Change, MutableView } from '../store/view.ts'
 import type { ViewSource } from './loop.ts'
 
-/** So long the store may take to answer at the start before the saved view is used. Milliseconds. */
+/** So long the store may be silent at the start before the saved view is used. Milliseconds. */
 const SAVED_VIEW_AFTER_MS = 3000
+/** So long it may take to list what it has: the daemon says that it is ready after 15 s at the latest. Milliseconds. */
+const LISTED_WITHIN_MS = 10_000
 
 /** What the source is made of. */
 export interface SourceParts {
@@ -66,12 +68,22 @@ export class FollowSource implements ViewSource {
 
   async hasNews(signal: AbortSignal): Promise<boolean> {
     if (this.#state === 'waiting' && this.#saved !== undefined && !this.#isSavedDue) {
-      if (await withDeadline(SAVED_VIEW_AFTER_MS, signal, (early) => this.#follower.hasNews(early))) return true
+      if (await this.#isListed(signal)) return true
       if (signal.aborted) return false
       this.#isSavedDue = true
       return true
     }
     return this.#follower.hasNews(signal)
+  }
+
+  /** Whether the first list was complete before the store was silent for too long: 100,000 endpoints come in many pages. */
+  async #isListed(signal: AbortSignal): Promise<boolean> {
+    const endMs = performance.now() + LISTED_WITHIN_MS
+    for (let pages = -1; pages !== this.#follower.pages && performance.now() < endMs && !signal.aborted; ) {
+      pages = this.#follower.pages
+      if (await withDeadline(SAVED_VIEW_AFTER_MS, signal, (early) => this.#follower.hasNews(early))) return true
+    }
+    return false
   }
 
   async take(): Promise<{ readonly view: MutableView; readonly changes: readonly Change[] }> {

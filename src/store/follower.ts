@@ -48,6 +48,7 @@ export class Follower {
   #taking: Arrivals = new Map()
   /** Per prefix: the revision up to which everything is in the queue or in the view. */
   readonly #reached = new Map<string, number>()
+  #pages = 0
   #isListed = false
   #isRelisted = false
   #isFirst = true
@@ -97,6 +98,11 @@ export class Follower {
     } finally {
       signal.removeEventListener('abort', wake)
     }
+  }
+
+  /** How many pages of listings have come: while that grows, the store is there, however long a listing takes. */
+  get pages(): number {
+    return this.#pages
   }
 
   /** Whether there is something to take: the first list is complete, or something arrived after it. */
@@ -149,6 +155,7 @@ export class Follower {
     for (const prefix of FOLLOWED_PREFIXES) {
       for await (const page of this.#store.list(prefix, { revision }, signal)) {
         revision = page.revision
+        this.#pages++
         for (const entry of page.entries) {
           if (!parseKey(entry.key)) continue
           // Parsed here and not when it is taken: meanwhile the store looks for the next page.
