@@ -4,7 +4,7 @@ import type { NftRule } from '../kernel/objects.ts'
 import type { Rule } from '../model/rule.ts'
 import type { BlockRule } from './block.ts'
 import { counterOf } from './counted-rule.ts'
-import { crowdedPorts, isNamed, withoutRepeated } from './crowded.ts'
+import { crowdedPorts, isNamed, policiesByPort, withoutRepeated } from './crowded.ts'
 import { readRule } from './match-rule.ts'
 
 const test = suite('policy/crowded')
@@ -49,6 +49,28 @@ test('a port is named by its number or in a range, for packets of the protocol',
   const rules = [onPorts(80, '8000:8100')]
   const named = [80, 81, 7999, 8000, 8100, 8101].filter((port) => isNamed(rules, TCP, port))
   assert.equal([named, isNamed(rules, UDP, 80)], [[80, 8000, 8100], false])
+})
+
+test('asked about a port are, in their order, the policies that name it, have rules for any port or for ranges, and staged ones', () => {
+  const policies = [
+    [onPorts(80)],
+    [onPorts(443)],
+    [onPorts('8000:8100')],
+    [onPorts('http')],
+    [block({ action: 'Deny' })],
+    [onPorts(80, 22)],
+  ].map((rules, i) => ({ i, rules, isStaged: false }))
+  const blocksAt = policiesByPort([...policies, { i: 6, rules: [onPorts(22)], isStaged: true }], TCP)
+  const asked = (port: number) => blocksAt(port).map(({ i }) => i)
+  assert.equal(
+    [asked(80), asked(443), asked(22), asked(1)],
+    [
+      [0, 2, 3, 4, 5, 6],
+      [1, 2, 3, 4, 6],
+      [2, 3, 4, 5, 6],
+      [2, 3, 4, 6],
+    ],
+  )
 })
 
 test('what an earlier rule has ended is left out, what it only logged or counted is not', () => {

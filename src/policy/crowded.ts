@@ -45,6 +45,29 @@ export function isNamed(rules: readonly BlockRule[], protocol: number, port: num
   return named.has(port) || ranges.some(({ low, high }) => low <= port && port <= high)
 }
 
+/**
+ * The policies that have a rule for a port, in their order: there may be thousands that name another one each, and to ask each of them about
+ * each port would take the square of that.
+ */
+export function policiesByPort<T extends { readonly rules: readonly BlockRule[]; readonly isStaged: boolean }>(
+  policies: readonly T[],
+  protocol: number,
+): (port: number) => readonly T[] {
+  const named = new Map<number, number[]>()
+  const anywhere: number[] = []
+  for (const [i, { rules, isStaged }] of policies.entries()) {
+    const use = portUse(rules, protocol)
+    if (isStaged || use.others > 0 || use.ranges.length > 0) anywhere.push(i)
+    else
+      for (const port of use.named.keys()) {
+        const there = named.get(port)
+        if (there) there.push(i)
+        else named.set(port, [i])
+      }
+  }
+  return (port) => [...(named.get(port) ?? []), ...anywhere].sort((a, b) => a - b).flatMap((i) => policies[i] ?? [])
+}
+
 /** The rules without those that say what an earlier one has said already, which ended it. */
 export function withoutRepeated(rules: readonly NftRule[]): readonly NftRule[] {
   const ended = new Set<string>()

@@ -11,7 +11,7 @@ import {
   toProtocol,
 } from './block.ts'
 import { type ChainPool, nameOfAll, PieceCollector, type Pieces } from './chains.ts'
-import { crowdedPorts, isNamed, withoutRepeated } from './crowded.ts'
+import { crowdedPorts, isNamed, policiesByPort, withoutRepeated } from './crowded.ts'
 import { type EffectSettings, type ListPlace, RuleEffects } from './effects.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import type { MatchRule } from './match-rule.ts'
@@ -150,9 +150,10 @@ export class ListCompiler {
     const policies = blocks.flatMap(({ isStaged, rules }) => (isStaged ? [] : [rules]))
     const ports = crowdedPorts(policies, protocol, this.#settings.form ?? 'any')
     if (ports.length === 0) return []
+    const blocksAt = policiesByPort(blocks, protocol)
     const elements = new Set(
       ports.map((port) => {
-        const parts = blocks.map((block) => this.#atPort(block, protocol, port))
+        const parts = blocksAt(port).map((block) => this.#atPort(block, protocol, port))
         return `${port} goto ${this.#row(parts, end, pieces)}`
       }),
     )
