@@ -4,12 +4,13 @@ import * as assert from 'uvu/assert'
 import { MACHINE, run } from '../../scripts/lab/command.ts'
 import type { LabDaemon } from '../../scripts/lab/daemon.ts'
 import { untilReached } from '../support/fault.ts'
-import { type Gateway, withGateway } from '../support/gateway.ts'
+import { type Gateway, shareGateway } from '../support/gateway.ts'
 import { apply, globalPolicy, hostEndpoint, remove } from '../support/policed.ts'
 import { succeeded, withLab } from '../support/scenario.ts'
 import { echoUdp, openFlows, passages } from '../support/traffic.ts'
 
 const test = suite('acceptance/host-endpoints')
+const atGateway = shareGateway(test)
 
 const INBOUND = [
   ...['tcp 22', 'tcp 179', 'tcp 2379', 'tcp 2380', 'udp 68', 'udp 546'],
@@ -169,7 +170,7 @@ const steps: readonly Step[] = [
 ]
 
 test('HEP-2 a gateway: what is local and what is forwarded are decided about apart', async () => {
-  await withGateway(async (gateway) => {
+  await atGateway(async (gateway) => {
     const { daemon, outside, inside } = gateway
     const ends = [daemon.host, outside, inside].map((end) => echoUdp(end, [5000]))
     try {
@@ -239,7 +240,7 @@ const stages = [
 ]
 
 test('HEP-3 untracked, then preDNAT, then normal or forward: the first that decides gives the verdict', async () => {
-  await withGateway(async ({ daemon, outside, inside, addresses }) => {
+  await atGateway(async ({ daemon, outside, inside, addresses }) => {
     const local = combinations.map((_, i) => LOCAL_PORT + i)
     const forwarded = combinations.map((_, i) => FORWARD_PORT + i)
     const ends = [echoUdp(daemon.host, local), echoUdp(inside, forwarded)]
@@ -270,6 +271,8 @@ test('HEP-3 untracked, then preDNAT, then normal or forward: the first that deci
         return [`${untracked} ${preDnat} ${last}`, verdict, verdict, verdict, untracked === 'allow' ? 'closed' : verdict]
       })
       assert.equal(found, want)
+      await removeAll(daemon, stages)
+      await remove(daemon, 'hostendpoint', 'out')
     } finally {
       for (const end of ends) end()
     }
@@ -277,7 +280,7 @@ test('HEP-3 untracked, then preDNAT, then normal or forward: the first that deci
 })
 
 test('HEP-3 a preDNAT policy sees the port before NAT, a forward policy the one behind it', async () => {
-  await withGateway(async ({ daemon, outside, addresses }) => {
+  await atGateway(async ({ daemon, outside, addresses }) => {
     const rules = [8080, 8081].flatMap((port) => [
       `iifname eth0 meta nfproto ipv4 tcp dport ${port} dnat ip to 203.0.113.2:80`,
       `iifname eth0 meta nfproto ipv6 tcp dport ${port} dnat ip6 to [2001:db8:9::2]:80`,

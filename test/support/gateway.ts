@@ -1,3 +1,4 @@
+import type * as uvu from 'uvu'
 import { MACHINE, run } from '../../scripts/lab/command.ts'
 import type { LabDaemon } from '../../scripts/lab/daemon.ts'
 import { type Lab, openLab } from '../../scripts/lab/lab.ts'
@@ -23,6 +24,25 @@ export interface Gateway {
 
 /** Works with a gateway whose daemon runs, and that forwarded before margay came. */
 export async function withGateway(action: (gateway: Gateway) => Promise<void>): Promise<void> {
+  const gateway = await openGateway()
+  try {
+    await action(gateway)
+  } finally {
+    await gateway.lab.close()
+  }
+}
+
+/** One gateway for all tests of a suite; what one leaves there must not be in the way of the others. */
+export function shareGateway(test: uvu.Test): (action: (gateway: Gateway) => Promise<void>) => Promise<void> {
+  let gateway: Gateway | undefined
+  test.after(async () => gateway?.lab.close())
+  return async (action) => {
+    gateway ??= await openGateway()
+    await action(gateway)
+  }
+}
+
+async function openGateway(): Promise<Gateway> {
   const uplink = { method: 'interface=^eth0$' }
   const config = { address: { ipv4: uplink, ipv6: uplink } }
   const lab = await openLab({ hosts: [0], etcd: 'plain', mode: 'vxlan', config })
@@ -38,9 +58,10 @@ export async function withGateway(action: (gateway: Gateway) => Promise<void>): 
       gatewayInside: ['203.0.113.1', '2001:db8:9::1'],
       inside: ['203.0.113.2', '2001:db8:9::2'],
     }
-    await action({ lab, daemon, outside: lab.topology.router, inside, addresses })
-  } finally {
+    return { lab, daemon, outside: lab.topology.router, inside, addresses }
+  } catch (error) {
     await lab.close()
+    throw error
   }
 }
 
