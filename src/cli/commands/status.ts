@@ -143,8 +143,12 @@ function endedState({ isWanted, ended, tolerated, wouldEnd, problem }: Revocatio
     total === 0
       ? 'no flows'
       : `${count(total, 'flow')} that policy denies since (${counts.map(([by, count]) => `${count} by ${by}`).join(', ')})`,
-    ...(wouldEnd === undefined ? [] : [`${wouldEnd} flows would end with what is on trial`]),
-    ...(tolerated === 0 ? [] : [`${tolerated} flows go on that are older than the host endpoint that denies them`]),
+    ...(wouldEnd === undefined ? [] : [`${count(wouldEnd, 'flow')} would end with what is on trial`]),
+    ...(tolerated === 0
+      ? []
+      : [
+          `${count(tolerated, 'flow')} ${tolerated === 1 ? 'goes on that is older than the host endpoint that denies it' : 'go on that are older than the host endpoint that denies them'}`,
+        ]),
     ...(problem === undefined ? [] : [`flows can't be judged: ${problem}`]),
   ].join('\n')
 }
