@@ -1,9 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Namespace, until } from '../../test/support/nft-lab.ts'
+import { type Pass, passIn } from '../../test/support/passing.ts'
 import { anEndpoint, byFamily } from '../../test/support/planning.ts'
-import { aPacket } from '../../test/support/policies.ts'
-import { createPolicyLab, type Link, type PolicyLab, REACHED } from '../../test/support/policy-lab.ts'
+import { createPolicyLab, type PolicyLab, REACHED } from '../../test/support/policy-lab.ts'
 import { loadNative } from '../kernel/native.ts'
 import { withNetns } from '../kernel/netns.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
@@ -26,14 +26,13 @@ interface Scene {
   readonly lab: PolicyLab
   readonly apply: (spec: Partial<WorkloadEndpointSpec>, workloadSourceSpoofing?: 'Any' | 'Disabled') => Promise<void>
   /** Where packets come to, each `[from, packet]`; undefined: nowhere. */
-  readonly pass: (...sent: readonly (readonly [Link, string])[]) => Promise<readonly (Link | 'host' | undefined)[]>
+  readonly pass: Pass
 }
 
 /** A host that asks the workload at `mgyw1` who it is, and nothing else of anybody. */
 async function withScene(work: (scene: Scene) => Promise<void>): Promise<void> {
   const lab = createPolicyLab('spoof')
   const table = new NftablesTable({ netns: lab.host.path, log: silentLogger })
-  let ids = 0
   const apply: Scene['apply'] = async (spec, workloadSourceSpoofing) => {
     const senders = new SenderIndex()
     senders.use({ workloadSourceSpoofing })
@@ -46,19 +45,7 @@ async function withScene(work: (scene: Scene) => Promise<void>): Promise<void> {
     const put = new Map(frame.map((object) => [keyOf.policy(object), object]))
     assert.equal([...(await table.commit({ put, remove: new Map() }, signal))].map(String), [])
   }
-  const pass: Scene['pass'] = async (...sent) => {
-    const numbered = sent.map(([from, text]) => ({ from, packet: aPacket(text), id: ++ids }))
-    for (const { from, packet, id } of numbered) lab.send(from, packet, id)
-    // What comes after it has come: nobody asks the outside.
-    const last = ++ids
-    lab.send('eth0', aPacket(`udp 198.51.100.1:${40_000 + last} > 203.0.113.9:7`), last)
-    const received = new Map<number, Link | 'host'>()
-    await until('the last packet', () => {
-      for (const [id, where] of lab.takeReceived()) received.set(id, where)
-      return received.has(last) ? true : undefined
-    })
-    return numbered.map(({ id }) => received.get(id))
-  }
+  const pass = passIn(lab)
   try {
     await work({ lab, apply, pass })
   } finally {

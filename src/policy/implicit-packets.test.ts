@@ -1,9 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../../test/support/nft-lab.ts'
+import { type Pass, passIn } from '../../test/support/passing.ts'
 import { anEndpoint, byFamily } from '../../test/support/planning.ts'
-import { aHostEndpoint, aPacket, aProfile } from '../../test/support/policies.ts'
-import { createPolicyLab, type Link, type PolicyLab, REACHED } from '../../test/support/policy-lab.ts'
+import { aHostEndpoint, aProfile } from '../../test/support/policies.ts'
+import { createPolicyLab, type PolicyLab, REACHED } from '../../test/support/policy-lab.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import { keyOf } from '../kernel/objects.ts'
 import { silentLogger } from '../log.ts'
@@ -27,7 +27,7 @@ interface Scene {
   readonly lab: PolicyLab
   readonly apply: (rules: Rules) => Promise<void>
   /** Where packets come to, each `[from, packet]`; undefined: nowhere. */
-  readonly pass: (...sent: readonly (readonly [Link | 'host', string])[]) => Promise<readonly (Link | 'host' | undefined)[]>
+  readonly pass: Pass
 }
 
 /** The known host of the network. */
@@ -36,7 +36,6 @@ const HOSTS = ['192.0.2.9', '2001:db8:1::9'].map(parseIp)
 async function withScene(work: (scene: Scene) => Promise<void>): Promise<void> {
   const lab = createPolicyLab('impl')
   const table = new NftablesTable({ netns: lab.host.path, log: silentLogger })
-  let ids = 0
   const apply: Scene['apply'] = async ({ felix = {}, implicit = {}, resources = [] }) => {
     const input: ImplicitInput = {
       ...{ vxlanPort: undefined, hasIpip: false, wireguardPorts: {}, etcd: { endpoints: [], ownPorts: [] }, externalHosts: [] },
@@ -57,19 +56,7 @@ async function withScene(work: (scene: Scene) => Promise<void>): Promise<void> {
     const put = new Map([...frame, ...sets, ...engine.objects.values()].map((object) => [keyOf.policy(object), object]))
     assert.equal([...(await table.commit({ put, remove: new Map() }, signal))].map(String), [])
   }
-  const pass: Scene['pass'] = async (...sent) => {
-    const numbered = sent.map(([from, text]) => ({ from, packet: aPacket(text), id: ++ids }))
-    for (const { from, packet, id } of numbered) lab.send(from, packet, id)
-    // What comes after it has come: what is forwarded between others is nobody's business here.
-    const last = ++ids
-    lab.send('eth0', aPacket(`udp 198.51.100.1:${40_000 + last} > 203.0.113.9:7`), last)
-    const received = new Map<number, Link | 'host'>()
-    await until('the last packet', () => {
-      for (const [id, where] of lab.takeReceived()) received.set(id, where)
-      return received.has(last) ? true : undefined
-    })
-    return numbered.map(({ id }) => received.get(id))
-  }
+  const pass = passIn(lab)
   try {
     await work({ lab, apply, pass })
   } finally {

@@ -1,9 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { until } from '../../test/support/nft-lab.ts'
+import { type Pass, passIn } from '../../test/support/passing.ts'
 import { anEndpoint } from '../../test/support/planning.ts'
-import { aGlobalPolicy, aHostEndpoint, aPacket, aProfile, aTier } from '../../test/support/policies.ts'
-import { createPolicyLab, LINKS, type Link, OWN, type PolicyLab, REACHED } from '../../test/support/policy-lab.ts'
+import { aGlobalPolicy, aHostEndpoint, aProfile, aTier } from '../../test/support/policies.ts'
+import { createPolicyLab, LINKS, OWN, type PolicyLab, REACHED } from '../../test/support/policy-lab.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import type { NftObject } from '../kernel/objects.ts'
 import { silentLogger } from '../log.ts'
@@ -26,14 +26,13 @@ const settings: PolicyHost['settings'] = {
 }
 const interfaces = LINKS.map((name) => ({ name, addresses: OWN[name].map(parseIp) }))
 let labels = 0
-let ids = 0
 
 /** A host under policy: what it is told is in force when `apply` has ended. */
 interface Scene {
   readonly lab: PolicyLab
   apply(more: Partial<PolicyHost['settings']>, ...resources: readonly PolicyInput[]): Promise<void>
   /** Who gets each of these packets; undefined: nobody. */
-  pass(...sent: readonly (readonly [Link | 'host', string])[]): Promise<readonly (Link | 'host' | undefined)[]>
+  readonly pass: Pass
 }
 
 async function withScene(work: (scene: Scene) => Promise<void>): Promise<void> {
@@ -53,19 +52,7 @@ async function withScene(work: (scene: Scene) => Promise<void>): Promise<void> {
     assert.equal([...failures.values()], [])
     before = put
   }
-  const pass: Scene['pass'] = async (...sent) => {
-    const numbered = sent.map(([from, text]) => ({ from, packet: aPacket(text), id: ++ids }))
-    for (const { from, packet, id } of numbered) lab.send(from, packet, id)
-    // The last one is let through by everything: what comes after it has come.
-    const last = ++ids
-    lab.send('eth0', aPacket(`udp 198.51.100.1:${40_000 + (last % 20_000)} > 203.0.113.9:7`), last)
-    const received = new Map<number, Link | 'host'>()
-    await until('the last packet', () => {
-      for (const [id, where] of lab.takeReceived()) received.set(id, where)
-      return received.has(last) ? true : undefined
-    })
-    return numbered.map(({ id }) => received.get(id))
-  }
+  const pass = passIn(lab)
   try {
     const endpoints = (['mgyw1', 'mgyw2'] as const).map((link) =>
       anEndpoint(link, 'h1', REACHED[link], { interfaceName: link, profiles: ['open'] }),
