@@ -7,14 +7,18 @@ import { build } from 'esbuild'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { MACHINE, tryRun } from '../../scripts/lab/command.ts'
+import { IS_LONG } from '../support/fault.ts'
 
 const test = suite('lab/linux 6.1')
 
 /** A User-mode Linux kernel (x86-64) of the oldest distribution that margay is for, with VXLAN, nftables and namespaces built in. */
 const LINUX = resolve(process.env['LINUX_UML'] ?? '../shared/lab/uml-linux')
 
-/** What has to do with the kernel, in as many machines as run beside each other; each machine has one CPU. */
-const MACHINES = [
+/**
+ * What has to do with the kernel, in as many machines as run beside each other; each machine has one CPU, and takes a good part of a
+ * second to start a process: what makes many namespaces runs with `--long` only.
+ */
+const MACHINES: readonly (readonly string[])[] = [
   [
     'src/kernel/real',
     'src/daemon/plan-kernel',
@@ -33,8 +37,14 @@ const MACHINES = [
     'src/kernel/netns',
     'src/kernel/native',
   ],
-] as const
+  ['src/policy/differential', 'src/policy/implicit-packets', 'src/policy/states'],
+  ...(IS_LONG ? [['src/policy/packets', 'src/policy/anti-spoofing', 'src/policy/tracking']] : []),
+]
 const DEADLINE_MS = 280_000
+/** Of one suite: one that waits for ever is named, and the others have their turn. */
+const SUITE_S = 200
+/** Of the random worlds of `policy/differential`; 40 packets each. */
+const WORLDS = IS_LONG ? 20 : 5
 
 /** How a suite ended in there. */
 interface Result {
@@ -57,13 +67,14 @@ interface Run {
 function initScript(bundles: string, paths: readonly string[]): string {
   const runs = paths.map((path) => [
     `echo "=== ${path}"`,
-    `${process.execPath} --enable-source-maps ${bundles}/${path}.test.mjs 2>&1 </dev/null`,
+    `timeout -s KILL ${SUITE_S} ${process.execPath} --enable-source-maps ${bundles}/${path}.test.mjs 2>&1 </dev/null`,
     'echo "=== ended $?"',
   ])
   return [
     '#!/bin/bash',
     // Not over /tmp: this checkout may lie below it.
     'export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/run/tmp TMPDIR=/run/tmp NO_COLOR=1',
+    `export TEST_WORLDS=${WORLDS}`,
     'mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /run; mkdir /run/tmp',
     'ip link set lo up',
     'echo "=== release $(uname -r)"',
