@@ -7,13 +7,15 @@ import { isConsequence } from './refused-rules.ts'
 /** Reasons beyond these are counted: a host with thousands of peers may have thousands. */
 const MOST_REASONS = 10
 
+/** The interfaces of workloads of this host, and to which interface a route leads: its key does not say. */
+export interface WorkloadLinks {
+  readonly links: ReadonlySet<string>
+  linkOfRoute(key: string): string | undefined
+}
+
 /** What was refused that concerns the whole host, in words; what only waits for a link that is named here is no reason of its own. */
-export function hostReasons(
-  failures: readonly Failure[],
-  rules: ReadonlyMap<string, string>,
-  workloadLinks: ReadonlySet<string>,
-): readonly string[] {
-  const own = failures.filter((failure) => !isOfWorkload(failure, workloadLinks) && !isWaiting(failure))
+export function hostReasons(failures: readonly Failure[], rules: ReadonlyMap<string, string>, workloads: WorkloadLinks): readonly string[] {
+  const own = failures.filter((failure) => !isOfWorkload(failure, workloads) && !isWaiting(failure))
   const shown = own.slice(0, MOST_REASONS).map(({ table, key, error }) => {
     const affected = table === 'policy' ? rules.get(key) : ''
     return `${table} ${key}: ${describeError(error)}${affected ? ` (${affected})` : ''}`
@@ -58,6 +60,7 @@ function reasonsByWay(failures: readonly Failure[], merger: Merger): ReadonlyMap
 }
 
 /** What is refused for one workload is that workload's trouble, not the host's: its interface may be another program's, and not there. */
-function isOfWorkload({ table, key }: Failure, links: ReadonlySet<string>): boolean {
-  return table !== 'policy' && key.split(/[ /]/).some((part) => links.has(part) || /^mgy[0-9a-f]{11}$/.test(part))
+function isOfWorkload({ table, key }: Failure, { links, linkOfRoute }: WorkloadLinks): boolean {
+  const parts = table === 'routes' ? [linkOfRoute(key) ?? ''] : key.split(/[ /]/)
+  return table !== 'policy' && parts.some((part) => links.has(part) || /^mgy[0-9a-f]{11}$/.test(part))
 }

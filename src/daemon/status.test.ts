@@ -124,9 +124,13 @@ test('what the kernel refuses of the host is a failure and a reason, what it ref
     )
     await applyResource(store, anEndpoint('h1-cni-c1-eth0', 'h1', ['10.65.9.9/32'], { ...CNI, interfaceName: 'cali0' }), never)
     await until('the endpoint', () => host.statusParts.planner.context?.endpoints.size === 1)
+    const routes = () => [...host.statusParts.merger.tables.routes].flatMap(([key, { link }]) => (link === 'cali0' ? [key] : []))
+    await until('its route to be planned', () => routes().length === 1)
+    const routeKey = routes()[0] ?? ''
     const failures = [
       { table: 'links', key: 'mgy0123456789a', error: new KernelError('no') },
       { table: 'sysctls', key: 'net/ipv4/conf/cali0/rp_filter', error: new KernelError('not there') },
+      { table: 'routes', key: routeKey, error: new KernelError('not there') },
     ] as const
     const ofWorkload = { ...host.statusParts, reconciler: { failures: () => failures } as unknown as typeof host.reconciler }
     assert.equal(notReady(ofWorkload), [])

@@ -25,7 +25,7 @@ import type { PlanContext } from './plan-context.ts'
 import type { Planner } from './planner.ts'
 import { POLICY_GROUP } from './policy-part.ts'
 import type { PolicySummary } from './policy-summary.ts'
-import { describeFailures, hostReasons, withRefusals } from './refusals.ts'
+import { describeFailures, hostReasons, type WorkloadLinks, withRefusals } from './refusals.ts'
 import { isConsequence, type RefusedRules } from './refused-rules.ts'
 import type { Registrar } from './register.ts'
 import type { Revoker } from './revoke.ts'
@@ -100,9 +100,10 @@ export function notReady(parts: StatusParts): readonly string[] {
 }
 
 /** The interfaces of this host's workloads, whoever made them. */
-function workloadLinks({ planner: { context } }: StatusParts): ReadonlySet<string> {
+function workloadLinks({ planner: { context }, merger }: StatusParts): WorkloadLinks {
   const endpoints = context?.view.get('WorkloadEndpoint')
-  return new Set([...(context?.endpoints ?? [])].flatMap((id) => endpoints?.get(id)?.spec.interfaceName ?? []))
+  const links = new Set([...(context?.endpoints ?? [])].flatMap((id) => endpoints?.get(id)?.spec.interfaceName ?? []))
+  return { links, linkOfRoute: (key) => merger.tables.routes.get(key)?.link }
 }
 
 /** For whom the rules are that the kernel refuses, by key. */
