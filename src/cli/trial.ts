@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Command, InvalidArgumentError } from 'commander'
 import { ConflictError, ValidationError } from '../errors.ts'
 import { createIpam } from '../ipam/ipam.ts'
@@ -146,19 +147,31 @@ async function writeTrial(
   throw new ConflictError('conflict', 'others begin trials all the time, try again')
 }
 
-/** @throws {ConflictError} when what is to be tried is being tried already */
+/**
+ * A trial that is over for its hosts stands in etcd a moment longer: that moment is waited for.
+ *
+ * @throws {ConflictError} when what is to be tried is being tried already
+ */
 async function refuseOverlap(store: Store, { compares, writes }: Trial, signal: AbortSignal): Promise<void> {
   const keyOf = (write: Trial['writes'][number]) => ('put' in write ? write.put : write.remove)
   const keys = new Set([...compares.map(({ key }) => key), ...writes.map(keyOf)])
-  for (const { id, trial, changes } of await listTrials(store, signal)) {
-    if (!trial.writes.some((write) => keys.has(keyOf(write)))) continue
-    const names = changes.map(nameOfChange).join(', ')
-    throw new ConflictError(
-      'conflict',
-      `trial ${id} of ${trial.by} changes the same (${names}): confirm it, or cancel it with "margay trial cancel ${id}"`,
-    )
+  for (let look = 1; ; look++) {
+    const other = (await listTrials(store, signal)).find(({ trial }) => trial.writes.some((write) => keys.has(keyOf(write))))
+    if (other === undefined) return
+    const { id, trial, changes, leftSeconds = 0 } = other
+    if (leftSeconds > ENDING_SECONDS || look > MOST_LOOKS)
+      throw new ConflictError(
+        'conflict',
+        `trial ${id} of ${trial.by} changes the same (${changes.map(nameOfChange).join(', ')}): confirm it, or cancel it with "margay trial cancel ${id}"`,
+      )
+    await delay(LOOK_MS, undefined, { signal })
   }
 }
+
+/** etcd rounds down to seconds, and takes away what has run out once or twice in a second. */
+const ENDING_SECONDS = 1
+const LOOK_MS = 200
+const MOST_LOOKS = 25
 
 /** Letters and digits that nobody takes for another. */
 const ID_LETTERS = 'abcdefghjkmnpqrstuvwxyz23456789'
