@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { describeError } from '../errors.ts'
 import type { Connection } from '../kernel/conntrack/connection.ts'
 import { Conntrack } from '../kernel/conntrack/conntrack.ts'
@@ -41,12 +42,14 @@ export class GoneWorkloads {
   readonly #wake = new Wake()
   readonly #gone = new Set<Ip>()
   #owners: Owners | undefined
+  /** As it stands in the run folder. */
+  #written: Owners | undefined
   #isFirst = true
   #problem: string | undefined
 
   constructor(parts: GoneWorkloadsParts) {
     this.#parts = parts
-    this.#owners = readOwners(parts)
+    this.#owners = this.#written = readOwners(parts)
   }
 
   /** A pass over a view of the store, with these changes, is over: rules, routes and interfaces of what is gone are gone, too. */
@@ -54,7 +57,8 @@ export class GoneWorkloads {
     const { context } = this.#parts.planner
     if (context === undefined) return
     if (this.#isFirst || changes.some(({ kind }) => kind === 'WorkloadEndpoint')) this.#compare(ownersOf(context))
-    else if (this.#gone.size === 0) return
+    // Most endpoints that change are other hosts'.
+    if (this.#owners === this.#written && this.#gone.size === 0) return
     // Where the kernel refused a removal packets could still make what is forgotten anew; it is tried again, with a pass.
     if (!this.#isAnyLeft()) this.#wake.set()
   }
@@ -91,8 +95,9 @@ export class GoneWorkloads {
 
   #compare(owners: Owners): void {
     this.#isFirst = false
-    for (const [ip, owner] of this.#owners ?? []) if (owners.get(ip) !== owner) this.#gone.add(ip)
-    this.#owners = owners
+    const before = this.#owners
+    for (const [ip, owner] of before ?? []) if (owners.get(ip) !== owner) this.#gone.add(ip)
+    if (!isDeepStrictEqual(owners, before)) this.#owners = owners
   }
 
   #isAnyLeft(): boolean {
@@ -110,7 +115,9 @@ export class GoneWorkloads {
       for (const ip of gone) this.#gone.delete(ip)
       if (count > 0) log.info({ count }, 'connections of workloads that are gone were forgotten')
     }
+    if (owners === this.#written) return
     writeStateFile(ownersPath(runFolder), JSON.stringify(Object.fromEntries(owners ?? [])))
+    this.#written = owners
   }
 }
 
