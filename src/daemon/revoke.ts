@@ -242,16 +242,24 @@ export class Revoker {
   }
 
   /** A flow that may begin again may do so at once. */
-  async #release({ linkOf, listings }: Judging, signal: AbortSignal): Promise<void> {
-    const { planner } = this.#parts
-    let [judge, version]: [FlowJudge | undefined, number] = [undefined, -1]
+  async #release(judging: Judging, signal: AbortSignal): Promise<void> {
+    const newest = this.#judges(judging, () => this.#policed(this.#parts.planner.hasTrial))
     const isAllowed = (flow: Flow) => {
-      if (version !== this.#version || planner.isPlanningPolicy) judge = undefined
-      const host = judge === undefined ? this.#policed(planner.hasTrial) : undefined
-      if (host !== undefined) [judge, version] = [new FlowJudge(host, linkOf, listings), this.#version]
+      const judge = newest()
       return judge !== undefined && judge.judge(flow) === undefined
     }
     if (this.#ended.size > 0) await this.#ended.release(isAllowed, signal)
+  }
+
+  /** Gives who judges by policy as it is at each call; undefined while that is planned anew. */
+  #judges({ linkOf, listings }: Judging, policed: () => PolicedHost | undefined): () => FlowJudge | undefined {
+    let [judge, version]: [FlowJudge | undefined, number] = [undefined, -1]
+    return () => {
+      if (version !== this.#version || this.#parts.planner.isPlanningPolicy) judge = undefined
+      const host = judge === undefined ? policed() : undefined
+      if (host !== undefined) [judge, version] = [new FlowJudge(host, linkOf, listings), this.#version]
+      return judge
+    }
   }
 
   /** Which of the denied flows end, and what is to be remembered of the others. */
@@ -274,23 +282,23 @@ export class Revoker {
     return { cut, record }
   }
 
-  async #end(cut: readonly DeniedFlow<Connection>[], { linkOf, listings }: Judging, signal: AbortSignal): Promise<void> {
+  async #end(cut: readonly DeniedFlow<Connection>[], judging: Judging, signal: AbortSignal): Promise<void> {
     const { planner, tell } = this.#parts
     await this.#raiseTombstones(signal)
     const counts = new Map<string, number>()
     const events = new EndedEvents(tell, planner.context?.view)
     const pace = new Pace()
-    let [judge, version]: [FlowJudge | undefined, number] = [undefined, -1]
+    const newest = this.#judges(judging, () => this.#policed())
     for (let start = 0; start < cut.length; start += SLICE) {
       if (pace.isDue) await pace.giveWay()
-      while (judge === undefined || version !== this.#version || planner.isPlanningPolicy) {
-        const host = this.#policed()
-        if (host === undefined) await this.#passEnds(signal)
-        else [judge, version] = [new FlowJudge(host, linkOf, listings), this.#version]
+      let judge = newest()
+      while (judge === undefined) {
+        await this.#passEnds(signal)
         signal.throwIfAborted()
+        judge = newest()
       }
       // It has been a while since they were judged: what is allowed by now goes on.
-      const sure = cut.slice(start, start + SLICE).filter(({ flow }) => judge?.judge(flow) !== undefined)
+      const sure = cut.slice(start, start + SLICE).filter(({ flow }) => judge.judge(flow) !== undefined)
       const flows = sure.map(({ flow }) => flow)
       await this.#ended.add(flows)
       await this.#conntrack.remove(flows, signal)
