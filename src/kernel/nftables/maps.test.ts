@@ -1,22 +1,15 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Namespace } from '../../../test/support/nft-lab.ts'
+import { aChain, aSet } from '../../../test/support/nft-objects.ts'
 import { withTable } from '../../../test/support/nft-table.ts'
 import { silentLogger } from '../../log.ts'
-import { keyOf, type NftChain, type NftHook, type NftObject, type NftRule, type NftSet } from '../objects.ts'
+import { keyOf, type NftHook, type NftObject, type NftRule } from '../objects.ts'
 import { NftablesTable } from './table.ts'
 
 const test = suite('kernel/nftables/maps')
 
 const { signal } = new AbortController()
-
-function aSet(name: string, elements: readonly string[], more: Partial<NftSet> = {}): NftSet {
-  return { kind: 'set', name, family: 4, isInterval: false, elements: new Set(elements), ...more }
-}
-
-function aChain(name: string, rules: readonly NftRule[], hook?: NftHook): NftChain {
-  return hook ? { kind: 'chain', name, rules, hook } : { kind: 'chain', name, rules }
-}
 
 const byKey = (objects: readonly NftObject[]) => new Map(objects.map((object) => [keyOf.policy(object), object]))
 const drop: NftRule = { matches: [], verdict: { do: 'drop' } }

@@ -1,30 +1,14 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { aChain, aSet } from '../../../test/support/nft-objects.ts'
 import { withTable } from '../../../test/support/nft-table.ts'
-import {
-  keyOf,
-  type NftChain,
-  type NftHook,
-  type NftMatch,
-  type NftObject,
-  type NftRule,
-  type NftSet,
-  type NftVerdict,
-} from '../objects.ts'
+import { keyOf, type NftMatch, type NftObject, type NftRule, type NftSet, type NftVerdict } from '../objects.ts'
 import type { Delta } from '../table.ts'
 import { type NftablesTable, StillReferredTo } from './table.ts'
 
 const test = suite('kernel/nftables/put-plan')
 
 const { signal } = new AbortController()
-function aSet(name: string, elements: readonly string[], more: Partial<NftSet> = {}): NftSet {
-  return { kind: 'set', name, family: 4, isInterval: false, elements: new Set(elements), ...more }
-}
-
-function aChain(name: string, rules: readonly NftRule[], hook?: NftHook): NftChain {
-  return hook ? { kind: 'chain', name, rules, hook } : { kind: 'chain', name, rules }
-}
-
 function aRule(matches: readonly NftMatch[], verdict: NftVerdict = { do: 'accept' }): NftRule {
   return { matches, verdict }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createNamespace, type Namespace } from '../../../test/support/nft-lab.ts'
+import { aSet } from '../../../test/support/nft-objects.ts'
 import { silentLogger } from '../../log.ts'
 import type { Cidr } from '../../net/cidr.ts'
 import type { Ip } from '../../net/ip.ts'
@@ -13,10 +14,6 @@ import { NftablesTable } from './table.ts'
 
 const test = suite('kernel/nftables/script')
 const { signal } = new AbortController()
-
-function aSet(name: string, elements: readonly string[], more: Partial<NftSet> = {}): NftSet {
-  return { kind: 'set', name, family: 4, isInterval: false, elements: new Set(elements), ...more }
-}
 
 function aRule(matches: readonly NftMatch[], verdict: NftVerdict, more: Partial<NftRule> = {}): NftRule {
   return { matches, verdict, ...more }

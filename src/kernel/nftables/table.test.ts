@@ -2,20 +2,12 @@ import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Namespace } from '../../../test/support/nft-lab.ts'
+import { aChain, aSet } from '../../../test/support/nft-objects.ts'
 import { withTable } from '../../../test/support/nft-table.ts'
 import { silentLogger } from '../../log.ts'
 import type { Cidr } from '../../net/cidr.ts'
 import type { Ip } from '../../net/ip.ts'
-import {
-  keyOf,
-  type NftChain,
-  type NftHook,
-  type NftMatch,
-  type NftObject,
-  type NftRule,
-  type NftSet,
-  type NftVerdict,
-} from '../objects.ts'
+import { keyOf, type NftHook, type NftMatch, type NftObject, type NftRule, type NftVerdict } from '../objects.ts'
 import { NftablesTable } from './table.ts'
 
 const test = suite('kernel/nftables/table')
@@ -23,16 +15,8 @@ const test = suite('kernel/nftables/table')
 const { signal } = new AbortController()
 const never = new Map<string, NftObject>()
 
-function aSet(name: string, elements: Iterable<string>, more: Partial<NftSet> = {}): NftSet {
-  return { kind: 'set', name, family: 4, isInterval: false, elements: new Set(elements), ...more }
-}
-
 function aRule(matches: readonly NftMatch[], verdict: NftVerdict = { do: 'accept' }, isCounted = false): NftRule {
   return isCounted ? { matches, verdict, isCounted } : { matches, verdict }
-}
-
-function aChain(name: string, rules: readonly NftRule[], hook?: NftHook): NftChain {
-  return hook ? { kind: 'chain', name, rules, hook } : { kind: 'chain', name, rules }
 }
 
 const INPUT: NftHook = { type: 'filter', hook: 'input', priority: 0 }
