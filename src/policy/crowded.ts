@@ -2,8 +2,11 @@ import type { NftRule, NftVerdict } from '../kernel/objects.ts'
 import type { PortRange } from '../net/port.ts'
 import { type BlockRule, canMatch, type Form } from './block.ts'
 
-/** For all crowded ports together so many times as many rules as the tier has: the kernel looks at all of them when some rule changes. */
-const MOST_GROWTH = 1
+/**
+ * For all crowded ports together so many times as many rules as the tier has: the kernel looks at all of them when some rule changes. The
+ * first one always has its row, of at most as many.
+ */
+const MOST_GROWTH = 0.4
 /** In shorter lists there is little to save. */
 const FEWEST_RULES = 100
 
@@ -33,9 +36,9 @@ export function crowdedPorts(policies: readonly (readonly BlockRule[])[], protoc
   for (const use of uses) for (const [port, count] of use.named) named.set(port, (named.get(port) ?? 0) + count)
   let left = form === 'any' ? total * MOST_GROWTH : Number.POSITIVE_INFINITY
   const byCrowd = [...named].sort(([a, x], [b, y]) => y - x || a - b)
-  return byCrowd.flatMap(([port, count]) => {
+  return byCrowd.flatMap(([port, count], i) => {
     left -= count + others
-    return left < 0 ? [] : [port]
+    return left < 0 && i > 0 ? [] : [port]
   })
 }
 
