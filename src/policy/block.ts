@@ -38,7 +38,7 @@ function isLong(rules: readonly BlockRule[], form: Form): boolean {
  * that are for it in a chain of its own.
  */
 export function compileBlock(rules: readonly BlockRule[], pieces: PieceCollector, form: Form): readonly NftRule[] {
-  const protocols = isLong(rules, form) ? portProtocolsOf(rules) : []
+  const protocols = isLong(rules, form) ? [...portRulesOf(rules).keys()] : []
   return [
     ...protocols.map((protocol) => toProtocol(protocol, pieces.chain('q_', compileForProtocol(rules, protocol, pieces, form)))),
     ...compileForOthers(rules, protocols, pieces),
@@ -50,9 +50,14 @@ export function toProtocol(protocol: number, chain: string): NftRule {
   return { matches: [{ on: 'protocol', value: protocol }], verdict: { do: 'goto', chain } }
 }
 
-/** The protocols of which rules name destination ports by number. UDP-Lite is rare: its rules are left with the others'. */
-export function portProtocolsOf(rules: readonly BlockRule[]): readonly number[] {
-  return PORT_PROTOCOLS.filter((protocol) => protocol !== PROTOCOL_NUMBERS.UDPLite && rules.some(({ match }) => splitsBy(match, protocol)))
+/** How many rules name destination ports of each protocol by number. UDP-Lite is rare: its rules are left with the others'. */
+export function portRulesOf(rules: readonly BlockRule[]): ReadonlyMap<number, number> {
+  const counts = new Map<number, number>()
+  for (const protocol of PORT_PROTOCOLS) {
+    const count = protocol === PROTOCOL_NUMBERS.UDPLite ? 0 : rules.filter(({ match }) => splitsBy(match, protocol)).length
+    if (count > 0) counts.set(protocol, count)
+  }
+  return counts
 }
 
 /**

@@ -6,7 +6,7 @@ import {
   compileForOthers,
   compileForProtocol,
   type Form,
-  portProtocolsOf,
+  portRulesOf,
   portsOf,
   toProtocol,
 } from './block.ts'
@@ -69,7 +69,7 @@ export class ListCompiler {
         if (!this.#blocks.has(policy.rules[place.direction] ?? NO_RULES)) yield
         blocks.push(this.#blockOf(policy, place))
       }
-      const protocols = protocolsOf(blocks)
+      const protocols = protocolsOf(blocks, this.#settings.form)
       for (const block of blocks) {
         const before = this.#lists.size
         for (const protocol of protocols) this.#forProtocol(block, protocol, scratch)
@@ -127,7 +127,10 @@ export class ListCompiler {
         )
         return [...inOrder, ...compileBlock(end, pieces, 'linear')]
       }
-      const protocols = protocolsOf(blocks.filter(({ isStaged }) => !isStaged))
+      const protocols = protocolsOf(
+        blocks.filter(({ isStaged }) => !isStaged),
+        this.#settings.form,
+      )
       const toEnd = compileForOthers(end, [], pieces)
       const forProtocol = (protocol: number) => [
         ...this.#crowded(blocks, protocol, end, pieces),
@@ -201,7 +204,7 @@ export class ListCompiler {
       ...{ rules, isStaged },
       key: `policy ${at} ${this.#idOf(given)}`,
       isPassing: !isStaged && given.some(({ action }) => action === 'Pass'),
-      protocols: portProtocolsOf(rules),
+      ports: portRulesOf(rules),
     }
     blocks.set(at, made)
     return made
@@ -332,8 +335,8 @@ interface PolicyBlock {
   readonly key: string
   readonly isPassing: boolean
   readonly isStaged: boolean
-  /** Of which its rules name destination ports. */
-  readonly protocols: readonly number[]
+  /** How many of its rules name destination ports of each protocol. */
+  readonly ports: ReadonlyMap<number, number>
 }
 
 const NO_RULES: readonly MatchRule[] = []
@@ -342,6 +345,9 @@ const NO_RULES: readonly MatchRule[] = []
 const MOST_INLINE = 8
 /** Policies with more rules for a packet stand in chains of their own. */
 const FEWEST_APART = 2
+
+/** A protocol with fewer of the rules is left with the others: what is for any protocol would stand there again. */
+const LEAST_SHARE = 0.2
 
 /** A port that no rule names: connections to it are no connections. */
 const NO_PORT = -1
@@ -356,7 +362,11 @@ function isDenying({ defaultAction, policies }: TierPolicies): boolean {
   return defaultAction === 'Deny' && policies.some(({ isStaged }) => !isStaged)
 }
 
-/** The protocols of which some rules name destination ports. */
-function protocolsOf(blocks: readonly PolicyBlock[]): readonly number[] {
-  return PORT_PROTOCOLS.filter((protocol) => blocks.some(({ protocols }) => protocols.includes(protocol)))
+/** The protocols whose packets get rules of their own: those of which many rules name destination ports. */
+function protocolsOf(blocks: readonly PolicyBlock[], form: Form | undefined): readonly number[] {
+  const total = blocks.reduce((sum, { rules }) => sum + rules.length, 0)
+  return PORT_PROTOCOLS.filter((protocol) => {
+    const own = blocks.reduce((sum, { ports }) => sum + (ports.get(protocol) ?? 0), 0)
+    return own > 0 && (form === 'by-port' || own >= total * LEAST_SHARE)
+  })
 }
