@@ -1,8 +1,7 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { checked, loadNative, type Native } from '../../src/kernel/native.ts'
 import { withNetns } from '../../src/kernel/netns.ts'
 import { type Ip, ipToBytes, parseIp } from '../../src/net/ip.ts'
-import type { Store } from '../../src/store/store.ts'
+import type { Store, Write } from '../../src/store/store.ts'
 import { encodePacket, markerOf } from '../../test/support/raw-packets.ts'
 import { plainEtcd } from '../../test/support/store.ts'
 import {
@@ -16,11 +15,13 @@ import {
   worldWrites,
   writeOf,
 } from './world.ts'
+import { nowMs, openWriter, serveWriter, type Writer } from './writer.ts'
 
 /** What a client in the router's namespace, where etcd is, is to do. */
 export type ClientTask =
   | { readonly do: 'load'; readonly endpoint: string; readonly size: VerdictSize }
   | { readonly do: 'load-remote'; readonly endpoint: string; readonly count: number }
+  | { readonly do: 'write'; readonly endpoint: string }
   | (ProbeTask & { readonly do: 'probe' })
 
 /** Changes what is in the store, again and again, and waits for the verdict about packets to become another. */
@@ -41,7 +42,7 @@ export type ChangeKind = 'relabelled' | 'policy'
 /** Milliseconds from sending the write, one for each change. */
 export interface ProbeResult {
   readonly verdictMs: readonly number[]
-  /** To etcd's answer: what of it is etcd's. */
+  /** To etcd's answer, as the writer saw it. */
   readonly writeMs: readonly number[]
   readonly faults: readonly string[]
 }
@@ -49,16 +50,17 @@ export interface ProbeResult {
 /** What that process does; the answer goes to its standard output. */
 export async function client(argument: string): Promise<void> {
   const task = JSON.parse(argument) as ClientTask
+  if (task.do === 'probe') return void process.stdout.write(JSON.stringify(await probe(task)))
   const store = plainEtcd([task.endpoint])
   try {
-    if (task.do === 'probe') process.stdout.write(JSON.stringify(await probe(task, store)))
+    if (task.do === 'write') await serveWriter(store)
     else await load(task, store)
   } finally {
     store.close()
   }
 }
 
-async function load(task: Exclude<ClientTask, ProbeTask>, store: Store): Promise<void> {
+async function load(task: Extract<ClientTask, { readonly do: 'load' | 'load-remote' }>, store: Store): Promise<void> {
   if (task.do === 'load') for (const writes of worldWrites(task.size)) await store.commit([], writes, never)
   else {
     await store.commit([], [writeOf(memberPolicy())], never)
@@ -75,8 +77,9 @@ const DEADLINE_MS = 5000
 /** Between two changes, so that each has a pass of its own. Milliseconds. */
 const REST_MS = 30
 
-async function probe({ size, netns, address, rounds, change }: ProbeTask, store: Store): Promise<ProbeResult> {
+async function probe({ endpoint, size, netns, address, rounds, change }: ProbeTask): Promise<ProbeResult> {
   const wire = openWire(netns, parseIp(address))
+  const writer = openWriter(process.argv[1] ?? '', endpoint)
   const faults: string[] = []
   const verdictMs: number[] = []
   const writeMs: number[] = []
@@ -88,7 +91,7 @@ async function probe({ size, netns, address, rounds, change }: ProbeTask, store:
         change === 'relabelled'
           ? [{ source: addressOf(index), port: MEMBER_PORT }, endpointWrite(index, 0)]
           : [{ source: parseIp(STRANGER), port }, changedPolicy(size.policies, port)]
-      const outcome = await changeAndWait(wire, flow, () => store.commit([], [write], never))
+      const outcome = await changeAndWait(wire, flow, writer, write)
       if (typeof outcome === 'string') faults.push(`${change}, round ${round}: ${outcome}`)
       else {
         verdictMs.push(outcome.verdictMs)
@@ -98,6 +101,7 @@ async function probe({ size, netns, address, rounds, change }: ProbeTask, store:
     }
   } finally {
     wire.close()
+    await writer.close()
   }
   return { verdictMs, writeMs, faults }
 }
@@ -111,29 +115,21 @@ interface Flow {
 }
 
 /** Gives how long it took until a packet got through, or what was wrong. */
-async function changeAndWait(wire: Wire, flow: Flow, write: () => Promise<unknown>) {
+async function changeAndWait(wire: Wire, flow: Flow, writer: Writer, write: Write) {
   for (let sent = 0; sent < DENIED; sent += 1) {
     wire.send(flow)
     pauseMs(EVERY_MS)
     if (wire.hasCome(flow)) return 'a packet got through before the change'
   }
-  const startedMs = performance.now()
-  let writeMs = Number.NaN
-  const written = write().then(() => {
-    writeMs = performance.now() - startedMs
-  })
-  for (;;) {
+  const answered = writer.end()
+  const { begunMs } = writer.begin(write)
+  do {
     wire.send(flow)
-    // What etcd answers comes in by the event loop; between two of its turns this thread sleeps, the daemon needs the processor.
-    await nextTurn()
-    if (wire.hasCome(flow)) break
     pauseMs(EVERY_MS)
-    if (wire.hasCome(flow)) break
-    if (performance.now() - startedMs > DEADLINE_MS) return `no packet got through within ${DEADLINE_MS} ms`
-  }
-  const verdictMs = performance.now() - startedMs
-  await written
-  return { verdictMs, writeMs }
+    if (nowMs() - begunMs > DEADLINE_MS) return `no packet got through within ${DEADLINE_MS} ms`
+  } while (!wire.hasCome(flow))
+  const verdictMs = nowMs() - begunMs
+  return { verdictMs, writeMs: (await answered).answeredMs - begunMs }
 }
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4))
