@@ -80,10 +80,19 @@ export interface WorkloadChain extends Pieces {
   readonly isOpen: boolean
 }
 
+/** The chains that were made of lists: workloads under the same policies share one. */
+export type KnownChains = WeakMap<CompiledList, WorkloadChain>
+
 /** The chain of what a workload sends (`egress`) or gets; what takes long can be left and resumed at each `yield`. */
-export function* planWorkload({ endpoint, direction, settings }: WorkloadInput, lists: ListCompiler): Generator<undefined, WorkloadChain> {
+export function* planWorkload(input: WorkloadInput, lists: ListCompiler, known: KnownChains): Generator<undefined, WorkloadChain> {
+  const list = yield* lists.compileInSteps(input.endpoint, at('normal', input.direction))
+  const chain = known.get(list) ?? chainOf(list, input, lists)
+  known.set(list, chain)
+  return chain
+}
+
+function chainOf(list: CompiledList, { endpoint, direction, settings }: WorkloadInput, lists: ListCompiler): WorkloadChain {
   const pieces = new PieceCollector(settings.shapeOf, lists.pool)
-  const list = yield* lists.compileInSteps(endpoint, at('normal', direction))
   pieces.include(list)
   const chain = pieces.chain('e_', list.rules)
   const { key, chains, fixed, counters, used, parts } = pieces

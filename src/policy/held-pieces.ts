@@ -10,6 +10,9 @@ interface Counted<T> {
   count: number
 }
 
+/** Pieces that refer to others, or the name of somebody outside who needs them. */
+type Holder = Pieces | string
+
 /**
  * Which pieces of the rule set are needed: those that are held, and all that they refer to. What nobody refers to any more is found by
  * counting, at the cost of what changed. Whoever replaces a piece holds the new one before it releases the old one, so that what both
@@ -17,8 +20,7 @@ interface Counted<T> {
  */
 export class HeldPieces {
   readonly #objects: KeptObjects
-  /** Who refers to each of the pieces; what is held by somebody outside has itself among them. */
-  readonly #holders = new Map<Pieces, Set<Pieces>>()
+  readonly #holders = new Map<Pieces, Set<Holder>>()
   readonly #counted = new Map<string, Counted<NftObject>>()
   /** What each counter stands for, by its name. */
   readonly rules = new Map<string, CountedRule>()
@@ -36,14 +38,14 @@ export class HeldPieces {
     this.#objects = objects
   }
 
-  /** Needs these pieces from now on. */
-  hold(root: Pieces): void {
-    this.#hold(root, root)
+  /** From now on the owner needs these pieces; others may need them, too. */
+  hold(root: Pieces, owner: string): void {
+    this.#hold(root, owner)
   }
 
-  /** Needs them no longer. */
-  release(root: Pieces): void {
-    this.#release(root, root)
+  /** The owner needs them no longer. */
+  release(root: Pieces, owner: string): void {
+    this.#release(root, owner)
   }
 
   isHeld(pieces: Pieces): boolean {
@@ -56,13 +58,13 @@ export class HeldPieces {
     return used?.value
   }
 
-  /** The held pieces that name one of these sets, also by something that they refer to. */
-  usersOf(sets: ReadonlySet<string>): ReadonlySet<Pieces> {
-    const found = new Set<Pieces>()
-    const visit = (pieces: Pieces): void => {
-      if (found.has(pieces)) return
-      found.add(pieces)
-      for (const holder of this.#holders.get(pieces) ?? []) visit(holder)
+  /** The held pieces that name one of these sets, also by something that they refer to, and their owners. */
+  usersOf(sets: ReadonlySet<string>): ReadonlySet<Holder> {
+    const found = new Set<Holder>()
+    const visit = (holder: Holder): void => {
+      if (found.has(holder)) return
+      found.add(holder)
+      if (typeof holder !== 'string') for (const other of this.#holders.get(holder) ?? []) visit(other)
     }
     for (const id of sets) for (const user of this.#users.get(id) ?? []) visit(user)
     return found
@@ -95,7 +97,7 @@ export class HeldPieces {
     return dropped
   }
 
-  #hold(pieces: Pieces, holder: Pieces): void {
+  #hold(pieces: Pieces, holder: Holder): void {
     const known = this.#holders.get(pieces)
     if (known !== undefined) {
       known.add(holder)
@@ -113,7 +115,7 @@ export class HeldPieces {
     for (const used of pieces.used.values()) this.#use(used, pieces)
   }
 
-  #release(pieces: Pieces, holder: Pieces): void {
+  #release(pieces: Pieces, holder: Holder): void {
     const holders = this.#holders.get(pieces)
     if (holders === undefined || !holders.delete(holder) || holders.size > 0) return
     this.#holders.delete(pieces)

@@ -48,6 +48,8 @@ export class ListCompiler {
   readonly #fresh = new Set<string>()
   /** What was made of the rules of a policy, by place. */
   readonly #blocks = new WeakMap<readonly MatchRule[], Map<string, PolicyBlock>>()
+  /** Keys of lists, by what they name beside tiers. */
+  readonly #keys = new WeakMap<readonly TierPolicies[], Map<string, string>>()
   readonly #ids = new WeakMap<object, number>()
   #nextId = 1
 
@@ -58,9 +60,9 @@ export class ListCompiler {
 
   /** As `compile`, in pieces: what takes long are policies that nobody has asked for yet. */
   *compileInSteps(endpoint: LocalEndpoint, place: ListPlace): Generator<undefined, CompiledList> {
-    const tiers = tiersAt(endpoint, place)
-    const known = this.#lists.get(this.#keyOf(tiers, endpoint, place))
+    const known = this.#lists.get(this.#keyOf(endpoint, place))
     if (known) return known
+    const tiers = tiersAt(endpoint, place)
     const scratch = new PieceCollector(this.#settings.shapeOf, this.pool)
     for (const tier of tiers) {
       const blocks: PolicyBlock[] = []
@@ -84,8 +86,8 @@ export class ListCompiler {
 
   /** The rules that decide about packets of an endpoint. */
   compile(endpoint: LocalEndpoint, place: ListPlace): CompiledList {
-    const tiers = tiersAt(endpoint, place)
-    return this.#once(this.#keyOf(tiers, endpoint, place), (pieces) => {
+    return this.#once(this.#keyOf(endpoint, place), (pieces) => {
+      const tiers = tiersAt(endpoint, place)
       const rules: NftRule[] = []
       for (const tier of tiers) {
         const hasPass = this.#blocksOf(tier, place).some(({ isPassing }) => isPassing)
@@ -272,10 +274,15 @@ export class ListCompiler {
     return this.#include(part, pieces, 'p_', part.rules.length > FEWEST_APART)
   }
 
-  /** Names all that a list is made of. */
-  #keyOf(tiers: readonly TierPolicies[], { profiles }: LocalEndpoint, place: ListPlace): string {
-    const ids = place.stage === 'normal' ? profiles.map((one) => this.#idOf(one)) : []
-    return `${this.#describe(place)}: ${tiers.map((tier) => this.#describeTier(tier, place)).join('; ')}; ${ids.join()}`
+  /** Names all that a list is made of. Endpoints share their tiers: they are looked at once. */
+  #keyOf(endpoint: LocalEndpoint, place: ListPlace): string {
+    const profiles = place.stage === 'normal' ? endpoint.profiles.map((one) => this.#idOf(one)).join() : ''
+    const beside = `${this.#describe(place)}: ${profiles}`
+    const known = this.#keys.get(endpoint.tiers) ?? new Map<string, string>()
+    const tiers = () => tiersAt(endpoint, place).map((tier) => this.#describeTier(tier, place))
+    const key = known.get(beside) ?? `${beside}: ${tiers().join('; ')}`
+    this.#keys.set(endpoint.tiers, known.set(beside, key))
+    return key
   }
 
   /** Policies are told apart by their rules in this direction: those of one policy, which stay the same objects until they change. */

@@ -3,9 +3,10 @@ import type { LocalEndpoint } from './evaluate.ts'
 import type { SideMatch } from './match-rule.ts'
 import type { Policy } from './policies.ts'
 
-/** Tells of the sets that policies and profiles of the endpoint name, but for those whose rules were `seen`, to which it adds them. */
+/** Tells of the sets that policies and profiles of the endpoint name, but for those that were `seen`, to which it adds them. */
 export function visitNamedSets({ tiers, profiles }: LocalEndpoint, seen: WeakSet<object>, visit: (set: AddressSet) => void): void {
-  for (const { policies } of tiers) for (const { rules } of policies) visitRules(rules, seen, visit)
+  if (!seen.has(tiers)) for (const { policies } of tiers) for (const { rules } of policies) visitRules(rules, seen, visit)
+  seen.add(tiers)
   for (const { rules } of profiles) visitRules(rules, seen, visit)
 }
 

@@ -5,6 +5,7 @@ import {
   type DispatchSettings,
   FORWARD_FROM_WORKLOAD,
   FROM_WORKLOADS,
+  type KnownChains,
   planDispatch,
   planWorkload,
   TO_WORKLOADS,
@@ -29,7 +30,7 @@ export interface Making {
   readonly lists: ListCompiler
 }
 
-/** The name under which pieces of the base chains are known: no workload has it. */
+/** The owner of the pieces of the base chains: no workload has this id. */
 export const BASES = ''
 
 /**
@@ -40,9 +41,8 @@ export class Ruleset {
   readonly objects = new KeptObjects()
   readonly held = new HeldPieces(this.objects)
   readonly #maps = new WorkloadMaps()
+  readonly #chains: KnownChains = new WeakMap()
   readonly #workloads = new Map<string, readonly WorkloadChain[]>()
-  /** Whose each of the held pieces is: a workload's id, or `BASES`. */
-  readonly #owners = new Map<Pieces, string>()
   #bases: Pieces | undefined
   #baseObjects: readonly NftObject[] = []
   #hasMaps = false
@@ -58,8 +58,8 @@ export class Ruleset {
   /** Takes over the host endpoints. */
   setHostEndpoints(input: DispatchInput, lists: ListCompiler): void {
     const { bases, pieces } = planDispatch(input, lists)
-    this.#hold(BASES, pieces)
-    if (this.#bases) this.#release(this.#bases)
+    this.held.hold(pieces, BASES)
+    if (this.#bases) this.held.release(this.#bases, BASES)
     this.#bases = pieces
     this.#hasMaps = bases.some(({ name }) => name === FORWARD_FROM_WORKLOAD)
     const now = new Set(bases.map(keyOf.policy))
@@ -76,8 +76,8 @@ export class Ruleset {
       return
     }
     const { endpoint, link } = workload
-    const egress = yield* planWorkload({ endpoint, direction: 'egress', settings }, lists)
-    const ingress = yield* planWorkload({ endpoint, direction: 'ingress', settings }, lists)
+    const egress = yield* planWorkload({ endpoint, direction: 'egress', settings }, lists, this.#chains)
+    const ingress = yield* planWorkload({ endpoint, direction: 'ingress', settings }, lists, this.#chains)
     this.#replace(id, [egress, ingress])
     this.#maps.set(id, { link, chains: { egress: egress.chain, ingress: ingress.chain } })
   }
@@ -85,10 +85,9 @@ export class Ruleset {
   /** Whose rules name one of these sets. */
   usersOf(sets: ReadonlySet<string>, lists: ListCompiler): ReadonlySet<string> {
     const users = new Set<string>()
-    for (const pieces of this.held.usersOf(sets)) {
-      lists.forget(pieces)
-      const owner = this.#owners.get(pieces)
-      if (owner !== undefined) users.add(owner)
+    for (const user of this.held.usersOf(sets)) {
+      if (typeof user === 'string') users.add(user)
+      else lists.forget(user)
     }
     return users
   }
@@ -105,21 +104,11 @@ export class Ruleset {
   /** What is new is held before what was is released: what both refer to stays. */
   #replace(id: string, chains: readonly WorkloadChain[]): void {
     const before = this.#workloads.get(id) ?? []
-    for (const one of chains) this.#hold(id, one)
-    for (const one of before) this.#release(one)
+    for (const one of chains) this.held.hold(one, id)
+    for (const one of before) if (!chains.includes(one)) this.held.release(one, id)
     if (chains.every(({ isOpen }) => isOpen)) this.#restricted.delete(id)
     else this.#restricted.add(id)
     if (chains.length > 0) this.#workloads.set(id, chains)
     else this.#workloads.delete(id)
-  }
-
-  #hold(owner: string, pieces: Pieces): void {
-    this.held.hold(pieces)
-    this.#owners.set(pieces, owner)
-  }
-
-  #release(pieces: Pieces): void {
-    this.held.release(pieces)
-    this.#owners.delete(pieces)
   }
 }

@@ -4,12 +4,22 @@ import { type SelectorSet, selectorSet } from './address-set.ts'
 import { LabelIndex } from './label-index.ts'
 import type { Labelled } from './labelled.ts'
 import type { Direction, Policy } from './policies.ts'
+import { contentName } from './set-names.ts'
 import { orderPolicies, type TierPolicies } from './tiers.ts'
 
 /** A policy with the set of what it selects. */
 interface Known {
   readonly policy: Policy
   readonly set: SelectorSet
+}
+
+/** What endpoints that match the same selectors have in common; it is known as long as there is one. */
+interface Group {
+  readonly key: string
+  readonly selectors: ReadonlySet<string>
+  endpoints: number
+  /** Undefined: something about their policies changed since it was last asked for. */
+  tiers: readonly TierPolicies[] | undefined
 }
 
 /**
@@ -25,14 +35,16 @@ export class PolicySelection {
   readonly #endpoints = new Set<string>()
   /** The selectors that each endpoint matches. */
   readonly #matched = new Map<string, Set<string>>()
-  readonly #ordered = new Map<string, readonly TierPolicies[]>()
+  /** The group of each endpoint since somebody last asked for its policies, and all groups by their selectors. */
+  readonly #groupOf = new Map<string, Group>()
+  readonly #groups = new Map<string, Group>()
   readonly #changed = new Set<string>()
 
   /** Takes note of an endpoint of this host; undefined: it is gone. */
   setEndpoint(id: string, given: Labelled | undefined): void {
     // Its members are endpoints, not addresses.
     this.#index.set(id, given && { ...given, addresses: [id as never], ports: [] })
-    this.#outdate(id)
+    this.#regroup(id)
     if (given === undefined) this.#endpoints.delete(id)
     else this.#endpoints.add(id)
   }
@@ -66,7 +78,7 @@ export class PolicySelection {
     for (const [id, { added, removed }] of this.#index.takeChanges()) {
       for (const endpoint of added) this.#matchedBy(endpoint).add(id)
       for (const endpoint of removed) this.#matchedBy(endpoint).delete(id)
-      for (const endpoint of [...added, ...removed]) this.#outdate(endpoint)
+      for (const endpoint of [...added, ...removed]) this.#regroup(endpoint)
     }
   }
 
@@ -78,17 +90,28 @@ export class PolicySelection {
     return changed
   }
 
-  /** The policies that apply to an endpoint, as of the last `flush`, tier by tier; the same object until they change. */
+  /**
+   * The policies that apply to an endpoint, as of the last `flush`, tier by tier; the same object until they change, and for all
+   * endpoints that match the same selectors.
+   */
   policiesOf(endpoint: string): readonly TierPolicies[] {
-    const known = this.#ordered.get(endpoint)
-    if (known) return known
-    const policies = [...(this.#matched.get(endpoint) ?? [])].flatMap((id) => [...(this.#bySelector.get(id) ?? [])])
-    const ordered = orderPolicies(
-      policies.map(({ policy }) => policy),
-      this.#tiers,
-    )
-    this.#ordered.set(endpoint, ordered)
-    return ordered
+    const group = this.#groupOf.get(endpoint) ?? this.#join(endpoint)
+    group.tiers ??= orderPolicies(this.#policiesBy(group.selectors), this.#tiers)
+    return group.tiers
+  }
+
+  *#policiesBy(selectors: ReadonlySet<string>): Generator<Policy> {
+    for (const id of selectors) for (const { policy } of this.#bySelector.get(id) ?? []) yield policy
+  }
+
+  #join(endpoint: string): Group {
+    const selectors = this.#matched.get(endpoint) ?? new Set()
+    const key = contentName('', [...selectors].sort().join())
+    const group = this.#groups.get(key) ?? { key, selectors: new Set(selectors), endpoints: 0, tiers: undefined }
+    group.endpoints++
+    this.#groups.set(key, group)
+    this.#groupOf.set(endpoint, group)
+    return group
   }
 
   #remember(key: string, known: Known): void {
@@ -109,7 +132,10 @@ export class PolicySelection {
     const siblings = this.#bySelector.get(set.id)
     siblings?.delete(known)
     if (siblings?.size !== 0) return
-    for (const endpoint of this.#index.members(set.id)) this.#matched.get(endpoint)?.delete(set.id)
+    for (const endpoint of this.#index.members(set.id)) {
+      this.#matched.get(endpoint)?.delete(set.id)
+      this.#regroup(endpoint)
+    }
     this.#bySelector.delete(set.id)
     this.#index.deactivate(set)
   }
@@ -121,11 +147,18 @@ export class PolicySelection {
   }
 
   #touch(set: string): void {
-    for (const endpoint of this.#index.members(set)) this.#outdate(endpoint)
+    for (const endpoint of this.#index.members(set)) {
+      const group = this.#groupOf.get(endpoint)
+      if (group) group.tiers = undefined
+      this.#changed.add(endpoint)
+    }
   }
 
-  #outdate(endpoint: string): void {
-    this.#ordered.delete(endpoint)
+  /** What the endpoint matches may be otherwise. */
+  #regroup(endpoint: string): void {
+    const group = this.#groupOf.get(endpoint)
+    this.#groupOf.delete(endpoint)
+    if (group && --group.endpoints === 0) this.#groups.delete(group.key)
     this.#changed.add(endpoint)
   }
 }
