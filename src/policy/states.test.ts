@@ -4,11 +4,14 @@ import { type Pass, passIn } from '../../test/support/passing.ts'
 import { anEndpoint } from '../../test/support/planning.ts'
 import { aGlobalPolicy, aHostEndpoint, aProfile, aTier } from '../../test/support/policies.ts'
 import { createPolicyLab, LINKS, OWN, type PolicyLab, REACHED } from '../../test/support/policy-lab.ts'
+import { NftCounters } from '../kernel/nftables/counters.ts'
 import { NftablesTable } from '../kernel/nftables/table.ts'
 import type { NftObject } from '../kernel/objects.ts'
 import { silentLogger } from '../log.ts'
 import type { GlobalNetworkPolicy } from '../model/network-policy.ts'
+import { parseCidr } from '../net/cidr.ts'
 import { parseIp } from '../net/ip.ts'
+import { counterOf } from './counted-rule.ts'
 import { PolicyEngine, type PolicyHost, type PolicyInput } from './engine.ts'
 
 const test = suite('policy/states')
@@ -164,6 +167,45 @@ test('an interface of a workload that no endpoint has is closed', () =>
       ),
       [undefined, undefined, 'eth0'],
     )
+  }))
+
+test('what a workload sends to a group is asked about where the host is in the group, and else counted nowhere', () =>
+  withScene(async ({ lab, apply, pass }) => {
+    await apply({}, closed)
+    const counters = new NftCounters({ netns: lab.host.path })
+    try {
+      const denied = async () =>
+        (await counters.read(signal)).get(counterOf({ by: 'tier', direction: 'egress', tier: 'default' }).object.name)?.packets
+      // No rule can see before routing whether anybody of the host listens.
+      await pass(['mgyw1', 'udp 10.65.0.2:1000 > 224.0.0.251:5353'], ['mgyw1', 'udp [2001:db8:65::2]:1000 > [ff02::fb]:5353'])
+      assert.is(await denied(), 0)
+      const toAll = [
+        ['mgyw1', 'udp 10.65.0.2:1000 > 224.0.0.1:5353'],
+        ['mgyw1', 'udp [2001:db8:65::2]:1000 > [ff02::1]:5353'],
+      ] as const
+      assert.equal(await pass(...toAll), [undefined, undefined])
+      assert.is(await denied(), 2)
+      await apply({ endpointToHost: 'Return' }, policy({ types: ['Egress'], egress: [{ action: 'Allow' }] }))
+      assert.equal(await pass(...toAll), ['host', 'host'])
+    } finally {
+      counters.close()
+    }
+  }))
+
+test('what is forwarded is asked about by where it goes to, also where a routing header first leads it to the host', () =>
+  withScene(async ({ lab, apply, pass }) => {
+    const [gateway, outside] = ['2001:db8:65::1', '2001:db8:1::9']
+    lab.host.run('sh', '-c', 'for link in all mgyw1; do echo 1 > /proc/sys/net/ipv6/conf/$link/seg6_enabled; done')
+    lab.neighbours.mgyw1.ip(`-6 route add ${outside} encap seg6 mode inline segs ${gateway} via fe80::1 dev eth0 onlink`)
+    const passes = (...nets: readonly string[]) =>
+      apply(
+        { endpointToHost: 'Return' },
+        policy({ types: ['Egress'], egress: [{ action: 'Allow', destination: { nets: nets.map((ip) => parseCidr(`${ip}/128`)) } }] }),
+      )
+    await passes(gateway)
+    assert.equal(await pass(['mgyw1', `udp [2001:db8:65::2]:1000 > [${outside}]:53`]), [undefined])
+    await passes(gateway, outside)
+    assert.equal(await pass(['mgyw1', `udp [2001:db8:65::2]:1001 > [${outside}]:53`]), ['eth0'])
   }))
 
 test.run()
