@@ -48,6 +48,7 @@ test('a workload with both families has all that it needs', () => {
         { key: 'net/ipv4/conf/mgyw1/proxy_arp', value: '1' },
         { key: 'net/ipv4/neigh/mgyw1/proxy_delay', value: '0' },
         { key: 'net/ipv4/conf/mgyw1/forwarding', value: '1' },
+        { key: 'net/ipv4/conf/mgyw1/accept_source_route', value: '0' },
         { key: 'net/ipv6/conf/mgyw1/disable_ipv6', value: '0' },
         { key: 'net/ipv6/conf/mgyw1/accept_ra', value: '0' },
         { key: 'net/ipv6/conf/mgyw1/proxy_ndp', value: '1' },

@@ -106,6 +106,8 @@ function sysctlsV4({ endpoint }: EndpointInput, link: string): readonly Sysctl[]
     { key: `net/ipv4/conf/${link}/proxy_arp`, value: '1' },
     { key: `net/ipv4/neigh/${link}/proxy_delay`, value: '0' },
     { key: `net/ipv4/conf/${link}/forwarding`, value: '1' },
+    // A source route leads past policy: the packet bears the host's address when it is asked about, and then goes on (RFC 791, 3.1).
+    { key: `net/ipv4/conf/${link}/accept_source_route`, value: '0' },
   ]
 }
 
