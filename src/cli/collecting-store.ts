@@ -20,9 +20,10 @@ export function collectingStore(store: Store): { readonly store: Store; readonly
     ...dry,
     commit: async (given, changes, signal) => {
       const removed = new Map<string, string>()
-      for (const write of changes) {
+      const entries = await Promise.all(changes.map((write) => dry.get('put' in write ? write.put : write.remove, signal)))
+      for (const [index, write] of changes.entries()) {
         const key = 'put' in write ? write.put : write.remove
-        const before = await dry.get(key, signal)
+        const before = entries[index]
         if ('remove' in write) removed.set(key, idOf(key, before))
         if (!compares.has(key) && !writes.has(key)) compares.set(key, { key, modRevision: before?.modRevision ?? 0 })
       }

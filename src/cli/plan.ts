@@ -20,10 +20,15 @@ const DECIDING: ReadonlySet<ResourceKind> = new Set<ResourceKind>([
   ...(['WorkloadEndpoint', 'HostEndpoint', 'FelixConfiguration', 'KubeControllersConfiguration'] as const),
 ])
 
+const READ_AT_ONCE = 64
+
 /** What changes would do: to resources, and on each host to its endpoints and to connections that are open. */
 export async function makePlan(store: Store, changes: readonly ResourceChange[], signal: AbortSignal): Promise<Plan> {
   const compared: (readonly [ResourceChange, AnyResource | undefined])[] = []
-  for (const change of changes) compared.push([change, await storedOf(store, change, signal)])
+  for (let at = 0; at < changes.length; at += READ_AT_ONCE) {
+    const some = changes.slice(at, at + READ_AT_ONCE)
+    compared.push(...(await Promise.all(some.map(async (change) => [change, await storedOf(store, change, signal)] as const))))
+  }
   const resources = compared.map(([change, stored]) => describeResource(change, stored))
   const deciding = compared.filter(([{ kind }], index) => DECIDING.has(kind) && resources[index]?.becomes !== 'unchanged')
   if (deciding.length === 0) return { resources, hosts: [], asked: 0, answered: 0, cut: 0, tolerated: 0, wouldCut: false }

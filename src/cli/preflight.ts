@@ -10,9 +10,10 @@ import type { Store } from '../store/store.ts'
 import { askKind } from './ask-hosts.ts'
 import type { Context } from './context.ts'
 import { type Rehearsal, rehearse } from './rehearsal.ts'
-import type { NotedSession, Session } from './session.ts'
+import type { NotedSession } from './session.ts'
 import { parseSshConnection } from './ssh-connections.ts'
 import { createStoredHosts } from './stored-sessions.ts'
+import type { Doing } from './together.ts'
 
 /** Kinds that decide about packets of host endpoints. */
 const DECIDING: ReadonlySet<ResourceKind> = new Set<ResourceKind>([
@@ -30,14 +31,6 @@ const DECIDING: ReadonlySet<ResourceKind> = new Set<ResourceKind>([
 /** Kinds that make host endpoints where there are none yet. */
 const MAKING: readonly ResourceKind[] = ['HostEndpoint', 'KubeControllersConfiguration']
 
-/** What is about to be written. */
-export interface Intended<T> {
-  readonly items: readonly T[]
-  kindOf(item: T): ResourceKind
-  /** Writes one, with the means of this session. */
-  act(session: Session, item: T): Promise<unknown>
-}
-
 /** Adds `--force`; as calicoctl there is no pre-flight that it could skip. */
 export function addForceOption(command: Command, { program }: Pick<Context, 'program'>): Command {
   return program === 'calicoctl' ? command : command.option('--force', 'also what cuts connections of administrators or of etcd')
@@ -49,14 +42,14 @@ export function addForceOption(command: Command, { program }: Pick<Context, 'pro
  *
  * @throws {MargayError} `would-cut`, naming each connection with the policy and rule that would deny it
  */
-export async function preflight<T>(command: Command, context: Context, session: NotedSession, intended: Intended<T>): Promise<void> {
+export async function preflight<T>(command: Command, context: Context, session: NotedSession, intended: Doing<T, unknown>): Promise<void> {
   const { force, dryRun } = command.opts<{ force?: true; dryRun?: true }>()
   if (context.program === 'calicoctl' || force || dryRun) return
-  const items = intended.items.filter((item) => DECIDING.has(intended.kindOf(item)))
+  const items = intended.items.filter((item) => DECIDING.has(intended.refOf(item).kind))
   if (items.length === 0) return
   const standing = await nodesWithEndpoints(session.store, context.signal)
-  if (standing.nodes.size === 0 && !items.some((item) => MAKING.includes(intended.kindOf(item)))) return
-  const rehearsed = (await rehearse(session.store, items, intended.act)).changes
+  if (standing.nodes.size === 0 && !items.some((item) => MAKING.includes(intended.refOf(item).kind))) return
+  const rehearsed = (await rehearse(session.store, { ...intended, items })).changes
   const changes = areAutomatic(rehearsed) ? withAutomatic(await readView(session.store, context.signal), rehearsed) : rehearsed
   const nodes = new Set([...standing.nodes, ...changes.flatMap(nodeOf)])
   if (changes.length === 0 || nodes.size === 0) return

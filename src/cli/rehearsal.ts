@@ -7,7 +7,7 @@ import { RESOURCE_KINDS, type ResourceKind } from '../model/kinds.ts'
 import type { ResourceChange } from '../model/own/questions.ts'
 import type { Store } from '../store/store.ts'
 import { dryRunStore } from './dry-run.ts'
-import type { Session } from './session.ts'
+import { type Doing, doTogether } from './together.ts'
 
 /** What would be written, found by writing it where nobody sees it. */
 export interface Rehearsal {
@@ -18,11 +18,7 @@ export interface Rehearsal {
 }
 
 /** Does to a copy of the store what would be done to each item. Only what is wrong with an item or in its way is taken for a fault of it. */
-export async function rehearse<T>(
-  store: Store,
-  items: readonly T[],
-  act: (session: Session, item: T) => Promise<unknown>,
-): Promise<Rehearsal> {
+export async function rehearse<T>(store: Store, doing: Doing<T, unknown>): Promise<Rehearsal> {
   const dry = dryRunStore(store)
   const written = new Map<string, { readonly value: string; readonly modRevision: number } | undefined>()
   const noting: Store = {
@@ -38,12 +34,11 @@ export async function rehearse<T>(
   }
   const session = { store: noting, ipam: createIpam({ store: noting, node: 'client', log: silentLogger }) }
   const faults = new Map<unknown, Error>()
-  for (const item of items) {
-    try {
-      await act(session, item)
-    } catch (error) {
-      if (!(error instanceof ConflictError) && !(error instanceof ValidationError)) throw error
-      faults.set(item, error)
+  for await (const group of doTogether(session, doing)) {
+    for (const one of group) {
+      if ('given' in one) continue
+      if (!(one.error instanceof ConflictError) && !(one.error instanceof ValidationError)) throw one.error
+      faults.set(one.item, one.error)
     }
   }
   return { changes: [...written].flatMap(([key, entry]) => changeOf(key, entry)), faults }

@@ -1,5 +1,6 @@
+import type { ResourceRef } from '../store/resource-store.ts'
 import type { Context, ExitCode } from './context.ts'
-import { doEach, exitCode, messageOf, reportEach } from './report.ts'
+import { exitCode, messageOf, reportEach, type Settled, tellEach } from './report.ts'
 
 /** What is done with resources that a person gives, and how calicoctl says that it was done. */
 export const PAST = {
@@ -11,30 +12,29 @@ export const PAST = {
   validate: 'validated',
 } as const
 
-/** Resources that something is done with, one after the other. */
+/** Resources that something is done with. */
 export interface Writes<T> {
   readonly verb: keyof typeof PAST
   readonly items: readonly T[]
-  /** Does it, and gives what was done in words. */
-  act(item: T): Promise<string>
-  kindOf(item: T): string
+  /** What was done with them, in words, as far as it is. */
+  readonly done: AsyncIterable<readonly Settled<T, string>[]>
+  refOf(item: T): Pick<ResourceRef, 'kind'>
   /** Where a person gave it. */
   placeOf?(item: T): string | undefined
 }
 
-/** Does it and reports it: each by itself, or as calicoctl does with one sentence about all. Gives the exit code. */
+/** Reports what is done: each by itself, or as calicoctl does with one sentence about all. Gives the exit code. */
 export async function reportWrites<T>(context: Context, writes: Writes<T>): Promise<ExitCode> {
   const { items, verb } = writes
-  const act = (item: T) => writes.act(item)
-  if (context.program === 'margay') return reportEach(context, items, act, (item) => writes.placeOf?.(item))
+  if (context.program === 'margay') return reportEach(context, writes, (item) => writes.placeOf?.(item))
   const said: string[] = []
   const faults: string[] = []
-  const done = await doEach(context, items, act, {
+  const done = await tellEach(context, writes, {
     done: (text) => said.push(text),
     failed: (error, item) =>
       faults.push([writes.placeOf?.(item), messageOf(context.program, error)].filter((part) => part !== undefined).join(': ')),
   })
-  const kinds = new Set(items.map((item) => writes.kindOf(item)))
+  const kinds = new Set(items.map((item) => writes.refOf(item).kind))
   const kind = kinds.size === 1 ? `'${[...kinds].join('')}' ` : ''
   if (done === items.length) {
     context.out(`Successfully ${PAST[verb]} ${done} ${kind}resource${verb === 'patch' ? '' : '(s)'}\n`)

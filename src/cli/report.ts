@@ -1,42 +1,63 @@
 import { ConflictError, describeError, MargayError, StoreError, ValidationError } from '../errors.ts'
 import { type Context, type ExitCode, type Program, UnknownKindError } from './context.ts'
 
+/** What became of one thing: what it gave, or why it failed. */
+export type Settled<T, R> = { readonly item: T; readonly given: R } | { readonly item: T; readonly error: unknown }
+
+/** Does something and gives what became of it; never fails. */
+export async function settle<T, R>(item: T, act: () => Promise<R>): Promise<Settled<T, R>> {
+  try {
+    return { item, given: await act() }
+  } catch (error) {
+    return { item, error }
+  }
+}
+
+/** Does one thing after the other, each when it is asked for. */
+export async function* doEach<T, R>(items: readonly T[], act: (item: T) => Promise<R>): AsyncGenerator<readonly Settled<T, R>[]> {
+  for (const item of items) yield [await settle(item, () => act(item))]
+}
+
 /**
- * Does one thing after the other, reports each (a failure with its place, where there is one), and goes on after a failure.
+ * Reports each of the things that are done (a failure with its place, where there is one), and goes on after a failure.
  * Gives the exit code: all, none or a part was done.
  */
 export async function reportEach<T>(
   context: Context,
-  items: readonly T[],
-  act: (item: T) => Promise<string>,
+  { items, done }: { readonly items: readonly T[]; readonly done: AsyncIterable<readonly Settled<T, string>[]> },
   placeOf?: (item: T) => string | undefined,
 ): Promise<ExitCode> {
   const tell = {
     done: (text: string) => context.out(`${text}\n`),
     failed: (error: unknown, item: T) => context.err(renderError(context.program, error, placeOf?.(item))),
   }
-  return exitCode(items, await doEach(context, items, act, tell))
+  return exitCode(items, await tellEach(context, { items, done }, tell))
 }
 
-/** Does one thing after the other, and goes on after a failure unless that would befall every other as well; gives how many were done. */
-export async function doEach<T>(
+/**
+ * Tells of each thing that is done, in order, and goes on after a failure unless that would befall every other as well: it is told once.
+ * Gives how many were done.
+ */
+export async function tellEach<T>(
   context: Context,
-  items: readonly T[],
-  act: (item: T) => Promise<string>,
+  { items, done }: { readonly items: readonly T[]; readonly done: AsyncIterable<readonly Settled<T, string>[]> },
   tell: { done(text: string): void; failed(error: unknown, item: T): void },
 ): Promise<number> {
-  let done = 0
-  for (const item of items) {
-    try {
-      tell.done(await act(item))
-      done++
-    } catch (error) {
-      if (done === 0 && isHopeless(error)) throw error
-      tell.failed(error, item)
-      if (context.signal.aborted || isHopeless(error)) break
+  let count = 0
+  for await (const group of done) {
+    count += group.filter((one) => 'given' in one).length
+    const faults = group.filter((one) => 'error' in one)
+    const hopeless = context.signal.aborted ? undefined : faults.find(({ error }) => isHopeless(error))
+    if (count === 0 && hopeless !== undefined) throw hopeless.error
+    for (const one of group) {
+      if ('given' in one) tell.done(one.given)
+      else if (one === hopeless || !(context.signal.aborted || isHopeless(one.error))) tell.failed(one.error, one.item)
     }
+    if (context.signal.aborted || hopeless !== undefined) break
   }
-  return done
+  if (context.signal.aborted && count < items.length)
+    context.err(`${context.program}: interrupted: ${count} of ${items.length} were done\n`)
+  return count
 }
 
 /** Of so many items so many were done. */

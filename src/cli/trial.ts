@@ -110,7 +110,7 @@ async function startTrial(store: Store, context: Context, { compares, writes }: 
   const most = MOST_OPERATIONS - OWN_OPERATIONS
   if (compares.length > most || writes.length > most)
     throw new ValidationError(
-      `a trial changes at most ${most} keys, because it is confirmed in one transaction, not ${Math.max(compares.length, writes.length)}`,
+      `a trial changes at most ${most} keys (a policy counts as two), because it is confirmed in one transaction, not ${Math.max(compares.length, writes.length)}: try it in parts`,
     )
   const lease = await store.expiringLease(seconds, context.signal)
   const { env, hostname } = context

@@ -82,7 +82,7 @@ export async function waitAfter(
 ): Promise<ExitCode> {
   const { wait } = command.opts<{ wait?: number | true }>()
   const seconds = wait === true ? DEFAULT_SECONDS : wait
-  if (seconds === undefined || (written.code !== 0 && session.lastRevision() === 0)) return written.code
+  if (seconds === undefined || context.signal.aborted || (written.code !== 0 && session.lastRevision() === 0)) return written.code
   const asked = { revision: session.lastRevision(), nodes: concernedNodes(written.resources), seconds }
   const { text, isWhole } = describeApplied(await waitApplied(session.store, asked, context.signal), seconds)
   context.out(`${text}\n`)

@@ -9,7 +9,7 @@ import { type Context, type Outcome, type Program, UsageError } from '../context
 import { readText } from '../files.ts'
 import { nameOf } from '../kind.ts'
 import { addDryRunOption, addStoreOptions, collect } from '../options.ts'
-import { reportEach } from '../report.ts'
+import { doEach, reportEach } from '../report.ts'
 import { type Session, withSession } from '../session.ts'
 
 const EXAMPLES = `
@@ -41,7 +41,10 @@ export function defineIpamRelease(command: Command, context: Context, outcome: O
       await withSession(command, context, async (session) => {
         if (options.fromReport !== undefined) return releaseReported(session, context, options.fromReport, options)
         const addresses = (options.ip ?? []).map(checkAddress)
-        outcome.code = await reportEach(context, addresses, (ip) => releaseOne(session, context, ip, options))
+        outcome.code = await reportEach(context, {
+          items: addresses,
+          done: doEach(addresses, (ip) => releaseOne(session, context, ip, options)),
+        })
       })
     })
 }

@@ -68,7 +68,7 @@ export const addLabelCommand: AddCommand = (parent, context, outcome) => {
         const relabel = (stored: AnyResource) =>
           lens.write(stored, changedLabels(lens.read(stored), changes, { what, isOverwrite: options.overwrite === true }))
         const change = (to: Session) => changeResource(to, ref, relabel, context.signal)
-        await preflight(command, context, session, { items: [ref], kindOf: () => ref.kind, act: change })
+        await preflight(command, context, session, { items: [ref], refOf: () => ref, act: change })
         const trying = tryOut(command, context, session, [ref])
         const { before, after } = await change(trying?.session ?? session)
         const had = lens.read(before)

@@ -11,6 +11,7 @@ import { kindFor, nameOf } from '../kind.ts'
 import { addDryRunOption, addKindNamespaceOption, addStoreOptions, checkNames } from '../options.ts'
 import { applyPatch, PATCH_TYPES, type PatchType } from '../patch.ts'
 import { addForceOption, preflight } from '../preflight.ts'
+import { doEach } from '../report.ts'
 import { reportWrites } from '../report-writes.ts'
 import { type Session, withSession } from '../session.ts'
 import { addConfirmOption, tryOut } from '../trial.ts'
@@ -60,17 +61,15 @@ export const addPatchCommand: AddCommand = (parent, context, outcome) => {
       outcome.code = await withSession(command, context, async (session) => {
         let resources: readonly AnyResource[] = []
         const change = (to: Session) => changeResource(to, ref, (stored) => applyPatch(type, { ...stored }, patch), context.signal)
-        await preflight(command, context, session, { items: [ref], kindOf: () => kind, act: change })
+        await preflight(command, context, session, { items: [ref], refOf: () => ref, act: change })
         const trying = tryOut(command, context, session, [ref])
-        const code = await reportWrites(context, {
-          ...{ verb: 'patch', items: [ref], kindOf: () => kind },
-          act: async () => {
-            const done = await change(trying?.session ?? session)
-            resources = [done.before, done.after]
-            warnOfNew(done, context)
-            return `${nameOf(kind, name, ref.namespace)} ${done.isChanged ? 'patched' : 'unchanged'}${options.dryRun === true ? ' (dry run)' : trying ? ' (to be tried)' : ''}`
-          },
+        const done = doEach([ref], async () => {
+          const changed = await change(trying?.session ?? session)
+          resources = [changed.before, changed.after]
+          warnOfNew(changed, context)
+          return `${nameOf(kind, name, ref.namespace)} ${changed.isChanged ? 'patched' : 'unchanged'}${options.dryRun === true ? ' (dry run)' : trying ? ' (to be tried)' : ''}`
         })
+        const code = await reportWrites(context, { verb: 'patch', items: [ref], refOf: () => ref, done })
         return trying ? trying.start({ code, resources }) : waitAfter(command, context, session, { code, resources })
       })
     })

@@ -1,4 +1,5 @@
 import { ValidationError } from '../../errors.ts'
+import type { ResourceRef } from '../../store/resource-store.ts'
 import type { AddCommand } from '../context.ts'
 import type { GivenResource } from '../documents.ts'
 import { addFileOptions, type FileOptions, readGiven } from '../file-options.ts'
@@ -35,17 +36,15 @@ export const addPlanCommand: AddCommand = (parent, context, outcome) => {
       const { output, delete: isDeleting } = command.opts<FileOptions & { output: string; delete?: true }>()
       const items = await readGiven(command, context)
       const act = (session: Session, { resource, isNamespace }: GivenResource) => {
-        const { kind, metadata } = resource
-        const ref = { kind, name: metadata.name, namespace: metadata.namespace }
-        if (isDeleting) return deleteResource(session, context, { ref, skipMissing: true })
-        return isNamespace && kind === 'Profile'
+        if (isDeleting) return deleteResource(session, context, { ref: refOf({ resource }), skipMissing: true })
+        return isNamespace && resource.kind === 'Profile'
           ? withStoredRules(session.store, resource, context.signal).then((whole) => writeOne(session, whole))
           : writeOne(session, resource)
       }
       const writeOne = (session: Session, resource: GivenResource['resource']) =>
         writeResource(session, context, { verb: 'apply', skipExists: false }, resource)
       const plan = await withSession(command, context, async ({ store }) => {
-        const { changes, faults } = await rehearse(store, items, act)
+        const { changes, faults } = await rehearse(store, { items, refOf, act })
         for (const [item, fault] of faults) context.err(renderError(context.program, fault, (item as GivenResource).place))
         if (faults.size > 0) throw new ValidationError('nothing was planned: what is named above could not be written')
         return makePlan(store, changes, context.signal)
@@ -53,4 +52,8 @@ export const addPlanCommand: AddCommand = (parent, context, outcome) => {
       context.out(output === 'json' ? renderJson(plan) : output === 'yaml' ? renderYaml(plan) : renderPlan(plan))
       if (plan.wouldCut) outcome.code = 4
     })
+}
+
+function refOf({ resource: { kind, metadata } }: Pick<GivenResource, 'resource'>): ResourceRef {
+  return { kind, name: metadata.name, namespace: metadata.namespace }
 }

@@ -6,7 +6,7 @@ import { apiFor } from '../api.ts'
 import { type AddCommand, type Context, UsageError } from '../context.ts'
 import { joinOrDash, renderFacts, renderJson, renderTable, renderYaml } from '../format.ts'
 import { addApiOptions, addNamespaceOption, addOutputOption, checkNames, collect, parseCount, parseLabels } from '../options.ts'
-import { reportEach } from '../report.ts'
+import { doEach, reportEach } from '../report.ts'
 
 const ADD_EXAMPLES = `
 Examples:
@@ -45,10 +45,11 @@ export const addWorkloadCommand: AddCommand = (parent, context, outcome) => {
       checkNames(names)
       const api = apiFor(remove, context)
       const namespace = String(remove.getOptionValue('namespace'))
-      outcome.code = await reportEach(context, names, async (name) => {
+      const done = doEach(names, async (name) => {
         await api.call({ method: 'DELETE', path: pathOf(namespace, name), timeoutMs: ATTACH_TIMEOUT_MS })
         return `workload ${namespace}/${name} removed`
       })
+      outcome.code = await reportEach(context, { items: names, done })
     })
 }
 

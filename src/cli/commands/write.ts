@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { kindInfo, type ResourceKind } from '../../model/kinds.ts'
+import { kindInfo } from '../../model/kinds.ts'
 import type { ResourceRef } from '../../store/resource-store.ts'
 import { type AddCommand, type Context, type Outcome, UsageError } from '../context.ts'
 import type { GivenResource } from '../documents.ts'
@@ -10,8 +10,10 @@ import { namespaceRef, withStoredRules } from '../namespace-steps.ts'
 import { createNamespace, deleteNamespace, meansNamespaces } from '../namespaces.ts'
 import { addDryRunOption, addStoreOptions, checkNames, collect, parseLabels } from '../options.ts'
 import { addForceOption, preflight } from '../preflight.ts'
+import { doEach } from '../report.ts'
 import { reportWrites } from '../report-writes.ts'
 import { type Session, withSession } from '../session.ts'
+import { doTogether } from '../together.ts'
 import { addConfirmOption, tryOut } from '../trial.ts'
 import { checkGiven } from '../validate.ts'
 import { addWaitOption, checkWait, waitAfter } from '../wait.ts'
@@ -75,22 +77,23 @@ async function writeGiven(command: Command, context: Context, outcome: Outcome, 
   const writing = { verb, skipExists: options.skipExists === true }
   checkWait(command)
   outcome.code = await withSession(command, context, async (session) => {
-    const isOfCluster = items.every((item) => kindOf(item) === 'ClusterInformation')
+    const isOfCluster = items.every(({ resource }) => resource.kind === 'ClusterInformation')
     if (context.program === 'calicoctl' && !isOfCluster) await ensureInitialized(session.store, context.signal)
     const write = async (to: Session, { resource, isNamespace }: GivenResource) => {
       const isKept = isNamespace && resource.kind === 'Profile' && verb !== 'create'
       const whole = isKept ? await withStoredRules(to.store, resource, context.signal) : resource
       return said(options, await writeResource(to, context, writing, whole))
     }
-    await preflight(command, context, session, { items, kindOf, act: write })
+    const doing = { items, refOf, act: write }
+    await preflight(command, context, session, doing)
     const trying = tryOut(
       command,
       context,
       session,
       items.map(({ resource: { kind, metadata } }) => ({ kind, name: metadata.name })),
     )
-    const to = trying?.session ?? session
-    const code = await reportWrites(context, { ...{ verb, items, kindOf, placeOf }, act: (item) => write(to, item) })
+    const done = doTogether(trying?.session ?? session, doing)
+    const code = await reportWrites(context, { verb, items, refOf, placeOf, done })
     const written = { code, resources: items.map(({ resource }) => resource) }
     return trying ? trying.start(written) : waitAfter(command, context, session, written)
   })
@@ -143,19 +146,16 @@ async function deleteAll(command: Command, context: Context, outcome: Outcome, i
           ? await deleteResource(from, context, { ref, skipMissing, version })
           : await deleteNamespace(from, context, namespace, skipMissing),
       )
-    await preflight(command, context, session, { items, kindOf: ({ ref }) => ref.kind, act: remove })
+    const doing = { items, refOf: ({ ref }: Doomed) => ref, act: remove }
+    await preflight(command, context, session, doing)
     const trying = tryOut(
       command,
       context,
       session,
       items.map(({ ref }) => ref),
     )
-    const code = await reportWrites(context, {
-      ...{ verb: 'delete', items },
-      kindOf: ({ ref }) => ref.kind,
-      placeOf: ({ place }) => place,
-      act: (item) => remove(trying?.session ?? session, item),
-    })
+    const done = doTogether(trying?.session ?? session, doing)
+    const code = await reportWrites(context, { verb: 'delete', items, refOf: doing.refOf, placeOf: ({ place }) => place, done })
     const written = { code, resources: items.map(({ ref }) => ({ kind: ref.kind, metadata: ref })) }
     return trying ? trying.start(written) : waitAfter(command, context, session, written)
   })
@@ -163,7 +163,7 @@ async function deleteAll(command: Command, context: Context, outcome: Outcome, i
 
 async function refsGiven(command: Command, context: Context): Promise<readonly Doomed[]> {
   return (await readGiven(command, context)).map(({ resource, place }) => ({
-    ...{ ref: refOf(resource), place },
+    ...{ ref: refOf({ resource }), place },
     version: resource.metadata.resourceVersion,
   }))
 }
@@ -195,14 +195,12 @@ export const addValidateCommand: AddCommand = (parent, context, outcome) => {
     .action(async () => {
       const items = await readGiven(command, context)
       if (items.length === 0) return context.out('No resources specified\n')
-      outcome.code = await reportWrites(context, {
-        ...{ verb: 'validate', items, kindOf, placeOf },
-        act: async ({ resource }) => {
-          checkGiven(resource, context.now())
-          const { name, namespace } = resource.metadata
-          return `${nameOf(resource.kind, name, namespace)} is valid`
-        },
+      const done = doEach(items, async ({ resource }) => {
+        checkGiven(resource, context.now())
+        const { name, namespace } = resource.metadata
+        return `${nameOf(resource.kind, name, namespace)} is valid`
       })
+      outcome.code = await reportWrites(context, { verb: 'validate', items, refOf, placeOf, done })
     })
 }
 
@@ -214,10 +212,6 @@ function placeOf({ place }: GivenResource): string {
   return place
 }
 
-function kindOf({ resource }: GivenResource): ResourceKind {
-  return resource.kind
-}
-
-function refOf({ kind, metadata }: GivenResource['resource']) {
+function refOf({ resource: { kind, metadata } }: Pick<GivenResource, 'resource'>): ResourceRef {
   return { kind, name: metadata.name, namespace: metadata.namespace }
 }
