@@ -31,15 +31,18 @@ export function isCidr(text: string | undefined): boolean {
 /** Parses an address or a prefix and masks host bits: `10.0.0.1` gives `10.0.0.1/32`, `10.0.0.1/8` gives `10.0.0.0/8`. */
 export function parseCidrLoosely(text: string): Cidr {
   const { ip, length } = text.includes('/') ? splitCidr(text) : { ip: parseIp(text), length: addressBits(familyOf(text)) }
-  return cidrOf(ip, length)
+  return sameText(text, cidrOf(ip, length))
 }
 
 /** Parses an interface's address; without a length it is the host's own (/32, /128). */
 export function parseInterfaceAddress(text: string): InterfaceAddress {
   const { ip, length } = text.includes('/') ? splitCidr(text) : { ip: parseIp(text), length: addressBits(familyOf(text)) }
-  const canonical = `${ip}/${length}`
-  // The same text as it was given takes less memory than one that was put together.
-  return (canonical === text ? text : canonical) as InterfaceAddress
+  return sameText(text, `${ip}/${length}` as InterfaceAddress)
+}
+
+/** The same text as it was given takes less memory than one that was put together, and is compared at once. */
+function sameText<T extends string>(given: string, canonical: T): T {
+  return given === canonical ? (given as T) : canonical
 }
 
 /** The address part of `address/length`. */
@@ -55,6 +58,7 @@ export function lengthOf(value: Cidr | InterfaceAddress): number {
 /** The prefix of this length that holds the address. */
 export function cidrOf(ip: Ip, length: number): Cidr {
   const family = familyOf(ip)
+  if (length === addressBits(family)) return `${ip}/${length}` as Cidr
   if (family === 4) return `${maskV4(ip, length)}/${length}` as Cidr
   const shift = BigInt(addressBits(family) - length)
   return `${formatIp(family, (ipToNumber(ip) >> shift) << shift)}/${length}` as Cidr
@@ -116,11 +120,14 @@ export function cidrsOverlap(a: Cidr, b: Cidr): boolean {
 }
 
 function splitCidr(text: string): { readonly ip: Ip; readonly length: number } {
-  const match = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text)
-  if (!match?.[1]) throw new ValidationError(`not a prefix (address/length): ${JSON.stringify(text)}`)
-  const ip = parseIp(match[1])
-  const length = Number(match[2])
+  const slash = text.indexOf('/')
+  const lengthText = text.slice(slash + 1)
+  if (slash < 1 || !LENGTH.test(lengthText)) throw new ValidationError(`not a prefix (address/length): ${JSON.stringify(text)}`)
+  const ip = parseIp(text.slice(0, slash))
+  const length = Number(lengthText)
   const bits = addressBits(familyOf(ip))
   if (length > bits) throw new ValidationError(`the prefix length of ${JSON.stringify(text)} is over ${bits}`)
   return { ip, length }
 }
+
+const LENGTH = /^(?:0|[1-9]\d{0,2})$/

@@ -66,6 +66,22 @@ test('canonical IPv6 agrees with what URL makes of it', () => {
   void fc.assert(fc.property(fc.ipV6(), (text) => assert.is(`[${parseIp(text)}]`, new URL(`http://[${text}]/`).hostname)))
 })
 
+test('whichever zeros are left out, the address is written in one way', () => {
+  const group = fc.constantFrom(0, 0, 0, 1, 0x10, 0xabc, 0xffff)
+  const groups = fc.array(group, { minLength: 8, maxLength: 8 })
+  void fc.assert(
+    fc.property(groups, fc.nat(7), fc.integer({ min: 1, max: 8 }), fc.boolean(), (given, start, most, isPadded) => {
+      const end = given.findIndex((value, i) => i >= start && (value !== 0 || i === start + most))
+      const shown = given.map((value) => value.toString(16).padStart(isPadded ? 4 : 1, '0'))
+      const rest = shown.slice(end < 0 ? 8 : end)
+      const text = end === start ? shown.join(':') : `${shown.slice(0, start).join(':')}::${rest.join(':')}`
+      assert.is(`[${parseIp(text)}]`, new URL(`http://[${text}]/`).hostname)
+      assert.equal([...ipToBytes(parseIp(text))], given.flatMap((value) => [value >> 8, value & 255]))
+    }),
+    { numRuns: 2000 },
+  )
+})
+
 test('lists are in order of family, then number', () => {
   const given = ['2001:db8::1', '10.0.0.10', '10.0.0.9', '::1', '192.0.2.1'] as Ip[]
   assert.equal(given.sort(compareIps), ['10.0.0.9', '10.0.0.10', '192.0.2.1', '::1', '2001:db8::1'])

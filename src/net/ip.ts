@@ -26,7 +26,7 @@ export function familyOf(value: string): Family {
  * @throws {ValidationError} naming the text as it was given
  */
 export function parseIp(text: string): Ip {
-  if (isIPv4(text)) return text as Ip
+  if (isCanonicalV6(text) || isIPv4(text)) return text as Ip
   if (!isIPv6(text) || text.includes('%')) throw new ValidationError(`not an IP address: ${JSON.stringify(text)}`)
   return compressGroups(groupsOf(text)) as Ip
 }
@@ -70,14 +70,17 @@ export function formatIp(family: Family, value: bigint): Ip {
 export function ipToBytes(ip: Ip): Buffer {
   const isV4 = familyOf(ip) === 4
   if (isV4) return v4Bytes(ip)
-  return Buffer.from(parseV6(ip).toString(16).padStart(32, '0'), 'hex')
+  const bytes = Buffer.allocUnsafe(16)
+  let at = 0
+  for (const group of groupsOf(ip)) at = bytes.writeUInt16BE(group, at)
+  return bytes
 }
 
 /** From network byte order: 4 or 16 bytes. */
 export function ipFromBytes(bytes: Uint8Array): Ip {
   if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}` as Ip
   if (bytes.length !== 16) throw new ValidationError(`an address has 4 or 16 bytes, not ${bytes.length}`)
-  return formatIp(6, BigInt(`0x${Buffer.from(bytes).toString('hex')}`))
+  return compressGroups(Array.from({ length: 8 }, (_, i) => (bytes[2 * i] ?? 0) * 256 + (bytes[2 * i + 1] ?? 0))) as Ip
 }
 
 /** Orders by family, then by number: what a person expects of a sorted list. */
@@ -103,25 +106,70 @@ function v4Bytes(ip: Ip): Buffer {
   return bytes
 }
 
-const [DOT, SLASH, ZERO] = [46, 47, 48]
+const [DOT, SLASH, ZERO, NINE, COLON, A, F] = [46, 47, 48, 57, 58, 97, 102]
+
+/**
+ * Whether the text is an IPv6 address as `compressGroups` writes it. Nearly all that are read are, and to take one apart and write it anew
+ * takes twenty times as long.
+ */
+function isCanonicalV6(text: string): boolean {
+  const { length } = text
+  // Groups, where `::` stands among them, and the most zero groups in a row before it and after it.
+  let [groups, gap, before, after] = [0, -1, 0, 0]
+  let [at, zeros] = [0, 0]
+  if (text.startsWith('::')) [gap, at] = [0, 2]
+  while (at < length) {
+    const start = at
+    while (at < length && isLowerHex(text.charCodeAt(at))) at++
+    const isZero = text.charCodeAt(start) === ZERO
+    if (at === start || at - start > (isZero ? 1 : 4)) return false
+    zeros = isZero ? zeros + 1 : 0
+    if (gap < 0) before = Math.max(before, zeros)
+    else after = Math.max(after, zeros)
+    // A zero group beside `::` would be a part of it.
+    if (isZero && groups === gap) return false
+    groups++
+    if (at === length) break
+    if (text.charCodeAt(at++) !== COLON || at === length) return false
+    if (text.charCodeAt(at) !== COLON) continue
+    if (gap >= 0 || isZero) return false
+    ;[gap, zeros] = [groups, 0]
+    at++
+  }
+  if (gap < 0) return groups === 8 && before < 2
+  return groups < 7 && before < 8 - groups && after <= 8 - groups
+}
+
+function isLowerHex(code: number): boolean {
+  return (code >= ZERO && code <= NINE) || (code >= A && code <= F)
+}
 
 function parseV6(text: string): bigint {
-  return groupsOf(text).reduce((sum, group) => (sum << 16n) | BigInt(group), 0n)
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = groupsOf(text)
+  const [high, middle, low] = [(a * 65_536 + b) * 65_536 + c, (d * 65_536 + e) * 65_536 + f, g * 65_536 + h]
+  return (BigInt(high) << 80n) | (BigInt(middle) << 32n) | BigInt(low)
 }
 
-/** The eight groups of 16 bits of an IPv6 address. As numbers: thousands of endpoints have one, and bigints take several times as long. */
+/** The eight groups of 16 bits of an IPv6 address. Digit by digit, because thousands of endpoints have one. */
 function groupsOf(text: string): readonly number[] {
-  const tail = /(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text)
-  const hexed = tail ? `${text.slice(0, tail.index)}${hexPair(tail[1], tail[2])}:${hexPair(tail[3], tail[4])}` : text
-  const [head = '', rest] = hexed.split('::', 2)
-  const left = head === '' ? [] : head.split(':')
-  const right = rest === undefined || rest === '' ? [] : rest.split(':')
-  const middle = rest === undefined ? [] : Array<string>(8 - left.length - right.length).fill('0')
-  return [...left, ...middle, ...right].map((group) => Number.parseInt(group, 16))
+  const hexed = text.includes('.') ? text.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, hexPairs) : text
+  const groups = [0, 0, 0, 0, 0, 0, 0, 0]
+  let [count, gap, value] = [0, -1, 0]
+  for (let i = 0; i < hexed.length; i++) {
+    const code = hexed.charCodeAt(i)
+    if (code !== COLON) value = value * 16 + (code <= NINE ? code - ZERO : (code | 0x20) - A + 10)
+    else if (i === 0 || hexed.charCodeAt(i - 1) === COLON) gap = count
+    else [groups[count++], value] = [value, 0]
+  }
+  if (!hexed.endsWith(':')) groups[count++] = value
+  if (gap < 0) return groups
+  const end = 8 - (count - gap)
+  return groups.copyWithin(end, gap, count).fill(0, gap, end)
 }
 
-function hexPair(high: string | undefined, low: string | undefined): string {
-  return (Number(high) * 256 + Number(low)).toString(16)
+function hexPairs(_: string, ...digits: readonly string[]): string {
+  const [a = 0, b = 0, c = 0, d = 0] = digits.map(Number)
+  return `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`
 }
 
 /** RFC 5952, section 4: lower case, no leading zeros, the longest run of two or more zero groups (the first of equals) as `::`. */
