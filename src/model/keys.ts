@@ -101,6 +101,7 @@ export function parseHandleKey(key: string): string | undefined {
 
 /** Which followed object a key holds (its id as store/view.ts says), or undefined for a key that nobody follows. */
 export function parseKey(key: string): { readonly kind: ModelKind; readonly id: string } | undefined {
+  if (key.startsWith(ENDPOINTS_PREFIX)) return parseEndpointKey(key)
   if (key.startsWith(RESOURCES_PREFIX)) return parseResourceKey(key.slice(RESOURCES_PREFIX.length))
   if (key.startsWith(SERVICES_PREFIX)) return parseNames('Service', key.slice(SERVICES_PREFIX.length).split('/'))
   if (key.startsWith(LIVE_PREFIX)) return { kind: 'Live', id: key.slice(LIVE_PREFIX.length) }
@@ -118,6 +119,14 @@ export function escapeName(name: string): string {
 /** Undoes escapeName, in the reverse order. */
 export function unescapeName(name: string): string {
   return name.replaceAll('%2f', '/').replaceAll('%25', '%')
+}
+
+/** As `parseNames`, for the kind of which there are very many. */
+function parseEndpointKey(key: string): { readonly kind: ModelKind; readonly id: string } | undefined {
+  const slash = key.indexOf('/', ENDPOINTS_PREFIX.length)
+  if (slash <= ENDPOINTS_PREFIX.length || slash === key.length - 1 || key.includes('/', slash + 1)) return undefined
+  // Put together: V8 keeps the whole key with a part of it that is cut out.
+  return { kind: 'WorkloadEndpoint', id: `${key.slice(ENDPOINTS_PREFIX.length, slash)}/${key.slice(slash + 1)}` }
 }
 
 function parseResourceKey(rest: string): { readonly kind: ModelKind; readonly id: string } | undefined {

@@ -31,18 +31,13 @@ export function isCidr(text: string | undefined): boolean {
 /** Parses an address or a prefix and masks host bits: `10.0.0.1` gives `10.0.0.1/32`, `10.0.0.1/8` gives `10.0.0.0/8`. */
 export function parseCidrLoosely(text: string): Cidr {
   const { ip, length } = text.includes('/') ? splitCidr(text) : { ip: parseIp(text), length: addressBits(familyOf(text)) }
-  return sameText(text, cidrOf(ip, length))
+  return length === addressBits(familyOf(ip)) ? hostPrefix(text, ip) : cidrOf(ip, length)
 }
 
 /** Parses an interface's address; without a length it is the host's own (/32, /128). */
 export function parseInterfaceAddress(text: string): InterfaceAddress {
   const { ip, length } = text.includes('/') ? splitCidr(text) : { ip: parseIp(text), length: addressBits(familyOf(text)) }
-  return sameText(text, `${ip}/${length}` as InterfaceAddress)
-}
-
-/** The same text as it was given takes less memory than one that was put together, and is compared at once. */
-function sameText<T extends string>(given: string, canonical: T): T {
-  return given === canonical ? (given as T) : canonical
+  return (isWritten(text, ip) ? text : `${ip}/${length}`) as InterfaceAddress
 }
 
 /** The address part of `address/length`. */
@@ -117,6 +112,18 @@ function containsV4(outer: Cidr, inner: Ip | Cidr): boolean {
 /** Whether two prefixes have an address in common. */
 export function cidrsOverlap(a: Cidr, b: Cidr): boolean {
   return cidrContains(a, b) || cidrContains(b, a)
+}
+
+function hostPrefix(text: string, ip: Ip): Cidr {
+  return isWritten(text, ip) ? (text as Cidr) : hostCidr(ip)
+}
+
+/**
+ * Whether a prefix begins with its address in canonical form, so that it is as it would be put together; a length is written in one way
+ * only. The text as it was given takes less memory then.
+ */
+function isWritten(text: string, ip: Ip): boolean {
+  return text.startsWith(ip) && text[ip.length] === '/'
 }
 
 function splitCidr(text: string): { readonly ip: Ip; readonly length: number } {

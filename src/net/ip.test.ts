@@ -76,7 +76,10 @@ test('whichever zeros are left out, the address is written in one way', () => {
       const rest = shown.slice(end < 0 ? 8 : end)
       const text = end === start ? shown.join(':') : `${shown.slice(0, start).join(':')}::${rest.join(':')}`
       assert.is(`[${parseIp(text)}]`, new URL(`http://[${text}]/`).hostname)
-      assert.equal([...ipToBytes(parseIp(text))], given.flatMap((value) => [value >> 8, value & 255]))
+      assert.equal(
+        [...ipToBytes(parseIp(text))],
+        given.flatMap((value) => [value >> 8, value & 255]),
+      )
     }),
     { numRuns: 2000 },
   )

@@ -31,8 +31,7 @@ export function parsePortRange(text: string): PortRange {
  * @throws {ValidationError} naming the text as it was given
  */
 export function parseProtocol(text: string): number {
-  const known = Object.entries(PROTOCOL_NUMBERS).find(([name]) => name === text)
-  if (known) return known[1]
+  if (Object.hasOwn(PROTOCOL_NUMBERS, text)) return PROTOCOL_NUMBERS[text as keyof typeof PROTOCOL_NUMBERS]
   const value = /^[1-9]\d{0,2}$/.test(text) ? Number(text) : 0
   if (value >= 1 && value <= 255) return value
   const names = Object.keys(PROTOCOL_NUMBERS)

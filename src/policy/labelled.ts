@@ -77,7 +77,7 @@ export function namedPorts(ports: readonly OfferedPort[]): readonly NamedPort[] 
 /** Whoever asks for them later must not be the one who finds a fault in them. */
 function checked(ports: readonly OfferedPort[] | undefined): readonly OfferedPort[] {
   if (ports === undefined || ports.length === 0) return NO_PORTS
-  namedPorts(ports)
+  for (const { name, protocol } of ports) if (name !== undefined && protocol !== undefined) parseProtocol(String(protocol))
   return ports
 }
 
@@ -94,9 +94,7 @@ function labelledWorkload({ metadata, spec }: WorkloadEndpoint): Labelled {
 
 /** Labels that say where a workload belongs come from where it belongs: one that gives itself others must not get into their policies. */
 function labelsOf(given: Labelled['labels'], namespace: string, account: string | undefined): Labelled['labels'] {
-  const isOwn = (name: string) => !name.startsWith(NAMESPACE_PREFIX) && !name.startsWith(SERVICE_ACCOUNT_PREFIX)
-  const isRight = given[NAMESPACE_LABEL] === namespace && given[SERVICE_ACCOUNT_LABEL] === account
-  if (isRight && Object.keys(given).every(isOwn)) return given
+  if (given[NAMESPACE_LABEL] === namespace && given[SERVICE_ACCOUNT_LABEL] === account && areOwn(given)) return given
   return {
     ...Object.fromEntries(Object.entries(given).filter(([name]) => isOwn(name))),
     [NAMESPACE_LABEL]: namespace,
@@ -104,8 +102,17 @@ function labelsOf(given: Labelled['labels'], namespace: string, account: string 
   }
 }
 
+function areOwn(labels: Labelled['labels']): boolean {
+  for (const name in labels) if (!isOwn(name)) return false
+  return true
+}
+
+function isOwn(name: string): boolean {
+  return !name.startsWith(NAMESPACE_PREFIX) && !name.startsWith(SERVICE_ACCOUNT_PREFIX)
+}
+
 /** The very list that was given, where it says everything in its canonical form. */
 function networks(nets: readonly string[] | undefined): readonly Cidr[] {
-  const cidrs = (nets ?? []).map(parseCidrLoosely)
-  return nets !== undefined && cidrs.every((cidr, i) => cidr === nets[i]) ? (nets as readonly Cidr[]) : cidrs
+  if (nets?.every((net) => parseCidrLoosely(net) === net)) return nets as readonly Cidr[]
+  return (nets ?? []).map(parseCidrLoosely)
 }

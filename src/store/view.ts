@@ -115,19 +115,23 @@ export class MutableView implements View {
    * two things where a policy's older form came to mean another name. `decoded` is what `read` gave for the entry, if it was called.
    */
   apply(key: string, entry: Entry | undefined, decoded?: Decoded): readonly Change[] {
-    const parsed = parseKey(key)
+    const gist = decoded?.gist
+    const parsed = gist === undefined ? parseKey(key) : ({ kind: 'WorkloadEndpoint', id: gist.id } as const)
     if (!parsed || isDefaultAllow(parsed.kind, parsed.id) || !this.isNews(key, entry)) return []
     const { kind, id } = parsed
     const before = this.#recordOf(key, parsed)
-    this.#broken.delete(`${kind}/${id}`)
-    this.#unreadable.delete(`${kind}/${id}`)
+    if (this.#broken.size > 0) this.#broken.delete(`${kind}/${id}`)
+    if (this.#unreadable.size > 0) this.#unreadable.delete(`${kind}/${id}`)
     const now = entry && this.#read(parsed, decoded ?? this.read(entry), { entry, before })
     this.#remember(key, parsed, now)
+    if (kind === 'WorkloadEndpoint') {
+      // Under the very text that its record has: a second one would take more memory than the record.
+      this.#put(kind, now?.id ?? id, now?.value)
+      return [{ kind, id: now?.id ?? id }]
+    }
     const named = [before?.id, now?.id].filter((given) => given !== undefined)
     const ids = new Set(named.length === 0 ? [id] : named)
-    // Under the very text that its record has: a second one would take more memory than the record.
-    if (kind === 'WorkloadEndpoint') this.#put(kind, now?.id ?? id, now?.value)
-    else for (const touched of ids) this.#settle(kind, touched, key)
+    for (const touched of ids) this.#settle(kind, touched, key)
     return [...ids].map((touched) => ({ kind, id: touched }))
   }
 
