@@ -147,7 +147,7 @@ export class PolicyEngine {
     else if (isLabelledKind(kind)) this.#setLabelled(kind, id, resource as LabelledTypes[keyof LabelledTypes] | undefined)
     else {
       const key = policyKey(kind, id)
-      const policy = resource && readPolicy(resource as PolicyResource)
+      const policy = resource && readPolicy(resource as PolicyResource, this.#selection.policy(key))
       this.#selection.setPolicy(key, policy)
     }
   }

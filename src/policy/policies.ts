@@ -1,5 +1,6 @@
 import type { GlobalNetworkPolicy, NetworkPolicy } from '../model/network-policy.ts'
 import { DEFAULT_TIER, type PolicyType } from '../model/policy.ts'
+import type { Rule } from '../model/rule.ts'
 import { policySelector } from '../model/scoped-selector.ts'
 import type { Selector } from '../model/selector-parse.ts'
 import { asStagedNetworkPolicy, type StagedKubernetesNetworkPolicy } from '../model/staged-kubernetes-network-policy.ts'
@@ -63,25 +64,39 @@ export interface Policy {
 export const LOG_ANNOTATION = 'margay.io/log'
 
 /**
- * Reads a policy; undefined for a staged one that stages nothing that can be evaluated (Delete, Learn, Ignore).
+ * Reads a policy; undefined for a staged one that stages nothing that can be evaluated (Delete, Learn, Ignore). Rules that say what they
+ * said before, in the same place of the same policy, are the same objects: what was made of them is right still.
  *
  * @throws {ValidationError} if a selector, a protocol or a port in it does not parse
  */
-export function readPolicy(resource: PolicyResource): Policy | undefined {
-  if (resource.kind === 'StagedKubernetesNetworkPolicy') {
-    const { metadata, kind } = resource
-    const policy = readPolicy(asStagedNetworkPolicy(resource))
-    return policy && { ...policy, kind, name: metadata.name, key: `${metadata.name}/${metadata.namespace ?? ''}/${kind}` }
-  }
-  const { kind, metadata, spec } = resource
+export function readPolicy(resource: PolicyResource, before?: Policy): Policy | undefined {
+  const given = resource.kind === 'StagedKubernetesNetworkPolicy' ? asStagedNetworkPolicy(resource) : resource
+  const { spec } = given
   if ('stagedAction' in spec && spec.stagedAction !== undefined && spec.stagedAction !== 'Set') return undefined
+  const head = readHead(given, resource)
+  const known = before !== undefined && isAlike(before, head) ? before.rules : {}
+  const { namespace } = head
+  return {
+    ...head,
+    rules: {
+      ...(governs(spec.types, 'Ingress') ? { ingress: readRules(spec.ingress ?? [], namespace, known.ingress) } : {}),
+      ...(governs(spec.types, 'Egress') ? { egress: readRules(spec.egress ?? [], namespace, known.egress) } : {}),
+    },
+  }
+}
+
+/** All but the rules; names and kind are those of the resource as it is stored. */
+function readHead(
+  { kind, metadata, spec }: Exclude<PolicyResource, StagedKubernetesNetworkPolicy>,
+  stored: PolicyResource,
+): Omit<Policy, 'rules'> {
   const namespace = kind === 'NetworkPolicy' || kind === 'StagedNetworkPolicy' ? (metadata.namespace ?? '') : undefined
   const global: GlobalNetworkPolicy['spec'] | undefined = namespace === undefined ? spec : undefined
   return {
-    key: `${metadata.name}/${namespace ?? ''}/${kind}`,
-    kind,
+    key: `${stored.metadata.name}/${namespace ?? ''}/${stored.kind}`,
+    kind: stored.kind,
     namespace,
-    name: metadata.name,
+    name: stored.metadata.name,
     tier: spec.tier || DEFAULT_TIER,
     order: spec.order ?? Number.POSITIVE_INFINITY,
     selector: policySelector(global ?? { ...spec, namespaceSelector: undefined }, namespace),
@@ -90,12 +105,29 @@ export function readPolicy(resource: PolicyResource): Policy | undefined {
     isStaged: kind.startsWith('Staged'),
     logsAllowed: metadata.annotations?.[LOG_ANNOTATION] === 'true',
     enforcedKey: `${metadata.name}/${namespace ?? ''}/${kind.replace('Staged', '')}`,
-    rules: {
-      ...(governs(spec.types, 'Ingress') ? { ingress: (spec.ingress ?? []).map((rule) => readRule(rule, namespace)) } : {}),
-      ...(governs(spec.types, 'Egress') ? { egress: (spec.egress ?? []).map((rule) => readRule(rule, namespace)) } : {}),
-    },
   }
 }
+
+/** Whether rules of the one mean in the other what they mean in it. */
+function isAlike(before: Policy, head: Omit<Policy, 'rules'>): boolean {
+  const keys = Object.keys(head) as (keyof typeof head)[]
+  return keys.every((key) => key === 'order' || key === 'selector' || before[key] === head[key])
+}
+
+function readRules(given: readonly Rule[], namespace: string | undefined, before: readonly MatchRule[] = []): readonly MatchRule[] {
+  const givenBefore = GIVEN.get(before)
+  const rules = given.map((rule, i) => {
+    const known = before[i]
+    return known !== undefined && JSON.stringify(rule) === JSON.stringify(givenBefore?.[i]) ? known : readRule(rule, namespace)
+  })
+  const isSame = rules.length === before.length && rules.every((rule, i) => rule === before[i])
+  const list = isSame ? before : rules
+  GIVEN.set(list, given)
+  return list
+}
+
+/** What rules were read from: the store's view has it anyway. */
+const GIVEN = new WeakMap<readonly MatchRule[], readonly Rule[]>()
 
 /** The order in which policies of one tier are asked; ties go by the bytes of the key, as Go compares them. */
 export function comparePolicies(a: Policy, b: Policy): number {

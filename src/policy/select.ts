@@ -1,9 +1,8 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { Tier } from '../model/tier.ts'
 import { type SelectorSet, selectorSet } from './address-set.ts'
 import { LabelIndex } from './label-index.ts'
 import type { Labelled } from './labelled.ts'
-import type { Direction, Policy } from './policies.ts'
+import type { Policy } from './policies.ts'
 import { contentName } from './set-names.ts'
 import { orderPolicies, type TierPolicies } from './tiers.ts'
 
@@ -54,10 +53,14 @@ export class PolicySelection {
     this.#index.setProfile(name, labels)
   }
 
+  /** The policy under this key. */
+  policy(key: string): Policy | undefined {
+    return this.#policies.get(key)?.policy
+  }
+
   /** Takes note of a policy under its key; undefined: it is gone. */
-  setPolicy(key: string, given: Policy | undefined): void {
+  setPolicy(key: string, policy: Policy | undefined): void {
     const before = this.#policies.get(key)
-    const policy = given && withRulesOf(before?.policy, given)
     const known = policy && { policy, set: selectorSet(policy.selector) }
     // The new one is first: a selector that both have stays in use.
     if (known) this.#remember(key, known)
@@ -161,20 +164,4 @@ export class PolicySelection {
     if (group && --group.endpoints === 0) this.#groups.delete(group.key)
     this.#changed.add(endpoint)
   }
-}
-
-/** What may change while what was made of a policy's rules stays right. */
-const BESIDE_RULES: readonly (keyof Policy)[] = ['order', 'selector', 'rules']
-
-/** A policy with the very rules that it had before in a direction in which they did not change: what was made of them is right still. */
-function withRulesOf(before: Policy | undefined, policy: Policy): Policy {
-  if (before === undefined) return policy
-  const keys = new Set([...Object.keys(before), ...Object.keys(policy)] as (keyof Policy)[])
-  for (const key of keys) if (!BESIDE_RULES.includes(key) && before[key] !== policy[key]) return policy
-  const directions = Object.keys(policy.rules) as Direction[]
-  const kept = directions.map((direction) => {
-    const [was, is] = [before.rules[direction], policy.rules[direction]]
-    return [direction, isDeepStrictEqual(was, is) ? was : is]
-  })
-  return { ...policy, rules: Object.fromEntries(kept) }
 }
