@@ -117,7 +117,8 @@ function splitsBy({ protocols, destination }: MatchRule, protocol: number): bool
   return protocols?.includes(protocol) === true && (destination.ports?.ranges.length ?? 0) > 0
 }
 
-function isForOthers({ protocols }: MatchRule, split: readonly number[]): boolean {
+/** Whether a packet of another protocol can match. */
+export function isForOthers({ protocols }: MatchRule, split: readonly number[]): boolean {
   return protocols === undefined || protocols.some((protocol) => !split.includes(protocol))
 }
 

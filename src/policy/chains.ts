@@ -26,6 +26,9 @@ export interface Pieces {
   readonly parts: ReadonlySet<Pieces>
 }
 
+/** For what has few of them: there are thousands. */
+export const NO_PIECES: Pieces = { key: '', chains: new Map(), fixed: new Map(), counters: new Map(), used: new Map(), parts: new Set() }
+
 /** The chains that were made of lists of rules: the same list gives the same object, so that nobody has to compare it. */
 export type ChainPool = WeakMap<readonly NftRule[], NftChain>
 
@@ -88,6 +91,19 @@ export class PieceCollector implements SetUse, Pieces {
     this.#pool.set(rules, chain)
     if (!this.chains.has(chain.name)) this.chains.set(chain.name, chain)
     return chain.name
+  }
+
+  /** What was collected, without room for more. */
+  taken(): Pieces {
+    const { key, chains, fixed, counters, used, parts } = this
+    return {
+      key,
+      chains: chains.size === 0 ? NO_PIECES.chains : chains,
+      fixed: fixed.size === 0 ? NO_PIECES.fixed : fixed,
+      counters: counters.size === 0 ? NO_PIECES.counters : counters,
+      used: used.size === 0 ? NO_PIECES.used : used,
+      parts: parts.size === 0 ? NO_PIECES.parts : parts,
+    }
   }
 
   /** Takes note of others that these refer to. */

@@ -95,11 +95,10 @@ function chainOf(list: CompiledList, { endpoint, direction, settings }: Workload
   const pieces = new PieceCollector(settings.shapeOf, lists.pool)
   pieces.include(list)
   const chain = pieces.chain('e_', list.rules)
-  const { key, chains, fixed, counters, used, parts } = pieces
   const [first] = list.rules
   const isUnasked = policiesAt(endpoint.tiers, 'normal', direction).length === 0
   const isOpen = isUnasked && first?.verdict.do === 'accept' && first.matches.length === 0
-  return { chain, isOpen, key, chains, fixed, counters, used, parts }
+  return { chain, isOpen, ...pieces.taken() }
 }
 
 class DispatchPlan {

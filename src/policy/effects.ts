@@ -90,8 +90,13 @@ export class RuleEffects {
     return isEarly(stage) || !canReject ? 'drop' : this.#settings.deny
   }
 
+  /** All of a place that decides what is done there. */
+  describe(place: ListPlace): string {
+    return `${place.stage} ${place.direction} ${this.denyAt(place)}`
+  }
+
   #once(owner: object, place: ListPlace, describe: () => readonly Described[]): readonly BlockRule[] {
-    const key = `${place.stage} ${place.direction} ${this.denyAt(place)}`
+    const key = this.describe(place)
     const known = this.#made.get(owner)
     const found = known?.get(key)
     if (found) return found

@@ -1,22 +1,13 @@
 import type { NftRule } from '../kernel/objects.ts'
-import {
-  type BlockRule,
-  compileAt,
-  compileBlock,
-  compileForOthers,
-  compileForProtocol,
-  type Form,
-  portRulesOf,
-  portsOf,
-  toProtocol,
-} from './block.ts'
+import { type BlockRule, compileAt, compileBlock, compileForOthers, compileForProtocol, type Form, portsOf, toProtocol } from './block.ts'
 import { type ChainPool, nameOfAll, PieceCollector, type Pieces } from './chains.ts'
 import { crowdedPorts, isNamed, policiesByPort, withoutRepeated } from './crowded.ts'
 import { type EffectSettings, type ListPlace, RuleEffects } from './effects.ts'
 import type { LocalEndpoint } from './evaluate.ts'
 import type { MatchRule } from './match-rule.ts'
+import { ObjectIds } from './object-ids.ts'
 import { PORT_PROTOCOLS } from './packet.ts'
-import type { Policy } from './policies.ts'
+import { type PolicyBlock, PolicyBlocks } from './policy-blocks.ts'
 import type { ProfileRules } from './profiles.ts'
 import { portMatches } from './rules.ts'
 import { contentName, type ShapeOf } from './set-names.ts'
@@ -46,36 +37,33 @@ export class ListCompiler {
   readonly #lists = new Map<string, CompiledList>()
   /** Made since the last `sweep`. */
   readonly #fresh = new Set<string>()
-  /** What was made of the rules of a policy, by place. */
-  readonly #blocks = new WeakMap<readonly MatchRule[], Map<string, PolicyBlock>>()
+  readonly #blocks: PolicyBlocks
   /** Keys of lists, by what they name beside tiers. */
   readonly #keys = new WeakMap<readonly TierPolicies[], Map<string, string>>()
-  readonly #ids = new WeakMap<object, number>()
-  #nextId = 1
+  readonly #ids = new ObjectIds()
 
   constructor(settings: ListSettings) {
     this.#settings = settings
     this.#effects = new RuleEffects(settings)
+    this.#blocks = new PolicyBlocks(this.#effects, this.#ids)
   }
 
   /** As `compile`, in pieces: what takes long are policies that nobody has asked for yet. */
   *compileInSteps(endpoint: LocalEndpoint, place: ListPlace): Generator<undefined, CompiledList> {
     const known = this.#lists.get(this.#keyOf(endpoint, place))
     if (known) return known
-    const tiers = tiersAt(endpoint, place)
-    const scratch = new PieceCollector(this.#settings.shapeOf, this.pool)
-    for (const tier of tiers) {
+    for (const tier of tiersAt(endpoint, place)) {
       const blocks: PolicyBlock[] = []
       for (const policy of tier.policies) {
         if (policy.isStaged) continue
-        if (!this.#blocks.has(policy.rules[place.direction] ?? NO_RULES)) yield
-        blocks.push(this.#blockOf(policy, place))
+        if (!this.#blocks.has(policy, place)) yield
+        blocks.push(this.#blocks.of(policy, place))
       }
       const protocols = protocolsOf(blocks, this.#settings.form)
       for (const block of blocks) {
         const before = this.#lists.size
-        for (const protocol of protocols) this.#forProtocol(block, protocol, scratch)
-        this.#forOthers(block, protocols, scratch)
+        for (const protocol of protocols) this.#forProtocol(block, protocol)
+        this.#forOthers(block, protocols)
         if (this.#lists.size > before) yield
       }
     }
@@ -117,15 +105,15 @@ export class ListCompiler {
    * about the ports that it names.
    */
   #tier(tier: TierPolicies, place: ListPlace): CompiledList {
-    return this.#once(`tier ${this.#describe(place)} ${this.#describeTier(tier, place)}`, (pieces) => {
+    return this.#once(`tier ${this.#effects.describe(place)} ${this.#describeTier(tier, place)}`, (pieces) => {
       const blocks = this.#blocksOf(tier, place)
-      for (const block of blocks) this.#count(block, pieces)
+      for (const { counters } of blocks) pieces.include(counters)
       const end = isDenying(tier) ? [this.#effects.endOfTier(tier.name, place)] : []
       for (const { counter } of end) pieces.count(counter)
       const all = [...blocks.flatMap(({ isStaged, rules }) => (isStaged ? [] : rules)), ...end]
       if (this.#settings.form === 'linear' || all.length <= MOST_INLINE) {
         const inOrder = blocks.flatMap((block) =>
-          block.isStaged ? this.#staged(block, pieces) : compileBlock(block.rules, pieces, 'linear'),
+          block.isStaged ? rulesIn(this.#staged(block), pieces) : compileBlock(block.rules, pieces, 'linear'),
         )
         return [...inOrder, ...compileBlock(end, pieces, 'linear')]
       }
@@ -133,17 +121,21 @@ export class ListCompiler {
         blocks.filter(({ isStaged }) => !isStaged),
         this.#settings.form,
       )
-      const toEnd = compileForOthers(end, [], pieces)
-      const forProtocol = (protocol: number) => [
-        ...this.#crowded(blocks, protocol, end, pieces),
-        ...blocks.flatMap((block) => this.#forProtocol(block, protocol, pieces)),
-        ...toEnd,
-      ]
       return [
-        ...protocols.map((protocol) => toProtocol(protocol, pieces.chain('q_', forProtocol(protocol)))),
-        ...blocks.flatMap((block) => this.#forOthers(block, protocols, pieces)),
-        ...toEnd,
+        ...protocols.flatMap((protocol) => rulesIn(this.#ofProtocol(blocks, protocol, end), pieces)),
+        ...blocks.flatMap((block) => rulesIn(this.#forOthers(block, protocols), pieces)),
+        ...compileForOthers(end, [], pieces),
       ]
+    })
+  }
+
+  /** What leads to the rules of a tier for packets of a protocol, known by its parts: a rule for another one changes nothing here. */
+  #ofProtocol(blocks: readonly PolicyBlock[], protocol: number, end: readonly BlockRule[]): CompiledList {
+    const parts = blocks.map((block) => this.#forProtocol(block, protocol))
+    const ids = parts.map((part) => this.#ids.of(part))
+    return this.#once(`to ${protocol} ${ids.join()} ${end.map(({ counter }) => counter.object.name).join()}`, (own) => {
+      const inOrder = [...this.#crowded(blocks, protocol, end, own), ...parts.flatMap((part) => rulesIn(part, own))]
+      return [toProtocol(protocol, own.chain('q_', [...inOrder, ...compileForOthers(end, [], own)]))]
     })
   }
 
@@ -181,43 +173,24 @@ export class ListCompiler {
   }
 
   #atPort(block: PolicyBlock, protocol: number, port: number): CompiledList {
-    const { rules, key, isStaged } = block
-    if (isStaged) return this.#once(`jump to ${key}`, (own) => this.#staged(block, own))
+    if (block.isStaged) return this.#staged(block)
+    const { rules } = block
     const isOwn = isNamed(rules, protocol, port)
-    return this.#once(`${key} ${protocol} at ${isOwn ? port : 'other ports'}`, (own) =>
+    return this.#once(`${this.#blocks.keyFor(block, protocol)} at ${isOwn ? port : 'other ports'}`, (own) =>
       compileAt(rules, protocol, isOwn ? port : NO_PORT, own),
     )
   }
 
   #blocksOf({ policies }: TierPolicies, place: ListPlace): readonly PolicyBlock[] {
-    return policies.map((policy) => this.#blockOf(policy, place))
-  }
-
-  #blockOf(policy: Policy, place: ListPlace): PolicyBlock {
-    const given = policy.rules[place.direction] ?? NO_RULES
-    const blocks = this.#blocks.get(given) ?? new Map<string, PolicyBlock>()
-    this.#blocks.set(given, blocks)
-    const at = this.#describe(place)
-    const known = blocks.get(at)
-    if (known) return known
-    const { isStaged } = policy
-    const rules = this.#effects.ofPolicy(policy, place)
-    const made: PolicyBlock = {
-      ...{ rules, isStaged },
-      key: `policy ${at} ${this.#idOf(given)}`,
-      isPassing: !isStaged && given.some(({ action }) => action === 'Pass'),
-      ports: portRulesOf(rules),
-    }
-    blocks.set(at, made)
-    return made
+    return policies.map((policy) => this.#blocks.of(policy, place))
   }
 
   #profile(profile: ProfileRules, place: ListPlace, pieces: PieceCollector): readonly NftRule[] {
     const match = profile.rules[place.direction]
     const rules = this.#effects.ofProfile(profile, place)
-    const key = `profile ${this.#describe(place)} ${this.#idOf(profile)}`
+    const key = `profile ${this.#effects.describe(place)} ${this.#ids.of(profile)}`
     const compiled = this.#once(key, (own) => {
-      this.#count({ rules, key }, own)
+      for (const { counter } of rules) own.count(counter)
       return compileBlock(rules, own, this.#settings.form ?? 'any')
     })
     return this.#include(
@@ -228,56 +201,38 @@ export class ListCompiler {
     )
   }
 
-  /** The counters of all rules, also of those that can match nothing now: what they counted must not go when a set is empty. */
-  #count({ rules, key }: Pick<PolicyBlock, 'rules' | 'key'>, pieces: PieceCollector): void {
-    const part = this.#once(`counters ${key}`, (own) => {
-      for (const { counter } of rules) own.count(counter)
-      return []
-    })
-    pieces.include(part)
-  }
-
   /** Counts what a staged policy would have done, and goes on. One after the other: a look-up that misses must not drop here. */
-  #staged({ rules, key }: PolicyBlock, pieces: PieceCollector): readonly NftRule[] {
-    const part = this.#once(`staged ${key}`, (own) => compileForOthers(rules, [], own))
-    return part.rules.length === 0 ? [] : this.#include(part, pieces, 's_', true)
+  #staged(block: PolicyBlock): CompiledList {
+    return this.#once(`staged ${this.#blocks.keyFor(block, undefined)}`, (own) => {
+      const rules = compileForOthers(block.rules, [], own)
+      return rules.length === 0 ? [] : [jumpTo(own.chain('s_', rules))]
+    })
   }
 
-  #forProtocol(block: PolicyBlock, protocol: number, pieces: PieceCollector): readonly NftRule[] {
-    if (block.isStaged) return this.#staged(block, pieces)
-    const part = this.#once(`${block.key} ${protocol} included`, (own) => this.#includeForProtocol(block, protocol, own))
-    pieces.include(part)
-    return part.rules
+  #forProtocol(block: PolicyBlock, protocol: number): CompiledList {
+    if (block.isStaged) return this.#staged(block)
+    const { rules, isPassing } = block
+    return this.#once(this.#blocks.keyFor(block, protocol), (own) => {
+      // Return from a chain of its own would only end the policy, not the tier.
+      const all = compileForProtocol(rules, protocol, own, isPassing ? 'linear' : (this.#settings.form ?? 'any'))
+      if (isPassing || !isApart(all)) return all
+      const ports = portsOf(rules, protocol) ?? []
+      return [{ ...jumpTo(own.chain('p_', all)), matches: portMatches('destination', ports, own) }]
+    })
   }
 
-  #includeForProtocol({ rules, key, isPassing }: PolicyBlock, protocol: number, pieces: PieceCollector): readonly NftRule[] {
-    // Return from a chain of its own would only end the policy, not the tier.
-    if (isPassing) return compileForProtocol(rules, protocol, pieces, 'linear')
-    const part = this.#once(`${key} ${protocol}`, (own) => compileForProtocol(rules, protocol, own, this.#settings.form ?? 'any'))
-    const included = this.#include(part, pieces, 'p_', part.rules.length > FEWEST_APART)
-    const ports = portsOf(rules, protocol)
-    // Only of a jump to all of them: of rules that stand here themselves each says on its own which ports it is for.
-    if (included === part.rules || ports === undefined) return included
-    return included.map((jump) => ({ ...jump, matches: portMatches('destination', ports, pieces) }))
-  }
-
-  #forOthers(block: PolicyBlock, protocols: readonly number[], pieces: PieceCollector): readonly NftRule[] {
-    if (block.isStaged) return this.#staged(block, pieces)
-    const part = this.#once(`${block.key} not ${protocols.join()} included`, (own) => this.#includeForOthers(block, protocols, own))
-    pieces.include(part)
-    return part.rules
-  }
-
-  #includeForOthers({ rules, key, isPassing }: PolicyBlock, protocols: readonly number[], pieces: PieceCollector): readonly NftRule[] {
-    if (isPassing) return compileForOthers(rules, protocols, pieces)
-    const part = this.#once(`${key} not ${protocols.join()}`, (own) => compileForOthers(rules, protocols, own))
-    return this.#include(part, pieces, 'p_', part.rules.length > FEWEST_APART)
+  #forOthers(block: PolicyBlock, protocols: readonly number[]): CompiledList {
+    if (block.isStaged) return this.#staged(block)
+    return this.#once(this.#blocks.keyFor(block, undefined, protocols), (own) => {
+      const all = compileForOthers(block.rules, protocols, own)
+      return block.isPassing || !isApart(all) ? all : [jumpTo(own.chain('p_', all))]
+    })
   }
 
   /** Names all that a list is made of. Endpoints share their tiers: they are looked at once. */
   #keyOf(endpoint: LocalEndpoint, place: ListPlace): string {
-    const profiles = place.stage === 'normal' ? endpoint.profiles.map((one) => this.#idOf(one)).join() : ''
-    const beside = `${this.#describe(place)}: ${profiles}`
+    const profiles = place.stage === 'normal' ? endpoint.profiles.map((one) => this.#ids.of(one)).join() : ''
+    const beside = `${this.#effects.describe(place)}: ${profiles}`
     const known = this.#keys.get(endpoint.tiers) ?? new Map<string, string>()
     const tiers = () => tiersAt(endpoint, place).map((tier) => this.#describeTier(tier, place))
     const key = known.get(beside) ?? `${beside}: ${tiers().join('; ')}`
@@ -287,20 +242,14 @@ export class ListCompiler {
 
   /** Policies are told apart by their rules in this direction: those of one policy, which stay the same objects until they change. */
   #describeTier({ name, defaultAction, policies }: TierPolicies, { direction }: ListPlace): string {
-    return `${name} ${defaultAction} ${policies.map(({ rules }) => this.#idOf(rules[direction] ?? NO_RULES)).join()}`
-  }
-
-  #describe(place: ListPlace): string {
-    return `${place.stage} ${place.direction} ${this.#effects.denyAt(place)}`
+    return `${name} ${defaultAction} ${policies.map(({ rules }) => this.#ids.of(rules[direction] ?? NO_RULES)).join()}`
   }
 
   /** The rules of a part of a list, or a jump to them: in a chain of their own they are shared, and `return` ends only them. */
   #include(part: CompiledList, pieces: PieceCollector, prefix: string, isApart: boolean): readonly NftRule[] {
     pieces.include(part)
-    // What falls out of a chain that was gone to returns to where this one was jumped from: to the rules behind the jump, or past them.
-    const isStraight = part.rules.every(({ verdict }) => verdict.do !== 'goto' && verdict.do !== 'map')
-    if (!isApart && isStraight && part.rules.length <= MOST_INLINE) return part.rules
-    return [{ matches: [], verdict: { do: 'jump', chain: pieces.chain(prefix, part.rules) } }]
+    if (!isApart && isStraight(part.rules) && part.rules.length <= MOST_INLINE) return part.rules
+    return [jumpTo(pieces.chain(prefix, part.rules))]
   }
 
   /** Forgets what was made since the last time and is not needed. */
@@ -322,28 +271,11 @@ export class ListCompiler {
     if (known) return known
     const pieces = new PieceCollector(this.#settings.shapeOf, this.pool, key)
     const rules = make(pieces)
-    const { chains, fixed, counters, used, parts } = pieces
-    const made = { key, rules, chains, fixed, counters, used, parts }
+    const made = { rules, ...pieces.taken() }
     this.#lists.set(key, made)
     this.#fresh.add(key)
     return made
   }
-
-  #idOf(one: object): number {
-    const id = this.#ids.get(one) ?? this.#nextId++
-    this.#ids.set(one, id)
-    return id
-  }
-}
-
-/** A policy of a tier, and the key under which its parts are kept. */
-interface PolicyBlock {
-  readonly rules: readonly BlockRule[]
-  readonly key: string
-  readonly isPassing: boolean
-  readonly isStaged: boolean
-  /** How many of its rules name destination ports of each protocol. */
-  readonly ports: ReadonlyMap<number, number>
 }
 
 const NO_RULES: readonly MatchRule[] = []
@@ -358,6 +290,26 @@ const LEAST_SHARE = 0.2
 
 /** A port that no rule names: connections to it are no connections. */
 const NO_PORT = -1
+
+/** Takes note of a part, and gives its rules. */
+function rulesIn(part: CompiledList, pieces: PieceCollector): readonly NftRule[] {
+  pieces.include(part)
+  return part.rules
+}
+
+function jumpTo(chain: string): NftRule {
+  return { matches: [], verdict: { do: 'jump', chain } }
+}
+
+/** Whether the rules of a policy stand in a chain of their own. */
+function isApart(rules: readonly NftRule[]): boolean {
+  return rules.length > FEWEST_APART || !isStraight(rules)
+}
+
+/** What falls out of a chain that was gone to returns to where this one was jumped from: to the rules behind the jump, or past them. */
+function isStraight(rules: readonly NftRule[]): boolean {
+  return rules.every(({ verdict }) => verdict.do !== 'goto' && verdict.do !== 'map')
+}
 
 /** The tiers with policies that are asked there, staged ones too. */
 function tiersAt({ tiers }: LocalEndpoint, { stage, direction }: ListPlace): readonly TierPolicies[] {
