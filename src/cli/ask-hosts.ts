@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { LIVE_PREFIX } from '../model/keys.ts'
-import { type AskAnswer, type AskKind, askKey, decodeAnswer, packBody, unpackBody } from '../model/own/ask.ts'
+import { type About, type AskAnswer, type AskKind, askKey, decodeAnswer, packBody, unpackBody } from '../model/own/ask.ts'
 import type { Store } from '../store/store.ts'
 
 /** The question outlives its answer only where the asker dies. Seconds. */
@@ -11,6 +11,7 @@ export interface Question {
   /** Without: whether the revision is applied. */
   readonly kind?: AskKind
   readonly body?: unknown
+  readonly about?: About
   /** The host answers when it has applied this. */
   readonly revision: number
   /** The hosts that are asked; undefined: all. */
@@ -28,14 +29,14 @@ export interface Asked {
 
 /** Asks the hosts that are alive, and waits for their answers. */
 export async function askHosts(store: Store, question: Question, signal: AbortSignal): Promise<Asked> {
-  const { kind, revision, nodes, seconds } = question
+  const { kind, about, revision, nodes, seconds } = question
   const hosts = (await liveHosts(store, signal)).filter((node) => nodes === undefined || nodes.has(node))
   if (hosts.length === 0) return { hosts, answers: [] }
   const more = kind === undefined ? {} : { kind, body: await packBody('the question', question.body) }
   const lease = await store.lease(LEASE_SECONDS + seconds, signal)
   try {
     const key = askKey(randomUUID())
-    const value = JSON.stringify({ revision, lease: String(lease.id), ...more })
+    const value = JSON.stringify({ revision, lease: String(lease.id), about, ...more })
     const asked = await store.commit([{ key, modRevision: 0 }], [{ put: key, value, lease: lease.id }], signal)
     return { hosts, answers: await gather(store, { prefix: `${key}/`, from: asked.revision + 1, hosts, seconds }, signal) }
   } finally {

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { run } from '../../test/support/cli.ts'
 import { liveKey, resourceKey } from '../model/keys.ts'
-import { ASK_PREFIX, type AskAnswer, answerKey, decodeAsk, isAskKey } from '../model/own/ask.ts'
+import { type About, ASK_PREFIX, type AskAnswer, answerKey, decodeAsk, isAskKey } from '../model/own/ask.ts'
 import { MemoryStore } from '../store/memory.ts'
 
 const test = suite('cli/wait')
@@ -14,14 +14,14 @@ const env = { MARGAY_ETCD_ENDPOINTS: 'http://192.0.2.1:2379' }
 async function aNetwork(hosts: Readonly<Record<string, Partial<AskAnswer> | undefined>>) {
   const store = new MemoryStore()
   const stop = new AbortController()
-  const asked: { revision: number; at: number }[] = []
+  const asked: { revision: number; at: number; about?: About | undefined }[] = []
   for (const node of Object.keys(hosts)) await store.commit([], [{ put: liveKey(node), value: '{}' }], never)
   const answering = (async () => {
     for await (const { events } of store.another().watch(ASK_PREFIX, 0, stop.signal)) {
       for (const { key, entry } of events) {
         if (entry === undefined || !isAskKey(key)) continue
-        const { revision, lease } = decodeAsk(entry.value)
-        asked.push({ revision, at: entry.modRevision })
+        const { revision, lease, about } = decodeAsk(entry.value)
+        asked.push({ revision, at: entry.modRevision, about })
         for (const [node, more] of Object.entries(hosts)) {
           if (more === undefined) continue
           const value = JSON.stringify({ node, revision, refused: 0, reasons: [], ...more })
@@ -67,6 +67,17 @@ test('hosts that refuse, and those that say nothing, are named, and the exit cod
     done.out,
     'ippool/p1 created\napplied on 1 of 3 hosts\n  h2 refuses 2: routes 254 10.1.0.0/26 0: no such device\n  h3 did not answer within 1 s\n',
   )
+  await end()
+})
+
+test('what a host refuses that the change is not about is told, and does not count', async () => {
+  const { asked, margay, end } = await aNetwork({ h1: {}, h2: { others: 3 } })
+  const endpoint =
+    'apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata: {namespace: shop}\nspec: {node: h1, orchestrator: other, workload: w, endpoint: eth0, interfaceName: tap0, ipNetworks: [192.0.2.1/32]}\n'
+  const done = await margay(['apply', '-f', '-', '--wait'], `${POOL}---\n${endpoint}`)
+  assert.is(done.code, 0)
+  assert.match(done.out, /applied on 2 of 2 hosts\n {2}h2 refuses 3 that this is not about: "margay status" there names them\n$/)
+  assert.equal(asked[0]?.about, { kinds: ['IPPool', 'WorkloadEndpoint'], endpoints: ['shop/h1-other-w-eth0'] })
   await end()
 })
 

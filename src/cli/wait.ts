@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { ResourceKind } from '../model/kinds.ts'
+import type { About } from '../model/own/ask.ts'
 import { isObject } from '../model/shape.ts'
-import type { Store } from '../store/store.ts'
 import { type Asked, askHosts } from './ask-hosts.ts'
 import { type Context, type ExitCode, UsageError } from './context.ts'
 import { parseCount } from './options.ts'
@@ -10,20 +10,17 @@ import type { NotedSession } from './session.ts'
 /** What tells of a resource which hosts it concerns. */
 export interface Concerning {
   readonly kind: ResourceKind
-  readonly metadata: { readonly name: string }
+  readonly metadata: { readonly name: string; readonly namespace?: string | undefined }
   readonly spec?: unknown
 }
 
-/**
- * Asks the hosts that are alive, and concerned, when they have applied all up to this revision, and waits for their answers.
- * `nodes` are the hosts that it concerns; undefined for all.
- */
-export async function waitApplied(
-  store: Store,
-  { revision, nodes, seconds }: { readonly revision: number; readonly nodes: ReadonlySet<string> | undefined; readonly seconds: number },
-  signal: AbortSignal,
-): Promise<Asked> {
-  return askHosts(store, { revision, nodes, seconds }, signal)
+/** What of these resources tells which troubles of a host they concern. */
+function aboutOf(resources: readonly Concerning[]): About {
+  const endpoints = resources.filter(({ kind }) => kind === 'WorkloadEndpoint')
+  return {
+    kinds: [...new Set(resources.map(({ kind }) => kind))],
+    endpoints: endpoints.map(({ metadata: { namespace = 'default', name } }) => `${namespace}/${name}`),
+  }
 }
 
 /** The hosts that resources of these concern, where each concerns one; undefined when one concerns all. */
@@ -53,6 +50,9 @@ export function describeApplied({ hosts, answers }: Asked, seconds: number): { r
   const lines = [
     `applied on ${applied} of ${hosts.length} ${hosts.length === 1 ? 'host' : 'hosts'}`,
     ...refusing.map(({ node, refused, reasons }) => `${node} refuses ${refused}: ${reasons.join('; ')}`),
+    ...answers.flatMap(({ node, others = 0 }) =>
+      others > 0 ? [`${node} refuses ${others} that this is not about: "margay status" there names them`] : [],
+    ),
     ...silent.map((node) => `${node} did not answer within ${seconds} s`),
   ]
   return { text: lines.join('\n  '), isWhole: applied === hosts.length }
@@ -83,8 +83,9 @@ export async function waitAfter(
   const { wait } = command.opts<{ wait?: number | true }>()
   const seconds = wait === true ? DEFAULT_SECONDS : wait
   if (seconds === undefined || context.signal.aborted || (written.code !== 0 && session.lastRevision() === 0)) return written.code
-  const asked = { revision: session.lastRevision(), nodes: concernedNodes(written.resources), seconds }
-  const { text, isWhole } = describeApplied(await waitApplied(session.store, asked, context.signal), seconds)
+  const { resources } = written
+  const question = { revision: session.lastRevision(), nodes: concernedNodes(resources), about: aboutOf(resources), seconds }
+  const { text, isWhole } = describeApplied(await askHosts(session.store, question, context.signal), seconds)
   context.out(`${text}\n`)
   return isWhole ? written.code : 3
 }

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { silentLogger } from '../log.ts'
 import type { FailureReport } from '../model/own/api.ts'
-import { ASK_PREFIX, askKey, decodeAnswer, isAskKey } from '../model/own/ask.ts'
+import { type About, ASK_PREFIX, askKey, decodeAnswer, isAskKey } from '../model/own/ask.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { Answers, type Responder } from './answers.ts'
 
@@ -11,10 +11,11 @@ const test = suite('daemon/answers')
 const never = new AbortController().signal
 
 /** A host that listens, and somebody who asks it. */
-async function aHost(failures: readonly FailureReport[] = [], responders: Readonly<Record<string, Responder>> = {}) {
+async function aHost(own: readonly FailureReport[] = [], responders: Readonly<Record<string, Responder>> = {}) {
   const store = new MemoryStore()
   const stop = new AbortController()
-  const answers = new Answers({ store: store.another(), node: 'h1', log: silentLogger, failures: () => failures, responders })
+  const failures = (about?: About) => ({ own: about === undefined ? own : [], others: about === undefined ? 0 : own.length })
+  const answers = new Answers({ store: store.another(), node: 'h1', log: silentLogger, failures, responders })
   const done = answers.run(stop.signal)
   await turn()
   const lease = await store.lease(60, never)
@@ -60,6 +61,8 @@ test('what is applied already is answered at once, with what the kernel refuses'
   await ask('q', 0)
   const answer = await answerOf('q')
   assert.equal([answer?.refused, answer?.reasons.length, answer?.reasons[0]], [7, 5, 'routes r0: no such device'])
+  await ask('of-a-policy', 0, { about: { kinds: ['GlobalNetworkPolicy'], endpoints: [] } })
+  assert.equal(await answerOf('of-a-policy'), { node: 'h1', revision: 9, refused: 0, reasons: [], others: 7 })
   await end()
 })
 

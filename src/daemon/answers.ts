@@ -1,8 +1,8 @@
 import { describeError, ValidationError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import type { FailureReport } from '../model/own/api.ts'
-import { ASK_PREFIX, type Ask, type AskAnswer, answerKey, decodeAsk, isAskKey, packBody, unpackBody } from '../model/own/ask.ts'
+import { type About, ASK_PREFIX, type Ask, type AskAnswer, answerKey, decodeAsk, isAskKey, packBody, unpackBody } from '../model/own/ask.ts'
 import { CompactedError, type Entry, type Store } from '../store/store.ts'
+import type { Concerned } from './refusals.ts'
 import { pause } from './wake.ts'
 
 /** A question holds the first reasons only: there may be thousands. */
@@ -21,7 +21,7 @@ export class Answers {
   readonly #store: Store
   readonly #node: string
   readonly #log: Logger
-  readonly #failures: () => readonly FailureReport[]
+  readonly #failures: (about: About | undefined) => Concerned
   readonly #responders: Readonly<Partial<Record<string, Responder>>>
   /** One question after the other: answering several at once would only make each late. */
   #work: Promise<void> = Promise.resolve()
@@ -32,7 +32,7 @@ export class Answers {
     readonly store: Store
     readonly node: string
     readonly log: Logger
-    readonly failures: () => readonly FailureReport[]
+    readonly failures: (about: About | undefined) => Concerned
     /** By the kind of the question. */
     readonly responders?: Readonly<Partial<Record<string, Responder>>>
   }) {
@@ -91,9 +91,9 @@ export class Answers {
   }
 
   async #answer(key: string, ask: Ask, modRevision: number): Promise<void> {
-    const failures = this.#failures()
-    const reasons = failures.slice(0, MOST_REASONS).map(({ table, key: object, reason }) => `${table} ${object}: ${reason}`)
-    const applied = { node: this.#node, revision: this.#applied, refused: failures.length, reasons }
+    const { own, others } = this.#failures(ask.about)
+    const reasons = own.slice(0, MOST_REASONS).map(({ table, key: object, reason }) => `${table} ${object}: ${reason}`)
+    const applied = { node: this.#node, revision: this.#applied, refused: own.length, reasons, ...(others === 0 ? {} : { others }) }
     const answer: AskAnswer = { ...applied, ...(ask.kind === undefined ? {} : await this.#respond(ask.kind, ask.body)) }
     const put = { put: answerKey(key, this.#node), value: JSON.stringify(answer), lease: BigInt(ask.lease) }
     // Who no longer asks is not answered: nobody would take the answer away.

@@ -40,13 +40,13 @@ import { Planner } from './planner.ts'
 import { PolicySummary } from './policy-summary.ts'
 import { Questions } from './questions.ts'
 import { Recorder } from './record.ts'
-import { describeFailures } from './refusals.ts'
+import { concernedFailures } from './refusals.ts'
 import { closedLinks, RefusedRules } from './refused-rules.ts'
 import { Registrar } from './register.ts'
 import { Revoker } from './revoke.ts'
 import { savedViewPath, ViewSaver } from './saver.ts'
 import { FollowSource } from './source.ts'
-import { notAlive, notReady, type StatusParts } from './status.ts'
+import { notAlive, notReady, type StatusParts, workloadLinks } from './status.ts'
 import { trialProblems } from './trial-problems.ts'
 import { kernelClockMs, TrialTimes } from './trial-times.ts'
 import { Trials } from './trials.ts'
@@ -130,7 +130,8 @@ export class Daemon {
     })
     this.#answers = new Answers({
       ...{ store: this.#store, node: config.node.name, log },
-      failures: () => describeFailures(this.#reconciler.failures()),
+      failures: (about) =>
+        concernedFailures(this.#reconciler.failures(), about, workloadLinks({ planner: this.#planner, merger: this.#merger })),
       responders: this.#questions.responders(),
     })
     this.#attachments = new Attachments(state, run, log)

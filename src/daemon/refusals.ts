@@ -1,5 +1,7 @@
 import { describeError } from '../errors.ts'
 import type { FailureReport, PeerReport } from '../model/own/api.ts'
+import type { About } from '../model/own/ask.ts'
+import { isTriable } from '../model/own/trial.ts'
 import type { Merger } from '../reconcile/merge.ts'
 import { type Failure, LinkMissing } from '../reconcile/reconciler.ts'
 import { isConsequence } from './refused-rules.ts'
@@ -9,7 +11,8 @@ const MOST_REASONS = 10
 
 /** The interfaces of workloads of this host, and to which interface a route leads: its key does not say. */
 export interface WorkloadLinks {
-  readonly links: ReadonlySet<string>
+  /** The endpoint of each, `namespace/name`. */
+  readonly links: ReadonlyMap<string, string>
   linkOfRoute(key: string): string | undefined
 }
 
@@ -29,6 +32,30 @@ export function describeFailures(failures: readonly Failure[]): readonly Failure
     const { table, key, error } = failure
     return { table, key, reason: isWaiting(failure) ? error.message : describeError(error) }
   })
+}
+
+/** What the kernel refuses: what a change concerns, and how much else. */
+export interface Concerned {
+  readonly own: readonly FailureReport[]
+  readonly others: number
+}
+
+/**
+ * Of what was refused, what somebody waits for who has made this change: a workload's interface that is not there is no fault of a policy,
+ * and a tunnel that can't be made none either. Rules may be made of anything.
+ */
+export function concernedFailures(failures: readonly Failure[], about: About | undefined, workloads: WorkloadLinks): Concerned {
+  const own = failures.filter((failure) => {
+    if (about === undefined || failure.table === 'policy') return true
+    if (!isOfWorkload(failure, workloads)) return !about.kinds.every(isOfRules)
+    return linksOf(failure, workloads).some((link) => about.endpoints.includes(workloads.links.get(link) ?? ''))
+  })
+  return { own: describeFailures(own), others: failures.length - own.length }
+}
+
+/** Whether resources of this kind become rules of the packet filter, and nothing else. */
+function isOfRules(kind: string): boolean {
+  return isTriable(kind) || kind === 'Service'
 }
 
 /** Whether it only waits for something that is named itself. */
@@ -60,7 +87,12 @@ function reasonsByWay(failures: readonly Failure[], merger: Merger): ReadonlyMap
 }
 
 /** What is refused for one workload is that workload's trouble, not the host's: its interface may be another program's, and not there. */
-function isOfWorkload({ table, key }: Failure, { links, linkOfRoute }: WorkloadLinks): boolean {
-  const parts = table === 'routes' ? [linkOfRoute(key) ?? ''] : key.split(/[ /]/)
-  return table !== 'policy' && parts.some((part) => links.has(part) || /^mgy[0-9a-f]{11}$/.test(part))
+function isOfWorkload(failure: Failure, workloads: WorkloadLinks): boolean {
+  const isOwn = (link: string) => workloads.links.has(link) || /^mgy[0-9a-f]{11}$/.test(link)
+  return failure.table !== 'policy' && linksOf(failure, workloads).some(isOwn)
+}
+
+/** What may be the name of an interface in what was refused. */
+function linksOf({ table, key }: Failure, { linkOfRoute }: WorkloadLinks): readonly string[] {
+  return table === 'routes' ? [linkOfRoute(key) ?? ''] : key.split(/[ /]/)
 }

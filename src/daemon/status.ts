@@ -100,9 +100,13 @@ export function notReady(parts: StatusParts): readonly string[] {
 }
 
 /** The interfaces of this host's workloads, whoever made them. */
-function workloadLinks({ planner: { context }, merger }: StatusParts): WorkloadLinks {
+export function workloadLinks({ planner: { context }, merger }: Pick<StatusParts, 'planner' | 'merger'>): WorkloadLinks {
   const endpoints = context?.view.get('WorkloadEndpoint')
-  const links = new Set([...(context?.endpoints ?? [])].flatMap((id) => endpoints?.get(id)?.spec.interfaceName ?? []))
+  const links = new Map<string, string>()
+  for (const id of context?.endpoints ?? []) {
+    const link = endpoints?.get(id)?.spec.interfaceName
+    if (link !== undefined) links.set(link, id)
+  }
   return { links, linkOfRoute: (key) => merger.tables.routes.get(key)?.link }
 }
 

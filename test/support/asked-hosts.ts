@@ -39,7 +39,7 @@ export async function startAsked(store: MemoryStore, specs: readonly AskedSpec[]
     })
     const list: ListConnections = async () => connections
     const responders = { flows: (body: unknown, signal: AbortSignal) => answerFlows(asked, list, body, signal) }
-    const answers = new Answers({ store: connection, node, log: silentLogger, failures: () => [], responders })
+    const answers = new Answers({ store: connection, node, log: silentLogger, failures: () => ({ own: [], others: 0 }), responders })
     const following = (async () => {
       while (!stop.signal.aborted && (await follower.hasNews(stop.signal))) {
         const { view } = await follower.take()

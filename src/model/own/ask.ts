@@ -16,12 +16,21 @@ export const ASK_PREFIX = `${MARGAY_PREFIX}ask/`
 /** What can be asked beside `applied` (model/own/questions). */
 export type AskKind = 'explain' | 'flows' | 'sessions'
 
+/** What a change is about, as far as it tells which troubles of a host it concerns. */
+export interface About {
+  readonly kinds: readonly string[]
+  /** Its workload endpoints, `namespace/name`. */
+  readonly endpoints: readonly string[]
+}
+
 /** The question. */
 export interface Ask {
   /** Of the last resource that was written; 0: what is applied now. */
   readonly revision: number
   /** The asker's lease, decimal: it has 64 bits. */
   readonly lease: string
+  /** What was changed; absent: all that the kernel refuses is told. */
+  readonly about?: About | undefined
   /** Absent: whether it is applied. */
   readonly kind?: string | undefined
   /** What else belongs to a question of that kind, packed. */
@@ -32,9 +41,11 @@ export interface Ask {
 export interface AskAnswer {
   readonly node: string
   readonly revision: number
-  /** How many objects the kernel refuses now, and the first of them in words. */
+  /** How many objects the kernel refuses now of those that the change concerns, and the first of them in words. */
   readonly refused: number
   readonly reasons: readonly string[]
+  /** How many others it refuses. */
+  readonly others?: number | undefined
   /** The kind of the question; absent from a host that knows no kinds. */
   readonly kind?: string | undefined
   /** What the host says to a question of that kind, packed. */
@@ -46,6 +57,7 @@ export interface AskAnswer {
 const askSchema = z.object({
   revision: z.number().int().nonnegative(),
   lease: z.string().regex(/^\d+$/),
+  about: z.object({ kinds: z.array(z.string()), endpoints: z.array(z.string()) }).optional(),
   kind: z.string().optional(),
   body: z.unknown().optional(),
 })
@@ -54,6 +66,7 @@ const answerSchema = z.object({
   revision: z.number(),
   refused: z.number(),
   reasons: z.array(z.string()),
+  others: z.number().optional(),
   kind: z.string().optional(),
   body: z.unknown().optional(),
   problem: z.string().optional(),
