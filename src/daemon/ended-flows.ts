@@ -2,12 +2,14 @@ import type { NftablesTable } from '../kernel/nftables/table.ts'
 import { Pace } from '../kernel/pace.ts'
 import { FAMILIES, type Family } from '../net/ip.ts'
 import type { Flow } from '../policy/flow.ts'
-import { TOMBSTONE_MS, TOMBSTONE_SETS, type Tombstone, tombstonesOf } from '../policy/tombstones.ts'
+import { hasTombstones, TOMBSTONE_MS, TOMBSTONE_SETS, type Tombstone, tombstonesOf } from '../policy/tombstones.ts'
 
 /** Flows that were ended, as long as their tombstones stand in the kernel. */
 export class EndedFlows {
   readonly #table: Pick<NftablesTable, 'changeTimed' | 'listTimed'>
   readonly #flows: Set<Flow>
+  /** When the latest came; undefined: not with this daemon. */
+  #addedMs: number | undefined
 
   constructor(table: Pick<NftablesTable, 'changeTimed' | 'listTimed'>, flows: readonly Flow[]) {
     this.#table = table
@@ -16,6 +18,11 @@ export class EndedFlows {
 
   get size(): number {
     return this.#flows.size
+  }
+
+  /** Whether the kernel may have let go of all: to list thousands of elements costs it more than to put them there. */
+  get mayBeOver(): boolean {
+    return this.size === 0 || this.#addedMs === undefined || performance.now() - this.#addedMs >= TOMBSTONE_MS
   }
 
   flows(): Iterable<Flow> {
@@ -27,16 +34,14 @@ export class EndedFlows {
     for (const [family, elements] of byFamily(flows)) {
       await this.#table.changeTimed(TOMBSTONE_SETS[family], { put: { elements, timeoutMs: TOMBSTONE_MS, isKept: true } })
     }
-    for (const flow of flows) if (tombstonesOf(flow).length > 0) this.#flows.add(flow)
+    for (const flow of flows) if (hasTombstones(flow)) this.#flows.add(flow)
+    this.#addedMs = performance.now()
   }
 
   /** Lets those that may go on begin again. */
-  async release(isAllowed: (flow: Flow) => boolean, signal: AbortSignal): Promise<void> {
+  async release(isAllowed: (flow: Flow) => boolean): Promise<void> {
     const released = await filterPaced(this.#flows, isAllowed)
-    for (const [family, elements] of byFamily(released)) {
-      const there = await this.#table.listTimed(TOMBSTONE_SETS[family], signal)
-      await this.#table.changeTimed(TOMBSTONE_SETS[family], { remove: elements.filter((element) => there.has(element)) })
-    }
+    for (const [family, elements] of byFamily(released)) await this.#table.changeTimed(TOMBSTONE_SETS[family], { remove: elements })
     for (const flow of released) this.#flows.delete(flow)
   }
 
@@ -44,7 +49,7 @@ export class EndedFlows {
   async forgetExpired(signal: AbortSignal): Promise<number> {
     const there: Record<Family, ReadonlyMap<string, number>> = { 4: new Map(), 6: new Map() }
     for (const family of FAMILIES) there[family] = await this.#table.listTimed(TOMBSTONE_SETS[family], signal)
-    const isGone = (flow: Flow) => !tombstonesOf(flow).some(({ family, element }) => there[family].has(element))
+    const isGone = (flow: Flow) => !tombstonesOf(flow).some((tombstone) => there[flow.family].has(tombstone.join()))
     for (const flow of await filterPaced(this.#flows, isGone)) this.#flows.delete(flow)
     return there[4].size + there[6].size
   }
@@ -61,8 +66,15 @@ async function filterPaced(flows: ReadonlySet<Flow>, isWanted: (flow: Flow) => b
   return found
 }
 
-function byFamily(flows: readonly Flow[]): readonly (readonly [Family, readonly string[]])[] {
-  const all: readonly Tombstone[] = flows.flatMap(tombstonesOf)
-  const ofFamily = (wanted: Family) => all.filter(({ family }) => family === wanted).map(({ element }) => element)
-  return FAMILIES.map((family) => [family, ofFamily(family)] as const).filter(([, elements]) => elements.length > 0)
+/** The tombstones of all, of the families that have any. */
+function byFamily(flows: readonly Flow[]): ReadonlyMap<Family, readonly Tombstone[]> {
+  const all = new Map<Family, Tombstone[]>()
+  for (const flow of flows) {
+    const tombstones = tombstonesOf(flow)
+    if (tombstones.length === 0) continue
+    const known = all.get(flow.family)
+    if (known === undefined) all.set(flow.family, [...tombstones])
+    else known.push(...tombstones)
+  }
+  return all
 }

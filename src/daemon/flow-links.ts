@@ -40,7 +40,7 @@ export async function findLinks(flows: readonly Flow[], source: LinkSource, sign
 
 /** The same address may be on every link (RFC 4291, section 2.5.6): no route tells which is meant. */
 function isLinkLocal(ip: Ip): boolean {
-  return /^fe[89ab]/.test(ip)
+  return ip.startsWith('fe') && /^fe[89ab]/.test(ip)
 }
 
 function localLinks({ context, facts }: LinkSource): Map<Ip, string> {

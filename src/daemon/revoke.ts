@@ -46,7 +46,11 @@ export interface RevokerParts {
 }
 
 /** What is the same for all flows of one judgement. */
-type Judging = Pick<FlowQuestion<Connection>, 'linkOf'> & { readonly listings: Listings }
+type Judging = Pick<FlowQuestion<Connection>, 'linkOf'> & {
+  readonly listings: Listings
+  /** Of what decided about them. */
+  readonly version: number
+}
 
 /** The group whose part is what ends flows for good. */
 const TOMBSTONES = 'tombstones'
@@ -63,7 +67,7 @@ const SETTLE_MS = 50
 /** Pause between two judgements: what a change denies must have ended within a second. Milliseconds. */
 const PAUSE_MS = 300
 /** So many flows are ended between two looks at whether they are denied still. */
-const SLICE = 256
+const SLICE = 800
 
 /**
  * Ends the flows that a change of policy denies, which the kernel itself never asks about again. After each pass that changed what decides
@@ -188,7 +192,7 @@ export class Revoker {
 
   async #turn(signal: AbortSignal): Promise<void> {
     if (this.#state !== this.#judged) await this.#judge(signal)
-    if (!this.#areRaised || (await this.#ended.forgetExpired(signal)) > 0) return
+    if (!this.#areRaised || !this.#ended.mayBeOver || (await this.#ended.forgetExpired(signal)) > 0) return
     this.#areRaised = false
     this.#parts.planner.give(TOMBSTONES, undefined)
     await this.#saveEnded()
@@ -200,21 +204,22 @@ export class Revoker {
     const listings: Listings = new Map()
     const startMs = performance.now()
     if (!this.#parts.isWanted()) {
-      await this.#ended.release(() => true, signal)
+      await this.#ended.release(() => true)
       this.#record = undefined
       this.#written = undefined
       forgetFlowRecord(this.#parts.runFolder)
       this.#judged = state
       return
     }
-    const flows = (await this.#conntrack.list(signal)).filter((one) => one.zone === 0 && !isExpected(one) && !isClosed(one))
+    const flows = await this.#conntrack.list(signal, (one) => one.zone === 0 && !isExpected(one) && !isClosed(one))
     // While something is on trial nothing ends, and what would is counted.
     const onTrial = this.#parts.planner.hasTrial
-    const host = this.#policed(onTrial)
+    const [host, version] = [this.#policed(onTrial), this.#version]
     const linkOf = host && (await this.#findLinks(flows, host, signal))
     // It is planned anew just now, or nothing is known yet: the end of that pass calls again.
     if (host === undefined || linkOf === undefined) return
-    await this.#release({ linkOf, listings }, signal)
+    const judging: Judging = { linkOf, listings, version }
+    await this.#release(judging)
     const denied = await paced(judgeFlows({ flows, host, linkOf, listings }), signal)
     const { cut, record } = await this.#sortOut(denied, host)
     if (onTrial) {
@@ -223,7 +228,7 @@ export class Revoker {
       this.#record = record
       this.#isFirst = false
       this.#written = await writeFlowRecord(this.#parts.runFolder, record, this.#written)
-      if (cut.length > 0) await this.#end(cut, { linkOf, listings }, signal)
+      if (cut.length > 0) await this.#end(cut, judging, signal)
     }
     this.#lastMs = Math.round(performance.now() - startMs)
     this.#judged = state
@@ -242,13 +247,13 @@ export class Revoker {
   }
 
   /** A flow that may begin again may do so at once. */
-  async #release(judging: Judging, signal: AbortSignal): Promise<void> {
+  async #release(judging: Judging): Promise<void> {
     const newest = this.#judges(judging, () => this.#policed(this.#parts.planner.hasTrial))
     const isAllowed = (flow: Flow) => {
       const judge = newest()
       return judge !== undefined && judge.judge(flow) === undefined
     }
-    if (this.#ended.size > 0) await this.#ended.release(isAllowed, signal)
+    if (this.#ended.size > 0) await this.#ended.release(isAllowed)
   }
 
   /** Gives who judges by policy as it is at each call; undefined while that is planned anew. */
@@ -268,14 +273,15 @@ export class Revoker {
     // Without rules anything could begin: the flows of that time are nobody's change of mind.
     const before = this.#isFirst && this.#parts.table.hasInherited !== true ? undefined : this.#record
     const isNew = newHostEndpoints(before?.endpoints ?? [], host)
+    const hasTolerated = Object.keys(before?.tolerated ?? {}).length > 0
     const tolerated: Record<string, string> = {}
     const cut: DeniedFlow<Connection>[] = []
     const pace = new Pace()
     for (const one of denied) {
       if (pace.isDue) await pace.giveWay()
       const { endpoint = '' } = one.because
-      const key = flowKey(one.flow)
-      if (before === undefined || isNew.has(endpoint) || before.tolerated[key] === endpoint) tolerated[key] = endpoint
+      const isTolerated = before === undefined || isNew.has(endpoint) || (hasTolerated && before.tolerated[flowKey(one.flow)] === endpoint)
+      if (isTolerated) tolerated[flowKey(one.flow)] = endpoint
       else cut.push(one)
     }
     const record: FlowRecord = { endpoints: [...endpoints.keys()], tolerated, ended: [...this.#ended.flows()] }
@@ -291,14 +297,8 @@ export class Revoker {
     const newest = this.#judges(judging, () => this.#policed())
     for (let start = 0; start < cut.length; start += SLICE) {
       if (pace.isDue) await pace.giveWay()
-      let judge = newest()
-      while (judge === undefined) {
-        await this.#passEnds(signal)
-        signal.throwIfAborted()
-        judge = newest()
-      }
-      // It has been a while since they were judged: what is allowed by now goes on.
-      const sure = cut.slice(start, start + SLICE).filter(({ flow }) => judge.judge(flow) !== undefined)
+      const slice = cut.slice(start, start + SLICE)
+      const sure = this.#isCurrent(judging) ? slice : await this.#stillDenied(slice, newest, signal)
       const flows = sure.map(({ flow }) => flow)
       await this.#ended.add(flows)
       await this.#conntrack.remove(flows, signal)
@@ -311,6 +311,27 @@ export class Revoker {
       this.#counts.set(policy, (this.#counts.get(policy) ?? 0) + count)
       this.#parts.log.info({ policy, count }, 'flows ended that policy denies now')
     }
+  }
+
+  /** What decides about flows is what they were judged by. */
+  #isCurrent({ version }: Judging): boolean {
+    return version === this.#version && !this.#parts.planner.isPlanningPolicy
+  }
+
+  /** Policy has changed since they were judged: what it allows by now goes on. */
+  async #stillDenied(
+    denied: readonly DeniedFlow<Connection>[],
+    newest: () => FlowJudge | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly DeniedFlow<Connection>[]> {
+    let judge = newest()
+    while (judge === undefined) {
+      await this.#passEnds(signal)
+      signal.throwIfAborted()
+      judge = newest()
+    }
+    const now = judge
+    return denied.filter(({ flow }) => now.judge(flow) !== undefined)
   }
 
   /** Waits until packets are held against the sets. */

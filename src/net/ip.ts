@@ -68,12 +68,19 @@ export function formatIp(family: Family, value: bigint): Ip {
 
 /** Network byte order: 4 or 16 bytes. */
 export function ipToBytes(ip: Ip): Buffer {
-  const isV4 = familyOf(ip) === 4
-  if (isV4) return v4Bytes(ip)
-  const bytes = Buffer.allocUnsafe(16)
-  let at = 0
-  for (const group of groupsOf(ip)) at = bytes.writeUInt16BE(group, at)
+  const bytes = Buffer.allocUnsafe(familyOf(ip) === 4 ? 4 : 16)
+  putIp(ip, bytes, 0)
   return bytes
+}
+
+/** Writes the 4 or 16 bytes of `ipToBytes` there. */
+export function putIp(ip: Ip, bytes: Buffer, at: number): void {
+  if (familyOf(ip) === 4) {
+    putV4(ip, bytes, at)
+    return
+  }
+  let to = at
+  for (const group of groupsOf(ip)) to = bytes.writeUInt16BE(group, to)
 }
 
 /** From network byte order: 4 or 16 bytes. */
@@ -91,9 +98,8 @@ export function compareIps(a: Ip, b: Ip): number {
 }
 
 /** Digit by digit: a list of numbers in between costs ten times as much, and there are thousands of addresses in a batch. */
-function v4Bytes(ip: Ip): Buffer {
-  const bytes = Buffer.allocUnsafe(4)
-  let [value, at] = [0, 0]
+function putV4(ip: Ip, bytes: Buffer, start: number): void {
+  let [value, at] = [0, start]
   for (let i = 0; i < ip.length; i++) {
     const code = ip.charCodeAt(i)
     if (code !== DOT) value = value * 10 + code - ZERO
@@ -103,7 +109,6 @@ function v4Bytes(ip: Ip): Buffer {
     }
   }
   bytes[at] = value
-  return bytes
 }
 
 const [DOT, SLASH, ZERO, NINE, COLON, A, F] = [46, 47, 48, 57, 58, 97, 102]

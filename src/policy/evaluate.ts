@@ -56,8 +56,10 @@ export function evaluateList(
 ): ListResult {
   const tiers = policiesAt(endpoint.tiers, stage, direction)
   const enforced = askAll(tiers, endpoint, stage, { direction, packet, members, isStagedToo: false })
+  if (!tiers.some(({ policies }) => policies.some(({ isStaged }) => isStaged))) {
+    return { verdict: enforced.verdict, steps: enforced.steps, stagedVerdict: enforced.verdict }
+  }
   const staged = tiers.flatMap(({ policies }) => policies.filter(({ isStaged }) => isStaged))
-  if (staged.length === 0) return { ...enforced, stagedVerdict: enforced.verdict }
   const replaced = new Set(staged.map(({ enforcedKey }) => enforcedKey))
   const after = tiers.map((tier) => ({ ...tier, policies: tier.policies.filter(({ key }) => !replaced.has(key)) }))
   const { verdict } = askAll(after, endpoint, stage, { direction, packet, members, isStagedToo: true })
@@ -103,7 +105,10 @@ function askTier({ name, defaultAction, policies }: TierPolicies, question: Ques
 }
 
 function policyStep(tier: string, { key, isStaged }: Policy, matched: Matched): Step {
-  return { by: 'policy', tier, policy: key, isStaged, ...matched }
+  const { rule, action } = matched
+  return rule === undefined || action === undefined
+    ? { by: 'policy', tier, policy: key, isStaged }
+    : { by: 'policy', tier, policy: key, isStaged, rule, action }
 }
 
 function askProfiles(profiles: readonly ProfileRules[], question: Question, steps: Step[]): ListVerdict {

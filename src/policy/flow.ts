@@ -37,7 +37,10 @@ export function openerOf({ family, original, reply }: Flow, linkOf: LinkOf): Pat
   const { protocol, icmp, sourcePort, destinationPort } = original
   const isTranslated = reply.source !== original.destination || reply.sourcePort !== destinationPort
   return {
-    ...{ family, protocol, icmp, state: 'new' },
+    family,
+    protocol,
+    icmp,
+    state: 'new',
     source: { address: original.source, port: sourcePort },
     destination: { address: original.destination, port: destinationPort },
     translated: isTranslated ? { address: reply.source, port: reply.sourcePort } : undefined,

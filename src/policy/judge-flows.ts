@@ -67,6 +67,8 @@ export class FlowJudge {
   readonly #host: PolicedHost
   readonly #linkOf: LinkOf
   readonly #narrowing: Narrowing
+  /** By who decided, and in words by what step. */
+  readonly #denials = new WeakMap<PolicedHost, Map<string, Denial>>()
 
   /** With `listings` of another judge what is the same for it too is not sorted out again. */
   constructor(host: PolicedHost, linkOf: LinkOf, listings?: Listings) {
@@ -79,8 +81,23 @@ export class FlowJudge {
   judge(flow: Flow): Denial | undefined {
     const packet = openerOf(flow, this.#linkOf)
     if (packet === undefined) return undefined
-    const { verdict, steps } = evaluatePath(this.#narrowing.hostFor(packet), packet)
-    return verdict === 'allow' ? undefined : this.#explain(steps, packet)
+    const host = this.#narrowing.hostFor(packet)
+    const { verdict, steps } = evaluatePath(host, packet)
+    return verdict === 'allow' ? undefined : this.#denialFor(host, steps, packet)
+  }
+
+  /** Where one rule denies tens of thousands of flows, all have the same denial. */
+  #denialFor(host: PolicedHost, steps: readonly PathStep[], packet: PathPacket): Denial {
+    const last = steps.at(-1)
+    const step = last?.list?.steps.at(-1)
+    const rule = step?.by === 'policy' || step?.by === 'profile' ? step.rule : undefined
+    const source = step?.by === 'policy' ? step.policy : step?.by === 'profile' ? step.profile : step?.by === 'tier' ? step.tier : ''
+    const key = `${last?.place} ${last?.endpoint} ${last?.because} ${step?.by} ${source} ${rule}`
+    const denials = this.#denials.get(host) ?? new Map<string, Denial>()
+    this.#denials.set(host, denials)
+    const denial = denials.get(key) ?? this.#explain(steps, packet)
+    denials.set(key, denial)
+    return denial
   }
 
   #explain(steps: readonly PathStep[], packet: PathPacket): Denial {

@@ -36,8 +36,23 @@ export function orderPolicies(policies: Iterable<Policy>, tiers: ReadonlyMap<str
 /** Where on its way a packet is when a list of policies is asked. */
 export type ListStage = 'untracked' | 'pre-dnat' | 'normal' | 'forward'
 
-/** The tiers with a policy that is asked at this stage in this direction, each with those policies. */
+/**
+ * The tiers with a policy that is asked at this stage in this direction, each with those policies; found once for tiers that are the same
+ * object, because the evaluator asks for every packet.
+ */
 export function policiesAt(tiers: readonly TierPolicies[], stage: ListStage, direction: Direction): readonly TierPolicies[] {
+  const found = FOUND.get(tiers) ?? { ingress: new Map(), egress: new Map() }
+  FOUND.set(tiers, found)
+  const known = found[direction].get(stage) ?? findPolicies(tiers, stage, direction)
+  found[direction].set(stage, known)
+  return known
+}
+
+type Found = Readonly<Record<Direction, Map<ListStage, readonly TierPolicies[]>>>
+
+const FOUND = new WeakMap<readonly TierPolicies[], Found>()
+
+function findPolicies(tiers: readonly TierPolicies[], stage: ListStage, direction: Direction): readonly TierPolicies[] {
   const isThere = (policy: Policy) =>
     policy.rules[direction] !== undefined &&
     (stage === 'forward' ? policy.stage === 'normal' && policy.appliesOnForward : policy.stage === stage)

@@ -1,16 +1,13 @@
 import type { NftChain, NftHook, NftObject, NftRule, NftSet } from '../kernel/objects.ts'
-import { FAMILIES, type Family } from '../net/ip.ts'
-import type { Flow, FlowTuple } from './flow.ts'
+import { FAMILIES, type Family, type Ip } from '../net/ip.ts'
+import type { Flow } from './flow.ts'
 import { PORT_PROTOCOLS } from './packet.ts'
 
 /** So long a flow that was ended is remembered after its last packet: longer than TCP waits between two attempts early on. */
 export const TOMBSTONE_MS = 60_000
 
-/** One direction of a flow that was ended, as an element of the set of its family. */
-export interface Tombstone {
-  readonly family: Family
-  readonly element: string
-}
+/** One direction of a flow that was ended, as an element of the set of its family: protocol, and address and port of both ends. */
+export type Tombstone = readonly [number, Ip, number, Ip, number]
 
 /** The sets of the directions that were ended. */
 export const TOMBSTONE_SETS: Readonly<Record<Family, NftSet>> = { 4: tombstoneSet(4), 6: tombstoneSet(6) }
@@ -48,23 +45,23 @@ export function tombstoneObjects(): readonly NftObject[] {
  * any more once the connection is forgotten. None for a protocol without ports: of ICMP nothing but a request begins anything, and of
  * others one flow can't be told from the next.
  */
-export function tombstonesOf({ family, original, reply }: Flow): readonly Tombstone[] {
-  if (!PORT_PROTOCOLS.includes(original.protocol)) return []
-  const there = end(reply.source, reply.sourcePort)
-  const here = end(original.source, original.sourcePort)
-  const asked = end(original.destination, original.destinationPort)
-  const answered = end(reply.destination, reply.destinationPort)
-  const pairs = [
-    [here, there],
-    [there, here],
-    [here, asked],
-    [there, answered],
+export function tombstonesOf(flow: Flow): readonly Tombstone[] {
+  if (!hasTombstones(flow)) return []
+  const { original, reply } = flow
+  const { protocol, source: here, sourcePort: herePort = 0, destination: asked, destinationPort: askedPort = 0 } = original
+  const { source: there, sourcePort: therePort = 0, destination: answered, destinationPort: answeredPort = 0 } = reply
+  const tombstones: Tombstone[] = [
+    [protocol, here, herePort, there, therePort],
+    [protocol, there, therePort, here, herePort],
   ]
-  return [...new Set(pairs.map(([from, to]) => `${original.protocol},${from},${to}`))].map((element) => ({ family, element }))
+  if (asked !== there || askedPort !== therePort) tombstones.push([protocol, here, herePort, asked, askedPort])
+  if (answered !== here || answeredPort !== herePort) tombstones.push([protocol, there, therePort, answered, answeredPort])
+  return tombstones
 }
 
-function end(address: FlowTuple['source'], port: number | undefined): string {
-  return `${address},${port ?? 0}`
+/** Whether such a flow has any. */
+export function hasTombstones({ original }: Flow): boolean {
+  return PORT_PROTOCOLS.includes(original.protocol)
 }
 
 function tombstoneSet(family: Family): NftSet {

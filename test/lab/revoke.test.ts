@@ -8,18 +8,22 @@ import type { LabDaemon } from '../../scripts/lab/daemon.ts'
 import type { Connection } from '../../src/kernel/conntrack/connection.ts'
 import { Conntrack } from '../../src/kernel/conntrack/conntrack.ts'
 import type { EndedEvent, FlowLine } from '../../src/model/own/flows.ts'
+import { parseIp } from '../../src/net/ip.ts'
 import { IS_LONG, untilReached } from '../support/fault.ts'
 import { openUdp } from '../support/nft-lab.ts'
 import { apply, globalPolicy, hostEndpoint, remove, untilPort } from '../support/policed.ts'
 import { succeeded, withLab } from '../support/scenario.ts'
 import { listenTcp, type Site, type Stream, streamTcp, streamUdp, untilGoOn } from '../support/streams.ts'
 import { connectTcp } from '../support/tcp.ts'
+import { countTracked, trackFlows } from '../support/tracked.ts'
 
 const test = suite('lab/revoke')
 
 /** Within so long after a change flows that it denies must have ended; longer where other tests run at the same time. Milliseconds. */
 const ENDS_MS = IS_LONG ? 1000 : 4000
 const FAMILIES = [4, 6] as const
+/** So many flows of each family. */
+const MANY = 10_000
 const UDP = 17
 
 const noWeb = globalPolicy('no-web', {
@@ -182,6 +186,40 @@ test('flows of a host are tolerated by a host endpoint that comes, also by the n
       )
     } finally {
       for (const close of closers) close()
+    }
+  })
+})
+
+test('tens of thousands of flows that a change denies end within a second, and those beside them stay', async () => {
+  await withLab({ hosts: [0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const daemon = lab.daemon('h1')
+    const server = await lab.addWorkload('h1', 'server', ['--label', 'role=db'])
+    for (const family of FAMILIES) {
+      const { address } = siteOf(server.addresses, server.namespace, family)
+      const from = (i: number) => parseIp(family === 4 ? `198.18.${i >> 8}.${i & 255}` : `2001:db8:18::${i.toString(16)}`)
+      const flows = Array.from({ length: MANY }, (_, i) => ({
+        ...{ source: from(i >> 3), sourcePort: 40_000 + (i & 7) },
+        ...{ destination: parseIp(address), destinationPort: 80 + (i % 20 === 0 ? 1 : 0) },
+      }))
+      trackFlows(daemon.host.path, flows)
+    }
+    const conntrack = new Conntrack({ netns: daemon.host.path })
+    try {
+      const count = async (port: number) =>
+        (await conntrack.list(new AbortController().signal, ({ original }) => original.destinationPort === port)).length
+      const beside = await count(81)
+      assert.is(beside, MANY / 10)
+      await apply(daemon, noWeb)
+      const changedMs = performance.now()
+      await until({ what: 'the flows to end', deadlineMs: 20_000, everyMs: 20 }, () =>
+        countTracked(daemon.host.path) < MANY / 5 ? true : undefined,
+      )
+      const tookMs = performance.now() - changedMs
+      assert.ok(tookMs < ENDS_MS, `took ${Math.round(tookMs)} ms`)
+      assert.equal([await count(80), await count(81)], [0, beside])
+      assert.is((await daemon.status()).revocation?.ended['GlobalNetworkPolicy no-web ingress rule 0'], 2 * MANY - beside)
+    } finally {
+      conntrack.close()
     }
   })
 })

@@ -23,7 +23,7 @@ export interface Connection {
   /** IPS_* bits. */
   readonly status: number
   /** Of TCP: a number of enum tcp_conntrack (nf_conntrack_tcp.h). */
-  readonly tcpState?: number
+  readonly tcpState?: number | undefined
   readonly mark: number
   readonly zone: number
   /** The kernel's own number, made of the original tuple and of where the entry lies: a later connection with this tuple has mostly another. */

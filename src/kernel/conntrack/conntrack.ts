@@ -1,10 +1,10 @@
-import { MessageWriter } from '../netlink/message.ts'
+import { type Message, MessageWriter } from '../netlink/message.ts'
 import { failureError, NETLINK_NETFILTER, NetlinkSocket, SLICE_MS, yieldToLoop } from '../netlink/socket.ts'
-import { readConnection, writeDelete, writeList } from './codec.ts'
+import { AddressTexts, readConnection, writeDelete, writeList } from './codec.ts'
 import type { Connection } from './connection.ts'
 
 const ENOENT = 2
-/** Requests in one send: their acknowledgements must fit into the socket's room. */
+/** Requests in one send: should all fail, what is answered must fit into the socket's room. */
 const BATCH = 256
 
 /**
@@ -30,8 +30,9 @@ export class Conntrack {
     this.writer.reset()
     // One request for both: the kernel walks through its whole table for each, also through what is of other namespaces.
     writeList(this.writer)
-    const visit = (message: Parameters<typeof readConnection>[0]) => {
-      const connection = readConnection(message)
+    const texts = new AddressTexts()
+    const visit = (message: Message) => {
+      const connection = readConnection(message, texts)
       if (connection !== undefined && isWanted(connection)) all.push(connection)
     }
     await this.socket.dump(
@@ -63,8 +64,8 @@ export class Conntrack {
       }
       this.writer.reset()
       for (const connection of connections.slice(start, start + BATCH)) writeDelete(this.writer, connection, this.socket.nextSequence())
-      const { failures, acknowledged } = this.socket.request(this.writer.bytes())
-      removed += acknowledged.size
+      const { failures } = this.socket.request(this.writer.bytes())
+      removed += Math.min(BATCH, connections.length - start) - failures.length
       const failure = failures.find(({ errno }) => errno !== ENOENT)
       if (failure !== undefined) refused ??= failureError('forget a connection', failure)
     }

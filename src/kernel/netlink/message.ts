@@ -122,9 +122,25 @@ export class MessageWriter {
 
   /** An attribute that holds attributes. */
   nested(type: number, write: () => void): void {
-    const at = this.attribute(type | NLA_F_NESTED, 0) - 4
+    const at = this.open(type)
     write()
+    this.close(at)
+  }
+
+  /** Begins such an attribute, for those of which there are tens of thousands; gives what `close` is to be told. */
+  open(type: number): number {
+    return this.attribute(type | NLA_F_NESTED, 0) - 4
+  }
+
+  close(at: number): void {
     this.buffer.writeUInt16LE(this.end - at, at)
+  }
+
+  /** An attribute of so many bytes, which are zero but for what the caller sets. */
+  room(type: number, size: number): Body {
+    const at = this.attribute(type, size)
+    this.buffer.fill(0, at, at + size)
+    return { buffer: this.buffer, at }
   }
 
   /** Bare bytes within a nested attribute, for the few that begin with a structure (VETH_INFO_PEER). */
@@ -162,31 +178,73 @@ export interface Body {
   readonly at: number
 }
 
-/** One received message. `payload` is what follows the header: body and attributes. */
-export interface Message {
+/** One received message: a view on the datagram that it came in. */
+export class Message {
   readonly type: number
   readonly flags: number
   readonly sequence: number
   /** Who caused a notice: the port id of the requesting socket, 0 for the kernel itself. */
   readonly portId: number
-  readonly payload: Buffer
+  readonly datagram: Buffer
+  /** Where in the datagram its payload starts and ends. */
+  readonly start: number
+  readonly end: number
+
+  constructor(datagram: Buffer, at: number, length: number) {
+    this.type = datagram.readUInt16LE(at + 4)
+    this.flags = datagram.readUInt16LE(at + 6)
+    this.sequence = datagram.readUInt32LE(at + 8)
+    this.portId = datagram.readUInt32LE(at + 12)
+    this.datagram = datagram
+    this.start = at + HEADER_BYTES
+    this.end = at + length
+  }
+
+  /** What follows the header: body and attributes. Made when asked for: a view costs more than all else of a message, and many are only counted. */
+  get payload(): Buffer {
+    return this.datagram.subarray(this.start, this.end)
+  }
+
+  /** The same message in a datagram of its own. */
+  copy(): Message {
+    const at = this.start - HEADER_BYTES
+    return new Message(Buffer.from(this.datagram.subarray(at, this.end)), 0, this.end - at)
+  }
 }
 
-/** Calls back with each message of a datagram; the payloads are views on it. What is cut off is left out. */
+/** Calls back with each message of a datagram. What is cut off is left out. */
 export function eachMessage(datagram: Buffer, visit: (message: Message) => void): void {
   let at = 0
   while (at + HEADER_BYTES <= datagram.length) {
     const length = datagram.readUInt32LE(at)
     if (length < HEADER_BYTES || at + length > datagram.length) return
-    visit({
-      type: datagram.readUInt16LE(at + 4),
-      flags: datagram.readUInt16LE(at + 6),
-      sequence: datagram.readUInt32LE(at + 8),
-      portId: datagram.readUInt32LE(at + 12),
-      payload: datagram.subarray(at + HEADER_BYTES, at + length),
-    })
+    visit(new Message(datagram, at, length))
     at += (length + 3) & ~3
   }
+}
+
+/**
+ * Where the value of the first attribute of a type lies between these offsets of a datagram; 0 for none. For lists of tens of thousands of
+ * objects, of which `readAttributes` would make maps and views without number.
+ */
+export function findAttribute(datagram: Buffer, type: number, start: number, end: number): number {
+  let at = start
+  while (at + 4 <= end) {
+    const length = byte(datagram, at) | (byte(datagram, at + 1) << 8)
+    if (length < 4 || at + length > end) return 0
+    if ((((byte(datagram, at + 3) << 8) | byte(datagram, at + 2)) & NLA_TYPE_MASK) === type) return at + 4
+    at += (length + 3) & ~3
+  }
+  return 0
+}
+
+/** The offset behind the value that `findAttribute` found there. */
+export function endOfAttribute(datagram: Buffer, at: number): number {
+  return at - 4 + (byte(datagram, at - 4) | (byte(datagram, at - 3) << 8))
+}
+
+function byte(bytes: Buffer, at: number): number {
+  return bytes[at] ?? 0
 }
 
 /** The attributes of a message or of a nested attribute, by type; of several with one type the last. */

@@ -104,7 +104,7 @@ export class NetlinkSocket {
     const acknowledged = new Set<number>()
     const messages: Message[] = []
     const isOverrun = this.drain((message) => {
-      if (message.type !== NLMSG_ERROR) return void messages.push({ ...message, payload: Buffer.from(message.payload) })
+      if (message.type !== NLMSG_ERROR) return void messages.push(message.copy())
       const failure = readFailure(message)
       if (failure === undefined) acknowledged.add(message.sequence)
       else failures.push(failure)

@@ -3,16 +3,17 @@ import * as nft from './protocol.ts'
 
 /** One nf_tables transaction while it is written, then sent whole: the kernel takes all of it or nothing. */
 export class NftBatch {
-  private readonly writer = new MessageWriter(4096)
+  private readonly writer: MessageWriter
   private readonly owners = new Map<number, string>()
   private readonly nextSequence: () => number
   private count = 0
 
   /**
    * `generation` is the state of the rule set on which the changes rest (NFNL_BATCH_GENID): if anybody has changed any table since,
-   * the kernel refuses the batch with ERESTART.
+   * the kernel refuses the batch with ERESTART. There is room for `bytes` at once, and for more.
    */
-  constructor(nextSequence: () => number, generation: number) {
+  constructor(nextSequence: () => number, generation: number, bytes = 4096) {
+    this.writer = new MessageWriter(bytes)
     this.nextSequence = nextSequence
     this.begin('', nft.BATCH_BEGIN, 0, nft.SUBSYSTEM)
     this.writer.u32be(nft.BATCH_GENERATION, generation)

@@ -1,4 +1,4 @@
-import { addressBits, type Family, type Ip, ipFromBytes, ipToBytes } from '../../net/ip.ts'
+import { addressBits, type Family, type Ip, ipFromBytes, putIp } from '../../net/ip.ts'
 import { type Mac, macFromBytes, macToBytes } from '../../net/mac.ts'
 import type { NftKey } from '../objects.ts'
 import * as nft from './protocol.ts'
@@ -64,17 +64,25 @@ export function splitKey(key: NftKey, text: string): readonly string[] {
 
 /** The key of an element that is no prefix and no range. */
 export function keyToBytes(type: ElementType, text: string): Buffer {
+  const bytes = Buffer.alloc(keyLayout(type).bytes)
+  putKey(type, text, bytes, 0)
+  return bytes
+}
+
+/** A key as its text, or, where there are tens of thousands at once, as what stands between the commas of its text. */
+export type KeyText = string | readonly (string | number)[]
+
+/** Writes such a key, for which there are as many bytes as `keyLayout` says, all zero. */
+export function putKey(type: ElementType, text: KeyText, bytes: Buffer, at: number): void {
   const { key = 'address', family } = type
   const parts = KEY_PARTS[key]
-  if (parts.length === 1) return partToBytes(parts[0] ?? 'address', text)
-  const bytes = Buffer.alloc(keyLayout(type).bytes)
-  let at = 0
-  for (const [i, one] of splitKey(key, text).entries()) {
+  const texts = typeof text !== 'string' ? text : parts.length === 1 ? [text] : splitKey(key, text)
+  let to = at
+  for (let i = 0; i < parts.length; i++) {
     const part = parts[i] ?? 'address'
-    bytes.set(partToBytes(part, one), at)
-    at += paddedBytes(part, family)
+    putPart(part, texts[i] ?? '', bytes, to)
+    to += paddedBytes(part, family)
   }
-  return bytes
 }
 
 /** The text of such a key. */
@@ -106,12 +114,13 @@ function typeOf(part: KeyPart, family: Family): number {
 }
 
 function bytesOf(part: KeyPart, family: Family): number {
-  const fixed = { port: 2, protocol: 1, interface: INTERFACE_BYTES, mac: MAC_BYTES, family: 1 }
-  return part === 'address' ? addressBits(family) / 8 : fixed[part]
+  return part === 'address' ? addressBits(family) / 8 : FIXED_BYTES[part]
 }
 
+const FIXED_BYTES = { port: 2, protocol: 1, interface: INTERFACE_BYTES, mac: MAC_BYTES, family: 1 } as const
+
 function paddedBytes(part: KeyPart, family: Family): number {
-  return Math.ceil(bytesOf(part, family) / WORD) * WORD
+  return (bytesOf(part, family) + WORD - 1) & -WORD
 }
 
 /** Words that the parts of a key before this one take in the registers. */
@@ -119,23 +128,25 @@ export function wordsBefore(key: NftKey, index: number, family: Family): number 
   return KEY_PARTS[key].slice(0, index).reduce((sum, part) => sum + paddedBytes(part, family) / WORD, 0)
 }
 
-function partToBytes(part: KeyPart, text: string): Buffer {
+function putPart(part: KeyPart, text: string | number, bytes: Buffer, at: number): void {
   switch (part) {
     case 'address':
-      return ipToBytes(text as Ip)
+      putIp(text as Ip, bytes, at)
+      return
     case 'port':
-      return Buffer.of(Number(text) >> 8, Number(text) & 255)
+      bytes.writeUInt16BE(Number(text), at)
+      return
     case 'protocol':
-      return Buffer.of(Number(text))
-    case 'interface': {
-      const name = Buffer.alloc(INTERFACE_BYTES)
-      name.write(text, 0, INTERFACE_BYTES - 1)
-      return name
-    }
+      bytes[at] = Number(text)
+      return
+    case 'interface':
+      bytes.write(String(text), at, INTERFACE_BYTES - 1)
+      return
     case 'mac':
-      return macToBytes(text as Mac)
+      bytes.set(macToBytes(text as Mac), at)
+      return
     case 'family':
-      return Buffer.of(text === '4' ? nft.NFPROTO.ipv4 : nft.NFPROTO.ipv6)
+      bytes[at] = String(text) === '4' ? nft.NFPROTO.ipv4 : nft.NFPROTO.ipv6
   }
 }
 

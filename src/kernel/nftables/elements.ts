@@ -1,6 +1,6 @@
 import { addressBits, type Family, formatIp, type Ip, ipFromBytes, ipToBytes } from '../../net/ip.ts'
 import { eachAttribute, type MessageWriter, readAttributes, readNested, readText } from '../netlink/message.ts'
-import { type ElementType, keyFromBytes, keyToBytes } from './element-keys.ts'
+import { type ElementType, type KeyText, keyFromBytes, keyLayout, keyToBytes, putKey } from './element-keys.ts'
 import * as nft from './protocol.ts'
 
 /**
@@ -13,12 +13,31 @@ export const ELEMENTS_PER_MESSAGE = 400
  * Writes elements for NFTA_SET_ELEM_LIST_ELEMENTS. In an interval set a prefix is two entries: its first address, and the first one
  * behind it marked as an end. A prefix that reaches the last address there is has no end.
  */
-export function writeElements(writer: MessageWriter, type: ElementType, elements: Iterable<string>, timeoutMs?: number): void {
+export function writeElements(writer: MessageWriter, type: ElementType, elements: Iterable<string>): void {
+  if (!type.isMap && !type.isInterval) {
+    writeKeys(writer, type, elements)
+    return
+  }
   for (const element of elements) {
     const [text = '', chain] = type.isMap ? element.split(LEADS_TO) : [element]
     const { first, end } = rangeOf(type, text)
-    writeElement(writer, first, false, { chain, timeoutMs })
-    if (end) writeElement(writer, end, true, {})
+    writeElement(writer, first, false, chain)
+    if (end) writeElement(writer, end, true, undefined)
+  }
+}
+
+/** Elements that are a key and nothing else: of ended flows there are tens of thousands at once. */
+export function writeKeys(writer: MessageWriter, type: ElementType, elements: Iterable<KeyText>, timeoutMs?: number): void {
+  const timeout = timeoutMs === undefined ? undefined : BigInt(Math.round(timeoutMs))
+  const { bytes } = keyLayout(type)
+  for (const element of elements) {
+    const at = writer.open(nft.LIST_ELEMENT)
+    if (timeout !== undefined) writer.u64be(nft.ELEMENT.timeout, timeout)
+    const key = writer.open(nft.ELEMENT.key)
+    const room = writer.room(nft.DATA.value, bytes)
+    putKey(type, element, room.buffer, room.at)
+    writer.close(key)
+    writer.close(at)
   }
 }
 
@@ -34,16 +53,9 @@ function rangeOf(type: ElementType, text: string): { readonly first: Buffer; rea
 
 const LAST_PORT = 65_535
 
-/** What an element may have beside its key. */
-interface Beside {
-  readonly chain?: string | undefined
-  readonly timeoutMs?: number | undefined
-}
-
-function writeElement(writer: MessageWriter, key: Uint8Array, isEnd: boolean, { chain, timeoutMs }: Beside): void {
+function writeElement(writer: MessageWriter, key: Uint8Array, isEnd: boolean, chain: string | undefined): void {
   writer.nested(nft.LIST_ELEMENT, () => {
     if (isEnd) writer.u32be(nft.ELEMENT.flags, nft.ELEMENT_INTERVAL_END)
-    if (timeoutMs !== undefined) writer.u64be(nft.ELEMENT.timeout, BigInt(Math.round(timeoutMs)))
     writer.nested(nft.ELEMENT.key, () => writer.bytesOf(nft.DATA.value, key))
     if (chain === undefined) return
     writer.nested(nft.ELEMENT.data, () =>
