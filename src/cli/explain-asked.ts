@@ -12,6 +12,8 @@ export interface LegsQuestion {
   readonly view: MutableView
   readonly from: ExplainSource
   readonly flows: readonly { readonly question: FlowQuestion; readonly way: Way }[]
+  /** With what hosts try of policy now. */
+  readonly isTried?: boolean
 }
 
 /** What hosts say themselves, flow by flow and leg by leg. */
@@ -23,16 +25,18 @@ export interface AnsweredLegs {
 }
 
 /** Asks the hosts on the way that live, each about its part of it. */
-export async function askLegs(store: Store, { view, flows }: LegsQuestion, signal: AbortSignal): Promise<AnsweredLegs> {
-  const legs = flows.flatMap(({ question, way }) => way.legs.map((leg) => ({ leg, packet: packetOf(question) })))
+export async function askLegs(store: Store, { view, flows, isTried }: LegsQuestion, signal: AbortSignal): Promise<AnsweredLegs> {
+  const legs = flows.flatMap(({ question, way }) => way.legs.map((leg) => ({ leg, packet: packetOf(question), isTried })))
   const nodes = new Set(legs.map(({ leg }) => leg.node).filter((node) => view.get('Live').has(node)))
   if (nodes.size === 0) return { answered: [], heard: [], silent: [] }
   const question = { kind: 'explain', body: legs, revision: revisionOf(view), nodes } as const
   const { answers, silent } = await askKind(store, question, readAnsweredLegs, signal)
-  const queues = new Map([...answers].map(([node, said]) => [node, [...said]]))
+  // A host of an older version says what it would do without the trial.
+  const fitting = [...answers].filter(([, said]) => !isTried || said.every(({ trials }) => trials !== undefined))
+  const queues = new Map(fitting.map(([node, said]) => [node, [...said]]))
   return {
     answered: flows.map(({ way }) => way.legs.map(({ node }) => queues.get(node)?.shift())),
-    heard: [...answers.keys()],
+    heard: fitting.map(([node]) => node),
     silent: [...silent].map(([node, because]) => ({ node, because })),
   }
 }

@@ -5,6 +5,7 @@ import type { ExplainedRoute } from '../routing/explain-route.ts'
 import type { End } from './explain-ends.ts'
 import type { ExplainedFlow, ExplainedHost } from './explain-flow.ts'
 import type { FlowQuestion } from './explain-question.ts'
+import { describeHeld, type HeldTrial } from './trial-records.ts'
 
 /** What `margay explain` answers; `-o json` is this, and keeps its members from version to version. */
 export interface Explanation {
@@ -27,6 +28,10 @@ export interface Explanation {
   readonly isEnforced: boolean
   /** What could not be read, or is not enforced. */
   readonly warnings: readonly string[]
+  /** The same as long as trials run on hosts on the way. */
+  readonly tried?: Pick<Explanation, 'basis' | 'answered' | 'silent' | 'flows' | 'verdict' | 'stagedVerdict'> & {
+    readonly trials: readonly HeldTrial[]
+  }
 }
 
 /** The worst of several verdicts. */
@@ -36,12 +41,18 @@ export function worstOf(verdicts: readonly ExplainedFlow['verdict'][]): Explaine
 
 /** An explanation for people; the last line is the verdict. */
 export function renderExplanation(explanation: Explanation): string {
-  const { source, destination, flows, revision, warnings, verdict, stagedVerdict } = explanation
+  const { source, destination, flows, revision, warnings, verdict, stagedVerdict, tried } = explanation
   const head = `${renderEnd(source)} to ${renderEnd(destination)}, ${renderPacket(explanation)}\n${renderBasis(explanation)} at revision ${revision}\n`
   const notes = [...new Set(flows.flatMap(({ assumptions }) => assumptions))].map((text) => `  assumed: ${text}\n`)
   const warned = warnings.map((text) => `  warning: ${text}\n`)
   const staged = stagedVerdict === verdict ? '' : `if staged policies were enforced: ${stagedVerdict}\n`
-  return [head, ...flows.map(renderFlow), '\n', ...notes, ...warned, staged, renderVerdict(explanation)].join('')
+  return [head, ...flows.map(renderFlow), '\n', ...notes, ...warned, staged, renderTried(tried), renderVerdict(explanation)].join('')
+}
+
+function renderTried(tried: Explanation['tried']): string {
+  if (tried === undefined) return ''
+  const { trials } = tried
+  return `${trials.map(describeHeld).join('\n')}\nwith ${trials.length === 1 ? 'it' : 'them'}: ${renderVerdict(tried)}`
 }
 
 function renderBasis({ answered, silent }: Explanation): string {
@@ -107,7 +118,7 @@ function renderCheck({ by, tier, name, isStaged, text }: ExplainedCheck): string
   return `      ${where}: ${text}\n`
 }
 
-function renderVerdict({ flows, verdict }: Explanation): string {
+function renderVerdict({ flows, verdict }: Pick<Explanation, 'flows' | 'verdict'>): string {
   const deciding = flows.find((flow) => flow.verdict === verdict)
   const others = flows.filter((flow) => flow.verdict !== verdict).map((flow) => ` (IPv${flow.family}: ${flow.verdict})`)
   const version = others.length === 0 ? '' : ` for IPv${deciding?.family}`

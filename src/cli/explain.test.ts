@@ -5,6 +5,8 @@ import { aPolicy } from '../../test/support/policies.ts'
 import { createIpam } from '../ipam/ipam.ts'
 import { silentLogger } from '../log.ts'
 import { fieldWarnings } from '../model/field-warnings.ts'
+import { trialHostsPrefix, trialKey } from '../model/keys.ts'
+import { decodeTrial, type TrialHost } from '../model/own/trial.ts'
 import { parseIp } from '../net/ip.ts'
 import { MemoryStore } from '../store/memory.ts'
 import type { Explanation } from './explain-render.ts'
@@ -68,7 +70,7 @@ async function aNetwork(...more: readonly string[]) {
       await ipam.assignIp(request, never)
     }
   }
-  return margay
+  return Object.assign(margay, { store })
 }
 
 /** The answer as `-o json` gives it, with its exit code. */
@@ -294,6 +296,41 @@ test('the answer for people says where it comes from, and ends with the verdict'
     .replace(/revision \d+/, 'revision N')
     .replace(/ {2}warning: \w+ is kept, and hosts of this version do not .*\n/g, '')
   assert.is(text, GOLDEN)
+})
+
+test('a trial that runs on a host on the way is named with its own verdict; what is written decides the rest', async () => {
+  const margay = await aNetwork()
+  const closed = document(
+    'NetworkPolicy',
+    'name: db, namespace: shop',
+    "selector: app == 'db', types: [Ingress], ingress: [{action: Deny}]",
+  )
+  const { out } = await margay(['apply', '-f', '-', '--confirm', '60s', '--wait', '1'], closed)
+  const id = /^trial (\w{4}):/m.exec(out)?.[1] ?? ''
+  const { lease } = decodeTrial((await margay.store.get(trialKey(id), never))?.value ?? '', 0)
+  const says = (node: string, state: TrialHost['state']) =>
+    margay.store.commit(
+      [],
+      [{ put: `${trialHostsPrefix(id)}${node}`, value: JSON.stringify({ node, state, reasons: [] }), lease: BigInt(lease) }],
+      never,
+    )
+  await says('h2', 'running')
+  await says('h3', 'refused')
+  const question = 'shop/web shop/db tcp 5432 --family 4'
+  assert.is((await ask(margay, question)).answer.tried, undefined)
+  await says('h3', 'running')
+  const { code, answer } = await ask(margay, question)
+  assert.equal([code, answer.verdict, answer.tried?.verdict], [0, 'allow', 'deny'])
+  assert.equal(
+    answer.tried?.trials.map(({ id: found, nodes, changes }) => [found, nodes, changes]),
+    [[id, ['h3'], ['networkpolicy/shop/db']]],
+  )
+  const lines = (await margay(['explain', ...question.split(' ')])).out.trim().split('\n').slice(-3)
+  assert.match(lines[0] ?? '', /^trial \w{4} of networkpolicy\/shop\/db runs on h3, until 03:0[45]:\d\dZ \(\d+ s left\)$/)
+  assert.equal(lines.slice(1), [
+    'with it: deny: h3, to-workload: NetworkPolicy shop/db, ingress rule 0: Deny everything',
+    'allow: nothing on h1 and h3 denies it',
+  ])
 })
 
 const GOLDEN = `shop/web (workload on h1) to shop/db (workload on h3), TCP port 5432 (from port 40000)

@@ -1,6 +1,7 @@
 import type { CutFlow, EndpointChange, FlowsAnswer, ToleratedFlow } from '../model/own/questions.ts'
 import { PROTOCOL_NUMBERS } from '../net/port.ts'
 import { joinOrDash } from './format.ts'
+import { describeHeld, type HeldTrial } from './trial-records.ts'
 
 /** What becomes of one resource. */
 export interface PlannedResource {
@@ -36,13 +37,26 @@ export interface Plan {
   readonly tolerated: number
   /** An open connection would be cut, or may be on a host that was not heard. */
   readonly wouldCut: boolean
+  /** Trials that run now. The plan is about the policy that is written, as if there were none. */
+  readonly trials?: readonly HeldTrial[]
 }
 
 /** A plan for people; the last lines are the totals. */
 export function renderPlan(plan: Plan): string {
   const resources = plan.resources.map(renderResource)
   const hosts = plan.hosts.map(renderHost)
-  return [...resources, ...(hosts.length === 0 ? [] : ['\n']), ...hosts, '\n', renderTotals(plan)].join('')
+  return [
+    ...resources,
+    ...(hosts.length === 0 ? [] : ['\n']),
+    ...hosts,
+    '\n',
+    ...(plan.trials ?? []).map(renderTrial),
+    renderTotals(plan),
+  ].join('')
+}
+
+function renderTrial(trial: HeldTrial): string {
+  return `${describeHeld(trial)}: all this is about the policy that is written, without it\n`
 }
 
 function renderResource({ kind, name, namespace, becomes, nets }: PlannedResource): string {

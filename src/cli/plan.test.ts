@@ -3,7 +3,9 @@ import * as assert from 'uvu/assert'
 import { type AskedSpec, aConnection, startAsked } from '../../test/support/asked-hosts.ts'
 import { run } from '../../test/support/cli.ts'
 import { IS_LONG } from '../../test/support/fault.ts'
+import { trialHostsPrefix, trialKey } from '../model/keys.ts'
 import { ASK_PREFIX } from '../model/own/ask.ts'
+import { decodeTrial } from '../model/own/trial.ts'
 import { MemoryStore } from '../store/memory.ts'
 import type { Plan } from './plan-render.ts'
 
@@ -229,6 +231,22 @@ test(`${MANY} policies are planned within the time that answers are waited for`,
     const { code, out } = await margay(['plan', '-f', '-', '-o', 'json'], many.join('---\n'))
     const plan = JSON.parse(out) as Plan
     assert.equal([code, plan.answered, plan.hosts[1]?.changes.endpoints[0]?.added.length], [4, 2, MANY])
+  })
+})
+
+test('a trial that runs is named, and the plan is about what is written', async () => {
+  await inNetwork([H1, H2], async (margay, store) => {
+    const { out } = await margay(['apply', '-f', '-', '--confirm', '60s', '--wait', '1'], CLOSED)
+    const id = /^trial (\w{4}):/m.exec(out)?.[1] ?? ''
+    const { lease } = decodeTrial((await store.get(trialKey(id), never))?.value ?? '', 0)
+    const value = JSON.stringify({ node: 'h2', state: 'running', reasons: [] })
+    await store.commit([], [{ put: `${trialHostsPrefix(id)}h2`, value, lease: BigInt(lease) }], never)
+    const plan = await margay(['plan', '-f', '-'], CLOSED)
+    assert.match(
+      plan.out,
+      /\ntrial \w{4} of networkpolicy\/shop\/db runs on h2, until \S+Z \(\d+ s left\): all this is about the policy that is written, without it\n/,
+    )
+    assert.is(plan.code, 4)
   })
 })
 

@@ -83,6 +83,41 @@ export async function readTrialHosts(store: Store, id: string, signal: AbortSign
   return hosts
 }
 
+/** A trial that holds on hosts, in words of other answers. */
+export interface HeldTrial {
+  readonly id: string
+  /** What it changes, as `globalnetworkpolicy/web`. */
+  readonly changes: readonly string[]
+  readonly nodes: readonly string[]
+  readonly leftSeconds: number
+  /** By the clock of this machine. */
+  readonly until: string
+}
+
+/** The trials that run on some of these hosts, as the hosts have said. */
+export async function listHeldTrials(
+  store: Store,
+  isMeant: (node: string) => boolean,
+  now: Date,
+  signal: AbortSignal,
+): Promise<readonly (HeldTrial & { readonly running: RunningTrial })[]> {
+  const held: (HeldTrial & { readonly running: RunningTrial })[] = []
+  for (const running of await listTrials(store, signal)) {
+    const { id, changes, leftSeconds } = running
+    const hosts = await readTrialHosts(store, id, signal)
+    const nodes = hosts.flatMap(({ node, state }) => (state === 'running' && isMeant(node) ? [node] : []))
+    if (leftSeconds === undefined || nodes.length === 0) continue
+    const until = new Date(now.getTime() + leftSeconds * 1000).toISOString()
+    held.push({ id, changes: changes.map(nameOfChange), nodes, leftSeconds, until, running })
+  }
+  return held
+}
+
+/** `trial k7fm of globalnetworkpolicy/web runs on h1, until 20:15:03Z (41 s left)`. */
+export function describeHeld({ id, changes, nodes, leftSeconds, until }: HeldTrial): string {
+  return `trial ${id} of ${changes.join(', ')} runs on ${nodes.join(', ')}, until ${until.slice(11, 19)}Z (${leftSeconds} s left)`
+}
+
 /** `globalnetworkpolicy/web`, as a person names it. */
 export function nameOfChange({ kind, id }: Pick<TrialChange, 'kind' | 'id'>): string {
   const slash = id.indexOf('/')

@@ -1,7 +1,9 @@
 import type { Ip } from '../net/ip.ts'
+import type { ResourceMaps } from '../policy/explain-host.ts'
 import type { AnsweredLeg, AskedLeg } from '../questions/asked-legs.ts'
 import { readAskedLegs } from '../questions/asked-legs.ts'
 import { addressesOf, explainLeg, type Leg } from '../questions/explain-leg.ts'
+import { withChanges } from '../questions/overlay.ts'
 import { policeHost } from '../questions/policed-host.ts'
 import type { AskedHost } from './asked-host.ts'
 import { paced } from './paced.ts'
@@ -12,13 +14,29 @@ export async function answerExplain(asked: AskedHost, body: unknown, signal: Abo
   await asked.look(signal)
   const addresses = questions.flatMap(({ leg }) => addressesOf(leg))
   const links = await asked.linksTo(addresses, signal)
-  const source = await asked.source(asked.maps, signal)
-  const { host } = await paced(policeHost(source, asked.node, addresses), signal)
+  const explain = async (maps: ResourceMaps) => {
+    const source = await asked.source(maps, signal)
+    const { host } = await paced(policeHost(source, asked.node, addresses), signal)
+    return ({ packet }: AskedLeg, leg: Leg) => explainLeg(source, packet, leg, host)
+  }
+  const { maps, trials } = asked
+  const isAsked = trials.length > 0 && questions.some(({ isTried }) => isTried)
+  const committed = await explain(maps)
+  const tried = isAsked
+    ? await explain(
+        withChanges(
+          maps,
+          trials.flatMap(({ changes }) => changes),
+        ),
+      )
+    : committed
   return questions.map((question) => {
     const { leg, problem } = placeLeg(asked, question.leg, links)
     const ways = [leg.in, leg.out].filter((name) => name !== undefined)
     const mtuBytes = Math.min(...ways.map((name) => asked.mtuOf(name) ?? Number.MAX_SAFE_INTEGER))
-    return { leg: explainLeg(source, question.packet, leg, host), mtuBytes, ...(problem === undefined ? {} : { problem }) }
+    const explained = (question.isTried ? tried : committed)(question, leg)
+    const holding = question.isTried ? { trials: trials.map(({ id }) => id) } : {}
+    return { leg: explained, mtuBytes, ...(problem === undefined ? {} : { problem }), ...holding }
   })
 }
 

@@ -31,6 +31,14 @@ export interface AskedParts {
   readonly refused?: () => ReadonlyMap<string, string>
   /** Whether open connections are ended; without it they are. */
   readonly revocation?: () => Revocation
+  /** The trials of policy that are in force here. */
+  readonly trials?: () => readonly TrialInForce[]
+}
+
+/** A trial that decides about packets of this host now. */
+export interface TrialInForce {
+  readonly id: string
+  readonly changes: readonly ResourceChange[]
 }
 
 /** A host before and after changes, with where rules are looked up. */
@@ -59,6 +67,11 @@ export class AskedHost {
   /** What becomes here of open connections that a change denies. */
   get revocation(): Revocation {
     return this.#parts.revocation?.() ?? { isWanted: true, hasTrial: false }
+  }
+
+  /** The trials of policy that are in force here. */
+  get trials(): readonly TrialInForce[] {
+    return this.#parts.trials?.() ?? []
   }
 
   /** @throws {MargayError} `not-ready` before anything is known */

@@ -127,6 +127,7 @@ export class Daemon {
       ...{ node: config.node.name, kernel: this.#kernel, etcd: () => this.#etcd.use, context, facts },
       refused: () => closedLinks(this.#reconciler.failures()),
       revocation: () => ({ isWanted: this.#config.policy.revokeEstablished, hasTrial: this.#planner.hasTrial }),
+      trials: () => this.#trials.inForce(),
     })
     this.#answers = new Answers({
       ...{ store: this.#store, node: config.node.name, log },

@@ -8,7 +8,7 @@ import { describeForeignDrop, findForeignDrops, neededPackets } from '../questio
 import type { Revocation } from '../questions/tolerated.ts'
 import { EMBEDDED_CLIENT_PORT } from '../store/embedded.ts'
 import type { Responder } from './answers.ts'
-import { AskedHost, type AskedParts } from './asked-host.ts'
+import { AskedHost, type AskedParts, type TrialInForce } from './asked-host.ts'
 import { listConnections } from './daemon-parts.ts'
 import { auditExposed, auditPublished } from './exposed.ts'
 import { type ForeignLook, ForeignRules } from './foreign-rules.ts'
@@ -27,6 +27,7 @@ export interface QuestionsParts {
   readonly etcd: () => EtcdUse
   readonly revocation: () => Revocation
   readonly refused: () => ReadonlyMap<string, string>
+  readonly trials: () => readonly TrialInForce[]
 }
 
 /** Status waits for the rules of others so long; the next one has them. Milliseconds. */

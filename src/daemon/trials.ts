@@ -8,6 +8,7 @@ import type { PolicyInput } from '../policy/engine.ts'
 import type { TrialOverlay } from '../policy/generations.ts'
 import type { Store } from '../store/store.ts'
 import type { View } from '../store/view.ts'
+import type { TrialInForce } from './asked-host.ts'
 import type { TrialTimes } from './trial-times.ts'
 
 /** What trials need of the daemon. */
@@ -99,6 +100,12 @@ export class Trials {
       const names = changes.map(({ kind, id: name, resource }) => `${kind} ${name}${resource === undefined ? ' (deleted)' : ''}`)
       return [{ id, by: trial.by, leftSeconds, state, reasons: refused ?? [], changes: names }]
     })
+  }
+
+  /** Those that decide about packets of this host now. */
+  inForce(): readonly TrialInForce[] {
+    const nowMs = this.#parts.clock()
+    return this.#holding.filter(({ isEnforced, endsMs = 0 }) => isEnforced && endsMs > nowMs)
   }
 
   /** Takes over the trials of the view; gives what is being asked of etcd. */

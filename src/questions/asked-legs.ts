@@ -7,6 +7,8 @@ import type { ExplainedLeg, Leg, LegPacket } from './explain-leg.ts'
 export interface AskedLeg {
   readonly packet: LegPacket
   readonly leg: Leg
+  /** With what the host tries of policy now; a host that knows no trials answers without. */
+  readonly isTried?: boolean | undefined
 }
 
 /** What a host says itself of its part of a packet's way. */
@@ -16,6 +18,8 @@ export interface AnsweredLeg {
   readonly mtuBytes: number
   /** Why the packet gets no further whatever policies say. */
   readonly problem?: string | undefined
+  /** The ids of the trials that it answers with; absent where they were not asked for. */
+  readonly trials?: readonly string[] | undefined
 }
 
 const ip = z
@@ -38,6 +42,7 @@ const askedSchema = z.array(
       isFromWorkload: z.boolean(),
       tunnel: z.object({ from: ip, to: ip, port: z.number() }).exactOptional(),
     }),
+    isTried: z.boolean().optional(),
   }),
 )
 
@@ -68,6 +73,7 @@ const answeredSchema = z.array(
     leg: z.object({ ...way, verdict, stagedVerdict: verdict, steps: z.array(stepSchema), tunnel: z.array(stepSchema).exactOptional() }),
     mtuBytes: z.number(),
     problem: z.string().optional(),
+    trials: z.array(z.string()).optional(),
   }),
 )
 

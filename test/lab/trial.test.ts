@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { run, until } from '../../scripts/lab/command.ts'
 import { untilStatus } from '../../scripts/lab/daemon.ts'
 import type { Lab } from '../../scripts/lab/lab.ts'
+import type { Explanation } from '../../src/cli/explain-render.ts'
 import { untilReached } from '../support/fault.ts'
 import { apply, globalPolicy, hostEndpoint, portStates, remove } from '../support/policed.ts'
 import { succeeded, withLab } from '../support/scenario.ts'
@@ -120,6 +121,9 @@ test('daemons that are killed and come back go on with a trial and end it in tim
 test('what is confirmed stays, with no moment of the old policy in between; what is cancelled goes at once', async () => {
   await withPolicedHosts(async (lab, seconds) => {
     const cancelled = await begin(lab, '60s')
+    const explained = await lab.daemon('h2').margay(['explain', 'node/h1', 'node/h2', 'tcp', '81', '--family', '4', '--json'])
+    const { verdict, tried } = JSON.parse(explained.stdout) as Explanation
+    assert.equal([verdict, tried?.verdict, tried?.answered], ['deny', 'allow', ['h1', 'h2']])
     succeeded(await lab.daemon('h2').margay(['trial', 'cancel', cancelled.id]))
     await untilStates(lab, OLD, 15_000)
     await begin(lab, `${seconds}s`)

@@ -3,9 +3,11 @@ import { fieldRows } from '../../model/field-rows.ts'
 import { kindInfo, type ResourceKind } from '../../model/kinds.ts'
 import type { Family } from '../../net/ip.ts'
 import { createExplainSource } from '../../questions/known-host.ts'
+import { withChanges } from '../../questions/overlay.ts'
 import { readView } from '../../store/read-view.ts'
+import type { Store } from '../../store/store.ts'
 import type { MutableView } from '../../store/view.ts'
-import type { AddCommand } from '../context.ts'
+import type { AddCommand, Context } from '../context.ts'
 import { type AnsweredLegs, askLegs, type LegsQuestion } from '../explain-asked.ts'
 import { type End, findEnd } from '../explain-ends.ts'
 import { explainFlow } from '../explain-flow.ts'
@@ -15,6 +17,7 @@ import { planWay } from '../explain-way.ts'
 import { renderJson, renderYaml } from '../format.ts'
 import { addOutputOption, addStoreOptions, parseCount } from '../options.ts'
 import { withSession } from '../session.ts'
+import { listHeldTrials } from '../trial-records.ts'
 
 const EXAMPLES = `
 Examples:
@@ -25,6 +28,9 @@ Examples:
 SRC and DST are names or addresses: a workload (NAMESPACE/NAME, or NAME), a host endpoint (hep/NAME), a host (node/NAME), or an address,
 which may be outside. PORT is a number, or a name that DST has for a port; for ICMP it is TYPE or TYPE/CODE. Without a protocol the
 question is about ping. Both hosts are asked, if they live; one that does not answer within 5 s is computed from the store.
+
+A trial that runs on one of the hosts is named, with what becomes of the packet under it; all else, and the exit code, is about the policy
+that is written.
 
 Exit code 0 when it gets through, 3 when it is denied or there is no route, 1 when that can't be said.`
 
@@ -54,7 +60,9 @@ export const addExplainCommand: AddCommand = (parent, context, outcome) => {
       const given = { protocol, port, sourcePort, family: family === undefined ? undefined : (Number(family) as Family) }
       const explanation = await withSession(command, context, async ({ store }) => {
         const asking = prepare(await readView(store, context.signal), { source, destination }, given)
-        return explain(asking, await askLegs(store, asking, context.signal))
+        const committed = explain(asking, await askLegs(store, asking, context.signal))
+        const tried = await explainTried(store, asking, context)
+        return { ...committed, ...(tried && { tried }) }
       })
       const isJson = json === true || output === 'json'
       context.out(isJson ? renderJson(explanation) : output === 'yaml' ? renderYaml(explanation) : renderExplanation(explanation))
@@ -73,6 +81,17 @@ function prepare(view: MutableView, ends: { readonly source: string; readonly de
   const questions = readQuestions(source, destination, given)
   const from = createExplainSource(view)
   return { view, source, destination, from, flows: questions.map((question) => ({ question, way: planWay(from, question) })) }
+}
+
+/** What becomes of it as long as trials run on the hosts on its way; undefined without any. */
+async function explainTried(store: Store, asking: Asking, { now, signal }: Context): Promise<Explanation['tried']> {
+  const nodes = new Set(asking.flows.flatMap(({ way }) => way.legs.map(({ node }) => node)))
+  const held = await listHeldTrials(store, (node) => nodes.has(node), now(), signal)
+  if (held.length === 0) return undefined
+  const changes = held.flatMap(({ running }) => running.changes)
+  const trying = { ...asking, from: createExplainSource(withChanges(asking.view, changes)), isTried: true }
+  const { basis, answered, silent, flows, verdict, stagedVerdict } = explain(trying, await askLegs(store, trying, signal))
+  return { trials: held.map(({ running: _, ...trial }) => trial), basis, answered, silent, flows, verdict, stagedVerdict }
 }
 
 function explain({ view, source, destination, from, flows: asked }: Asking, { answered, heard, silent }: AnsweredLegs): Explanation {

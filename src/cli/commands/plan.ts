@@ -11,6 +11,7 @@ import { renderPlan } from '../plan-render.ts'
 import { rehearse } from '../rehearsal.ts'
 import { renderError } from '../report.ts'
 import { type Session, withSession } from '../session.ts'
+import { listHeldTrials } from '../trial-records.ts'
 import { deleteResource, writeResource } from '../write.ts'
 
 const EXAMPLES = `
@@ -21,6 +22,8 @@ Examples:
 
 Nothing is written. The hosts are asked what it would make of the policies of their endpoints, and of the connections that are open there;
 who does not answer within 5 s is judged by the store, and if it is concerned its connections count as cut.
+
+A trial that runs is named; the plan is about the policy that is written, without it.
 
 Exit code 4 when an open connection would be cut, 0 when none would.`
 
@@ -47,7 +50,9 @@ export const addPlanCommand: AddCommand = (parent, context, outcome) => {
         const { changes, faults } = await rehearse(store, { items, refOf, act })
         for (const [item, fault] of faults) context.err(renderError(context.program, fault, (item as GivenResource).place))
         if (faults.size > 0) throw new ValidationError('nothing was planned: what is named above could not be written')
-        return makePlan(store, changes, context.signal)
+        const made = await makePlan(store, changes, context.signal)
+        const held = await listHeldTrials(store, () => true, context.now(), context.signal)
+        return held.length === 0 ? made : { ...made, trials: held.map(({ running: _, ...trial }) => trial) }
       })
       context.out(output === 'json' ? renderJson(plan) : output === 'yaml' ? renderYaml(plan) : renderPlan(plan))
       if (plan.wouldCut) outcome.code = 4
