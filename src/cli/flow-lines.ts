@@ -63,5 +63,8 @@ export function showDecider({ by, kind, namespace, name, tier, rule }: Decider):
   if (by === 'tier') return `end of tier ${tier}`
   if (by === 'end') return 'nothing allows it'
   if (by === 'endpoint-to-host') return 'defaultEndpointToHostAction'
-  return `${kind} ${namespace === undefined ? name : `${namespace}/${name}`} rule ${rule}`
+  if (by === 'missing-profile') return `its profile ${name} does not exist`
+  const full = `${kind} ${namespace === undefined ? name : `${namespace}/${name}`}`
+  if (by === 'closed') return `closed: ${name === undefined ? 'what decides about it' : full} can't be read`
+  return `${full} rule ${rule}`
 }

@@ -37,6 +37,16 @@ const cases: readonly { readonly name: string; readonly because: Denial; readonl
   },
   { name: 'the end of a tier', because: { ...at, tier: 'ops', by: 'tier ops' }, decider: { by: 'tier', tier: 'ops', action: 'Deny' } },
   { name: 'that no profile allows it', because: { ...at, by: 'no profile allows it' }, decider: { by: 'end', action: 'Deny' } },
+  {
+    name: 'that its profile does not exist',
+    because: { ...at, profile: 'gone', isMissing: true, by: 'profile gone does not exist' },
+    decider: { by: 'missing-profile', kind: 'Profile', name: 'gone', action: 'Deny' },
+  },
+  {
+    name: 'that a policy can not be read',
+    because: { ...at, closed: { kind: 'GlobalNetworkPolicy', name: 'web' }, by: "closed: GlobalNetworkPolicy web can't be read" },
+    decider: { by: 'closed', kind: 'GlobalNetworkPolicy', name: 'web', action: 'Deny' },
+  },
   { name: 'nothing that has a rule', because: { ...at, by: 'no workload endpoint has this interface' }, decider: undefined },
 ]
 for (const { name, because, decider } of cases) {

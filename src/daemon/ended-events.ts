@@ -46,7 +46,9 @@ export class EndedEvents {
   }
 }
 
-function deciderOf({ policy, profile, tier = '', rule = -1, by }: Denial): Decider | undefined {
+function deciderOf({ policy, profile, tier = '', rule = -1, by, isMissing, closed }: Denial): Decider | undefined {
+  if (closed !== undefined) return { by: 'closed', ...closed, action: 'Deny' }
+  if (isMissing) return { by: 'missing-profile', kind: 'Profile', ...(profile && { name: profile }), action: 'Deny' }
   if (policy !== undefined) {
     const [name = '', namespace = '', kind = ''] = policy.split('/')
     return { by: 'policy', kind, ...(namespace === '' ? {} : { namespace }), name, tier, rule, action: 'Deny' }

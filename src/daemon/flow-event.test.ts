@@ -36,6 +36,17 @@ test('an event says when, what, whose, why and which packet', () => {
   })
 })
 
+test('what has no rule is said as what it is', () => {
+  const deciderOf = (counted: CountedRule) => event({ inInterface: ETH0, outInterface: W1 }, { rule: counted }).decider
+  assert.equal(deciderOf({ by: 'missing-profile', direction: 'ingress', profile: 'gone' }), {
+    ...{ by: 'missing-profile', kind: 'Profile', name: 'gone', action: 'Deny' },
+  })
+  assert.equal(deciderOf({ by: 'closed', direction: 'ingress' }), { by: 'closed', action: 'Deny' })
+  assert.equal(deciderOf({ by: 'closed', direction: 'ingress', kind: 'NetworkPolicy', namespace: 'shop', name: 'web' }), {
+    ...{ by: 'closed', kind: 'NetworkPolicy', namespace: 'shop', name: 'web', action: 'Deny' },
+  })
+})
+
 const egress: CountedRule = { ...rule, direction: 'egress' }
 const places: readonly (readonly [string, ReturnType<typeof event>, string])[] = [
   ['forwarded to a workload', event({ inInterface: W1, outInterface: W2 }), 'workload at mgyw2'],

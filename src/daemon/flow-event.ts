@@ -61,6 +61,12 @@ export function deciderOf(rule: CountedRule): Decider {
     }
     case 'profile':
       return { by: 'profile', kind: 'Profile', name: rule.profile, rule: rule.rule, action: rule.action }
+    case 'missing-profile':
+      return { by: 'missing-profile', kind: 'Profile', name: rule.profile, action: 'Deny' }
+    case 'closed': {
+      const { direction: _, ...closed } = rule
+      return { ...closed, action: 'Deny' }
+    }
     case 'tier':
       return { by: 'tier', tier: rule.tier, action: 'Deny' }
     case 'end':

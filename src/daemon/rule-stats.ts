@@ -65,6 +65,10 @@ function rankOf(rule: CountedRule, tiers: ReadonlyMap<string, number>, { orderOf
       return { place: tiers.get(rule.tier) ?? 0, isEnd: 1, order: 0, key: '', direction, rule: 0 }
     case 'profile':
       return { place: tiers.size, isEnd: 0, order: 0, key: rule.profile, direction, rule: rule.rule }
+    case 'missing-profile':
+      return { place: tiers.size, isEnd: 0, order: 0, key: rule.profile, direction, rule: 0 }
+    case 'closed':
+      return { place: -1, isEnd: 0, order: 0, key: rule.name ?? '', direction, rule: 0 }
     case 'end':
       return { place: tiers.size + 1, isEnd: 0, order: 0, key: '', direction, rule: 0 }
     case 'endpoint-to-host':

@@ -32,9 +32,12 @@ export class ClosedEndpoints {
 
   /** The endpoint as it is, or with rules that deny everything. */
   applyTo(endpoint: LocalEndpoint): LocalEndpoint {
+    const closing = endpoint.tiers.find(({ name }) => name === CLOSED_TIER)
+    // What closes it is named then.
+    if (closing !== undefined) return { id: endpoint.id, tiers: [closing], profiles: [] }
     const isClosed =
       this.#endpoints.has(endpoint.id) ||
-      endpoint.tiers.some(({ name }) => name === CLOSED_TIER || this.#tiers.has(name)) ||
+      endpoint.tiers.some(({ name }) => this.#tiers.has(name)) ||
       endpoint.profiles.some(({ name }) => this.#profiles.has(name))
     return isClosed ? { id: endpoint.id, tiers: CLOSED, profiles: [] } : endpoint
   }
@@ -54,6 +57,20 @@ export function reasonOfClosing(policyKey: string): string | undefined {
 
 /** No name of a policy begins so. */
 const BECAUSE = 'closed: '
+
+/** What does not parse and closes endpoints: a policy by its name; without one a tier, a profile or the endpoint itself. */
+export interface Unreadable {
+  readonly kind?: string
+  readonly namespace?: string
+  readonly name?: string
+}
+
+/** For what a policy stands that closes what it selects; undefined: it is one itself. */
+export function closedBy({ key, tier }: Pick<Policy, 'key' | 'tier'>): Unreadable | undefined {
+  if (tier !== CLOSED_TIER) return undefined
+  const [name = '', namespace = '', kind] = reasonOfClosing(key) === undefined ? key.split('/') : []
+  return kind === undefined ? {} : { kind, ...(namespace === '' ? {} : { namespace }), name }
+}
 
 /** What stands for a policy that does not parse. */
 export function closingPolicy(key: string, selector: Selector): Policy {

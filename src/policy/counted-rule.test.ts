@@ -30,6 +30,9 @@ test('a counter keeps its name while the rule does the same in the same place, w
     { by: 'profile', direction: 'ingress', profile: 'web', rule: 3, action: 'Allow' },
     { by: 'tier', direction: 'ingress', tier: 'web' },
     { by: 'end', direction: 'ingress' },
+    { by: 'missing-profile', direction: 'ingress', profile: 'web' },
+    { by: 'closed', direction: 'ingress' },
+    { by: 'closed', direction: 'ingress', kind: 'NetworkPolicy', namespace: 'shop', name: 'web' },
   ]
   const names = new Set(others.map((one) => counterOf(one).object.name))
   assert.is(names.size, others.length)

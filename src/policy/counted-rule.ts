@@ -1,5 +1,6 @@
 import type { NftCounter, NftLimit, NftRule } from '../kernel/objects.ts'
 import type { RuleAction } from '../model/rule.ts'
+import { closedBy, type Unreadable } from './closed.ts'
 import type { Direction, Policy, PolicyKind } from './policies.ts'
 import { contentName } from './set-names.ts'
 import type { ListStage } from './tiers.ts'
@@ -10,6 +11,9 @@ export type CountedRule = { readonly direction: Direction } & (
   /** None of the tier's policies decided, and its default action is to deny. */
   | { readonly by: 'tier'; readonly tier: string }
   | { readonly by: 'profile'; readonly profile: string; readonly rule: number; readonly action: RuleAction }
+  /** The endpoint's profile does not exist. */
+  | { readonly by: 'missing-profile'; readonly profile: string }
+  | ({ readonly by: 'closed' } & Unreadable)
   /** Nothing applied: no tier, and no profile allowed it. */
   | { readonly by: 'end' }
   /** A workload's policies allowed it, and what workloads send to their own host is dropped all the same. */
@@ -62,6 +66,10 @@ function describe(rule: CountedRule): string {
       return [by, rule.profile, direction, rule.rule, rule.action].join('/')
     case 'tier':
       return [by, rule.tier, direction].join('/')
+    case 'missing-profile':
+      return [by, rule.profile, direction].join('/')
+    case 'closed':
+      return [by, rule.kind ?? '', rule.namespace ?? '', rule.name ?? '', direction].join('/')
     case 'end':
     case 'endpoint-to-host':
       return [by, direction].join('/')
@@ -70,6 +78,8 @@ function describe(rule: CountedRule): string {
 
 /** The rules of a policy in a direction, as they are counted. */
 export function countedRules(policy: Policy, direction: Direction): readonly CountedRule[] {
+  const closed = closedBy(policy)
+  if (closed !== undefined) return [{ by: 'closed', direction, ...closed }]
   const { kind, namespace, name, tier, isStaged } = policy
   const rules = policy.rules[direction] ?? []
   return rules.map(({ action }, rule) => ({ by: 'policy', direction, kind, namespace, name, tier, isStaged, rule, action }))

@@ -64,7 +64,9 @@ export class RuleEffects {
     return this.#once(profile, place, () =>
       profile.rules[direction].map((match, rule) => ({
         match,
-        rule: { by: 'profile', direction, profile: profile.name, rule, action: match.action },
+        rule: profile.isMissing
+          ? { by: 'missing-profile', direction, profile: profile.name }
+          : { by: 'profile', direction, profile: profile.name, rule, action: match.action },
       })),
     )
   }

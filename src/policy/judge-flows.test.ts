@@ -142,6 +142,32 @@ test('it says so where a tier or the profiles deny', () => {
   assert.is(closed.judge(aFlow(aPacket('tcp 10.65.0.2:40000 > 192.0.2.9:80')))?.by, 'no profile allows it')
 })
 
+test('it says so where the profile does not exist, and where something can not be read', () => {
+  const incoming = aFlow(aPacket('tcp 192.0.2.9:40000 > 10.65.0.2:80'))
+  const missing = new FlowJudge(engineOf([w1, defaultTier]), linkOf).judge(incoming)
+  assert.equal([missing?.by, missing?.profile, missing?.isMissing, missing?.rule], ['profile open does not exist', 'open', true, undefined])
+  const closedBy = (...[kind, id, reach]: Parameters<PolicyEngine['setUnreadable']>) => {
+    const engine = new PolicyEngine(policyHost({ ...randomVariant(randomOf(0)), endpointToHost: 'Drop' }))
+    for (const one of base) engine.set(one.kind, one.metadata.namespace ? `default/${one.metadata.name}` : one.metadata.name, one)
+    engine.setUnreadable(kind, id, reach)
+    finish(engine.flush())
+    const { by, closed } =
+      new FlowJudge(
+        engine.policed(() => false),
+        linkOf,
+      ).judge(incoming) ?? {}
+    return { by, closed }
+  }
+  assert.equal(closedBy('GlobalNetworkPolicy', 'web', { of: 'endpoints', selector: { op: 'all' } }), {
+    by: "closed: GlobalNetworkPolicy web can't be read",
+    closed: { kind: 'GlobalNetworkPolicy', name: 'web' },
+  })
+  assert.equal(closedBy('Profile', 'open', { of: 'profile', name: 'open' }), {
+    by: "closed: what decides about it can't be read",
+    closed: {},
+  })
+})
+
 test('a translated destination is judged by where it goes, and by what it was before NAT', () => {
   const toWorkload = { address: parseIp('10.65.0.2'), port: 80 }
   const flow = aFlow(aPacket('tcp 192.0.2.9:40000 > 192.0.2.1:8080'), toWorkload)

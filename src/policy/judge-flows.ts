@@ -1,4 +1,5 @@
-import type { Step } from './evaluate.ts'
+import { closedBy, reasonOfClosing, type Unreadable } from './closed.ts'
+import type { LocalEndpoint, Step } from './evaluate.ts'
 import { directionAt, evaluatePath, type PathPacket, type PathStep, type Place, type PolicedHost } from './evaluate-path.ts'
 import { type Flow, type LinkOf, openerOf } from './flow.ts'
 import type { MatchRule } from './match-rule.ts'
@@ -19,6 +20,10 @@ export interface Denial {
   readonly tier?: string
   /** The profile whose rule denies. */
   readonly profile?: string
+  /** The profile does not exist. */
+  readonly isMissing?: true
+  /** What does not parse and closes the endpoint. */
+  readonly closed?: Unreadable
   /** In words: `GlobalNetworkPolicy no-web ingress rule 2`, `tier default`, `no profile allows it`. */
   readonly by: string
 }
@@ -110,10 +115,18 @@ export class FlowJudge {
     const direction = directionAt(place, packet)
     if (step.by === 'tier') return { ...at, direction, tier: step.tier, by: `tier ${step.tier}` }
     if (step.by === 'end') return { ...at, direction, by: 'no profile allows it' }
+    const closed = step.by === 'policy' ? closedBy({ key: step.policy, tier: step.tier }) : undefined
+    if (step.by === 'policy' && closed !== undefined) return { ...at, direction, closed, by: describeClosing(step.policy, closed) }
+    if (step.by === 'profile' && this.#isMissing(step.profile, packet))
+      return { ...at, direction, profile: step.profile, isMissing: true, by: `profile ${step.profile} does not exist` }
     const rule = this.#ruleNumber(step, direction, packet)
     const name = step.by === 'policy' ? nameOf(step.policy) : `profile ${step.profile}`
     const source = step.by === 'policy' ? { policy: step.policy, tier: step.tier } : { profile: step.profile }
     return { ...at, ...source, direction, rule, by: `${name} ${direction} rule ${rule}` }
+  }
+
+  #isMissing(name: string, packet: PathPacket): boolean {
+    return endpointsOf(this.#host, packet).some(({ profiles }) => profiles.some((one) => one.name === name && one.isMissing))
   }
 
   /** The number of the rule in its policy: in the narrowed one it may have another. */
@@ -126,15 +139,12 @@ export class FlowJudge {
 
 /** The rules of a policy or profile, from any of the endpoints that may have been asked. */
 function rulesOf(
-  { workloads, hostEndpoints, wildcard }: PolicedHost,
+  host: PolicedHost,
   step: Extract<Step, { readonly by: 'policy' | 'profile' }>,
   direction: Direction,
-  { inInterface = '', outInterface = '' }: PathPacket,
+  packet: PathPacket,
 ): readonly MatchRule[] | undefined {
-  const asked = [inInterface, outInterface].flatMap((name) => [workloads.get(name), hostEndpoints.get(name)])
-  for (const endpoint of [...asked, wildcard]) {
-    if (endpoint === undefined) continue
-    const { tiers, profiles } = endpoint
+  for (const { tiers, profiles } of endpointsOf(host, packet)) {
     const found =
       step.by === 'policy'
         ? tiers.flatMap(({ policies }) => policies).find(({ key }) => key === step.policy)
@@ -142,6 +152,19 @@ function rulesOf(
     if (found !== undefined) return found.rules[direction]
   }
   return undefined
+}
+
+function describeClosing(key: string, { name }: Unreadable): string {
+  return `closed: ${reasonOfClosing(key) ?? `${name === undefined ? 'what decides about it' : nameOf(key)} can't be read`}`
+}
+
+/** The endpoints that may have been asked about a packet. */
+function endpointsOf(
+  { workloads, hostEndpoints, wildcard }: PolicedHost,
+  { inInterface = '', outInterface = '' }: PathPacket,
+): readonly LocalEndpoint[] {
+  const asked = [inInterface, outInterface].flatMap((name) => [workloads.get(name), hostEndpoints.get(name)])
+  return [...asked, wildcard].filter((endpoint) => endpoint !== undefined)
 }
 
 /** `<name>/<namespace>/<kind>` as people say it. */

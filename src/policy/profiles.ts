@@ -6,6 +6,8 @@ import type { Direction } from './policies.ts'
 export interface ProfileRules {
   readonly name: string
   readonly rules: Readonly<Record<Direction, readonly MatchRule[]>>
+  /** It does not exist. */
+  readonly isMissing?: true
 }
 
 /**
@@ -15,7 +17,7 @@ export interface ProfileRules {
  */
 export function readProfile(name: string, profile: Profile | undefined): ProfileRules {
   if (name === DEFAULT_ALLOW_PROFILE) return { name, rules: { ingress: [ALLOW_ALL], egress: [ALLOW_ALL] } }
-  if (profile === undefined) return { name, rules: { ingress: [DENY_ALL], egress: [DENY_ALL] } }
+  if (profile === undefined) return { name, rules: { ingress: [DENY_ALL], egress: [DENY_ALL] }, isMissing: true }
   const read = (rules: Profile['spec']['ingress']) => (rules ?? []).map((rule) => readRule(rule, undefined))
   return { name, rules: { ingress: read(profile.spec.ingress), egress: read(profile.spec.egress) } }
 }

@@ -94,6 +94,18 @@ for (const { name, argv, want } of cases) {
   })
 }
 
+const deciders: readonly (readonly [FlowEvent['decider'], string])[] = [
+  [{ by: 'missing-profile', kind: 'Profile', name: 'gone', action: 'Deny' }, 'its profile gone does not exist'],
+  [{ by: 'closed', action: 'Deny' }, "closed: what decides about it can't be read"],
+  [{ by: 'closed', kind: 'NetworkPolicy', namespace: 'shop', name: 'web', action: 'Deny' }, "closed: NetworkPolicy shop/web can't be read"],
+]
+for (const [decider, want] of deciders) {
+  test(`what has no rule is said in words: ${want}`, async () => {
+    const { out } = await ask([], [{ ...denied, decider }])
+    assert.is(out, text.denied.replace('NetworkPolicy shop/web rule 2', want))
+  })
+}
+
 test('json is the events as they are, a line each', async () => {
   const { out } = await ask(['--policy', 'out', '-o', 'json'])
   assert.is(out, `${JSON.stringify(allowed)}\n${JSON.stringify(more)}\n${JSON.stringify(lost)}\n`)

@@ -64,6 +64,9 @@ function nameOf({ by, namespace, name }: RuleCount['decider']): string {
   if (by === 'tier') return '(end of tier)'
   if (by === 'end') return '(nothing allows it)'
   if (by === 'endpoint-to-host') return '(endpoint to host)'
+  if (by === 'missing-profile') return `${name} (profile, does not exist)`
+  if (by === 'closed' && name === undefined) return "(closed: what decides can't be read)"
   const full = namespace === undefined ? `${name}` : `${namespace}/${name}`
+  if (by === 'closed') return `${full} (can't be read)`
   return by === 'profile' ? `${full} (profile)` : full
 }

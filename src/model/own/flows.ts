@@ -5,12 +5,13 @@ import type { RuleAction } from '../rule.ts'
 export type FlowVerdict = 'allow' | 'deny' | 'log' | 'staged-allow' | 'staged-deny' | 'staged-pass'
 
 /**
- * What decided: a rule of a policy or a profile (`rule` counts from 0), the end of a tier, that nothing allowed the packet, or
- * defaultEndpointToHostAction.
+ * What decided: a rule of a policy or a profile (`rule` counts from 0), the end of a tier, that nothing allowed the packet,
+ * defaultEndpointToHostAction, that the endpoint's profile does not exist, or that the endpoint is closed, because a resource that would
+ * have governed it can't be read (it is named if it is a policy).
  */
 export interface Decider {
-  readonly by: 'policy' | 'profile' | 'tier' | 'end' | 'endpoint-to-host'
-  /** Of a policy or a profile. */
+  readonly by: 'policy' | 'profile' | 'tier' | 'end' | 'endpoint-to-host' | 'missing-profile' | 'closed'
+  /** Of a policy or a profile, also of one that does not exist or can't be read. */
   readonly kind?: string
   readonly namespace?: string
   readonly name?: string
