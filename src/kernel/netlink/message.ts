@@ -112,6 +112,13 @@ export class MessageWriter {
     this.buffer.set(value, at)
   }
 
+  /** Attributes that another writer has written. */
+  attributes(bytes: Uint8Array): void {
+    this.reserve(bytes.length)
+    this.buffer.set(bytes, this.end)
+    this.end += bytes.length
+  }
+
   /** Text with its terminating zero. */
   text(type: number, value: string): void {
     const size = Buffer.byteLength(value)

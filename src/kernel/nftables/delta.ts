@@ -1,12 +1,12 @@
 import { missingFrom } from '../../net/shared-set.ts'
-import { type MessageWriter, NLM_F_APPEND, NLM_F_CREATE } from '../netlink/message.ts'
+import { MessageWriter, NLM_F_APPEND, NLM_F_CREATE } from '../netlink/message.ts'
 import type { NftChain, NftObject, NftRule, NftSet } from '../objects.ts'
 import type { NftBatch } from './batch.ts'
 import { type ElementType, keyLayout } from './element-keys.ts'
 import { ELEMENTS_PER_MESSAGE, writeElements } from './elements.ts'
 import { commentUserData, hashToUserData } from './hash.ts'
 import * as nft from './protocol.ts'
-import { type EncodedRule, isSameHook, isSameType, type Known, type KnownRule, type SetStep } from './state.ts'
+import { type EncodedRule, HELD, isSameHook, isSameType, type Known, type KnownRule, type SetStep } from './state.ts'
 
 /** What the writers of one transaction need: the table's name, what is there, and how rules are encoded. */
 export interface DeltaContext {
@@ -47,9 +47,6 @@ export function writeRemoves(batch: NftBatch, { table, known }: DeltaContext, re
   for (const [key, set] of sets) if (!isMap(set)) writeDeleteSet(batch, table, key, set.name)
   for (const [key, { kind, name }] of there) if (kind === 'counter') writeDeleteCounter(batch, table, key, name)
 }
-
-/** Where each kind of object is remembered. */
-const HELD = { set: 'sets', chain: 'chains', counter: 'counters' } as const
 
 /** What is there after these changes were committed as the next generation. */
 export function applyDelta(context: DeltaContext, puts: ReadonlyMap<string, NftObject>, removes: ReadonlyMap<string, NftObject>): Known {
@@ -208,9 +205,10 @@ function writeRules(batch: NftBatch, { table, known, encode }: DeltaContext, key
   const before = present && isSameHook(present.hook, chain.hook) ? present.rules : []
   const after = chain.rules.map(encode)
   if (hasSameRules(before, after)) return
+  const place = placeOfRules(table, chain.name)
   if (before.some(({ handle }) => handle === undefined)) {
     writeFlush(batch, table, key, chain.name)
-    for (const rule of after) writeNewRule(batch, table, key, chain.name, rule, undefined)
+    writeNewRules(batch, { key, place, rules: after, next: undefined })
     return
   }
   const shorter = Math.min(before.length, after.length)
@@ -220,20 +218,35 @@ function writeRules(batch: NftBatch, { table, known, encode }: DeltaContext, key
   while (tail < shorter - head && before.at(-1 - tail)?.hash === after.at(-1 - tail)?.hash) tail++
   for (const rule of before.slice(head, before.length - tail)) writeDeleteRule(batch, table, key, chain.name, rule)
   const next = tail > 0 ? before.at(-tail)?.handle : undefined
-  for (const rule of after.slice(head, after.length - tail)) writeNewRule(batch, table, key, chain.name, rule, next)
+  writeNewRules(batch, { key, place, rules: after.slice(head, after.length - tail), next })
 }
 
 /** Before the rule with handle `next`, or at the end. */
-function writeNewRule(batch: NftBatch, table: string, key: string, chain: string, rule: EncodedRule, next: bigint | undefined): void {
+function writeNewRules(
+  batch: NftBatch,
+  { key, place, rules, next }: { key: string; place: Uint8Array; rules: readonly EncodedRule[]; next: bigint | undefined },
+): void {
   const flags = NLM_F_CREATE | (next === undefined ? NLM_F_APPEND : 0)
-  batch.add(key, nft.MESSAGE.newRule, flags, (writer) => {
-    writer.text(nft.RULE.table, table)
-    writer.text(nft.RULE.chain, chain)
-    writer.bytesOf(nft.RULE.expressions | NESTED, rule.expressions)
-    if (next !== undefined) writer.u64be(nft.RULE.position, next)
-    writer.bytesOf(nft.RULE.userData, hashToUserData(rule.hash))
-  })
+  for (const { expressions, hash } of rules) {
+    batch.add(key, nft.MESSAGE.newRule, flags, (writer) => {
+      writer.attributes(place)
+      writer.bytesOf(nft.RULE.expressions | NESTED, expressions)
+      if (next !== undefined) writer.u64be(nft.RULE.position, next)
+      writer.bytesOf(nft.RULE.userData, hashToUserData(hash))
+    })
+  }
 }
+
+/** The attributes that say in which chain a rule stands: a chain's rules have them in common. */
+function placeOfRules(table: string, chain: string): Uint8Array {
+  const writer = new MessageWriter(PLACE_BYTES)
+  writer.text(nft.RULE.table, table)
+  writer.text(nft.RULE.chain, chain)
+  return writer.bytes()
+}
+
+/** The writer grows where names are longer. */
+const PLACE_BYTES = 64
 
 const NESTED = 0x8000
 

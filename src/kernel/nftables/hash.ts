@@ -18,7 +18,11 @@ export function hashRule(expressions: Uint8Array): string {
  * keeps it and looks at nothing in it; `nft replace rule` by a person loses it, which is how we see the change.
  */
 export function hashToUserData(hash: string): Buffer {
-  return Buffer.concat([Buffer.of(HASH_TYPE, HASH_BYTES), Buffer.from(hash, 'hex')])
+  const userData = Buffer.allocUnsafe(2 + HASH_BYTES)
+  userData[0] = HASH_TYPE
+  userData[1] = HASH_BYTES
+  userData.write(hash, 2, 'hex')
+  return userData
 }
 
 /** The hash in a rule's user data, or empty for a rule that we did not write. */

@@ -1,8 +1,8 @@
 import { KernelError } from '../../errors.ts'
 import { missingFrom } from '../../net/shared-set.ts'
 import type { NftChain, NftObject, NftSet } from '../objects.ts'
-import { chainOf, closedForm, keyOfElement, referencesOf } from './references.ts'
-import type { Known } from './state.ts'
+import { chainOf, closedForm, findReference, keyOfElement } from './references.ts'
+import { HELD, type Known } from './state.ts'
 
 /** An object was not tried, because it refers to one that was refused; the cause says why, where it is known. */
 export class RefersToRefused extends KernelError {
@@ -74,28 +74,27 @@ export class PutPlan {
   }
 
   #failUnlessComplete(key: string, object: NftObject, known: Known): boolean {
-    for (const reference of referencesOf(object)) {
-      if (!this.#isMissing(reference, known)) continue
-      this.#fail(key, object, new RefersToRefused(key, reference, this.#refused.get(reference)), known)
-      return true
-    }
-    return false
+    const reference = findReference(object, (kind, name) => this.#isMissing(kind, name, known))
+    if (reference === undefined) return false
+    this.#fail(key, object, new RefersToRefused(key, reference, this.#refused.get(reference)), known)
+    return true
   }
 
-  #isMissing(key: string, known: Known): boolean {
-    if (this.pending.has(key)) return false
-    return this.#refused.has(key) || !isThere(key, known)
+  #isMissing(kind: NftObject['kind'], name: string, known: Known): boolean {
+    if (this.#refused.size === 0 && known[HELD[kind]].has(name)) return false
+    const key = `${kind} ${name}`
+    return !this.pending.has(key) && (this.#refused.has(key) || !known[HELD[kind]].has(name))
   }
 
   #fail(key: string, object: NftObject, error: KernelError, known: Known): void {
     if (!this.failures.has(key)) this.failures.set(key, error)
     this.pending.delete(key)
     if (object.kind === 'chain' && object.otherwise !== undefined) this.#close(key, object, known)
-    else if (!isInterfaceMap(object) || !isThere(key, known)) this.#refused.set(key, error)
+    else if (!isInterfaceMap(object) || !isThere(object, known)) this.#refused.set(key, error)
   }
 
   #close(key: string, chain: NftChain, known: Known): void {
-    if (isThere(key, known)) return
+    if (isThere(chain, known)) return
     const closed = closedForm(chain)
     if (closed !== undefined) this.pending.set(key, closed)
   }
@@ -103,7 +102,7 @@ export class PutPlan {
   /** Gives whether the map is another now. */
   #narrow(key: string, map: NftSet, known: Known): boolean {
     const there = known.sets.get(map.name)?.elements ?? NOTHING
-    const left = missingFrom(there, map.elements).filter((element) => this.#isMissing(`chain ${chainOf(element)}`, known))
+    const left = missingFrom(there, map.elements).filter((element) => this.#isMissing('chain', chainOf(element), known))
     if (left.length === 0) return false
     const names = new Set(left.map(keyOfElement))
     const kept = [...there].filter((element) => names.has(keyOfElement(element)))
@@ -122,7 +121,6 @@ function isInterfaceMap(object: NftObject): object is NftSet {
   return object.kind === 'set' && object.isMap === true && object.key === 'interface'
 }
 
-function isThere(key: string, { sets, chains, counters }: Known): boolean {
-  const [kind, name] = [key.slice(0, key.indexOf(' ')), key.slice(key.indexOf(' ') + 1)]
-  return (kind === 'set' ? sets : kind === 'chain' ? chains : counters).has(name)
+function isThere({ kind, name }: NftObject, known: Known): boolean {
+  return known[HELD[kind]].has(name)
 }

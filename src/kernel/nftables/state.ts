@@ -40,6 +40,9 @@ export interface Known {
   readonly counters: Set<string>
 }
 
+/** Where each kind of object is remembered. */
+export const HELD = { set: 'sets', chain: 'chains', counter: 'counters' } as const
+
 /** A rule as it is written: its expressions, and their hash. */
 export interface EncodedRule {
   readonly expressions: Buffer
