@@ -253,7 +253,9 @@ export class Daemon {
       election: (task) => new Election({ store: this.#store, task, node, log }),
       look: async (scope, signal) => {
         // A view from disk shows what was: what it doesn't show may be used since.
-        const isKnown = this.#planner.context !== undefined && this.#source?.isSaved === false
+        // The first pass goes before: with 100,000 endpoints of other hosts a look takes as long as a tenth of all that it has to do.
+        const isTried = this.#appliedRevision > 0 || this.#loop.failure !== undefined
+        const isKnown = isTried && this.#planner.context !== undefined && this.#source?.isSaved === false
         return isKnown && this.#source !== undefined ? this.#ipam.surveyWith(this.#source.view, scope, signal) : undefined
       },
       standing: () => this.#workloads.standingHandles(),

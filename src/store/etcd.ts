@@ -32,7 +32,7 @@ import { checkTransaction } from './transaction.ts'
 
 /** A page that is asked for without a size has so many entries at first, and then as many as make up so many characters. */
 const FIRST_PAGE = 500
-const PAGE_CHARACTERS = 512 * 1024
+const PAGE_CHARACTERS = 1024 * 1024
 const LARGEST_PAGE = 2000
 /** How often etcd is asked for its revision while calls fail. */
 const PROBE_MS = 2000
