@@ -2,6 +2,7 @@ import { describeError } from '../errors.ts'
 import type { Desired, TableName } from '../kernel/objects.ts'
 import { Pace } from '../kernel/pace.ts'
 import type { Ip } from '../net/ip.ts'
+import type { PolicyChanges } from '../policy/change-log.ts'
 import type { CountedRule } from '../policy/counted-rule.ts'
 import type { PolicedHost } from '../policy/evaluate-path.ts'
 import type { Generations } from '../policy/generations.ts'
@@ -56,6 +57,11 @@ export class Planner {
   /** Another number whenever what decides about packets may be another. */
   get policyVersion(): number {
     return this.#policy.version
+  }
+
+  /** What of that changed since this was last asked; to be asked while nothing changes. */
+  takePolicyChanges(): PolicyChanges {
+    return this.#policy.takeChanges()
   }
 
   /** What decides about packets is changing just now: what `policed` gave before may be neither what was nor what will be. */

@@ -1,4 +1,5 @@
 import type { ModelKind } from '../model/kinds.ts'
+import { EVERYTHING, type PolicyChanges } from '../policy/change-log.ts'
 import type { CountedRule } from '../policy/counted-rule.ts'
 import type { PolicyHost, PolicyInput } from '../policy/engine.ts'
 import type { IsPeer } from '../policy/engine-view.ts'
@@ -54,6 +55,11 @@ export class PolicyPart {
   /** What decides about packets is changing just now. */
   get isPlanning(): boolean {
     return this.#isPlanning
+  }
+
+  /** What of it changed since this was last asked; what is on trial is not looked at. */
+  takeChanges(): PolicyChanges {
+    return this.#engine?.committed.takeChanges() ?? EVERYTHING
   }
 
   /** What decides about packets, as the last plan has it; undefined before it, and while it is planned anew. Good until then. */

@@ -9,6 +9,8 @@ import type { Logger } from '../log.ts'
 import type { RevocationReport } from '../model/own/api.ts'
 import type { FlowLine } from '../model/own/flows.ts'
 import type { Metric } from '../observe/metrics.ts'
+import type { PolicyChanges } from '../policy/change-log.ts'
+import { type Concern, concernOf, isConcerned } from '../policy/concerned.ts'
 import type { PolicedHost } from '../policy/evaluate-path.ts'
 import type { Flow, LinkOf } from '../policy/flow.ts'
 import { type DeniedFlow, FlowJudge, type FlowQuestion, judgeFlows } from '../policy/judge-flows.ts'
@@ -29,7 +31,7 @@ import { pause, Wake } from './wake.ts'
 
 /** What ending flows needs of the daemon. */
 export interface RevokerParts {
-  readonly planner: Pick<Planner, 'context' | 'policyVersion' | 'isPlanningPolicy' | 'hasTrial' | 'policed' | 'give'>
+  readonly planner: Pick<Planner, 'context' | 'policyVersion' | 'takePolicyChanges' | 'isPlanningPolicy' | 'hasTrial' | 'policed' | 'give'>
   readonly host: Pick<Host, 'facts'>
   readonly merger: Pick<Merger, 'tables'>
   readonly reconciler: Pick<Reconciler, 'repairs'>
@@ -87,6 +89,10 @@ export class Revoker {
   /** The text of the record as it was written. */
   #written: string | undefined
   #judged: string | undefined
+  /** The circumstances beside policy under which all flows were judged last; undefined: some are still to be. */
+  #judgedUnder: string | undefined
+  /** What changed of policy since. */
+  #changes: PolicyChanges[] = []
   /** No judgement of this daemon has been carried out yet. */
   #isFirst = true
   #areRaised = false
@@ -152,6 +158,7 @@ export class Revoker {
   /** Something that it depends on may be otherwise: a trial is over, the configuration is another. */
   poke(): void {
     this.#judged = undefined
+    this.#judgedUnder = undefined
     this.#wake.set()
   }
 
@@ -172,6 +179,7 @@ export class Revoker {
         if (reason !== this.#problem) this.#parts.log.error({ err: error }, 'flows could not be judged, trying again')
         this.#problem = reason
         this.#judged = undefined
+        this.#judgedUnder = undefined
         this.#wake.set()
         await pause(RETRY_MS, signal)
       }
@@ -184,10 +192,14 @@ export class Revoker {
     return this.#parts.planner.policyVersion + this.#hosts.version
   }
 
-  /** Rules that somebody else took away, so that anything could begin meanwhile, are the same case as a change. */
   get #state(): string {
+    return `${this.#version} ${this.#circumstances}`
+  }
+
+  /** Rules that somebody else took away, so that anything could begin meanwhile, are the same case as a change. */
+  get #circumstances(): string {
     const { planner, reconciler, isWanted } = this.#parts
-    return `${this.#version} ${reconciler.repairs} ${planner.hasTrial} ${isWanted()}`
+    return `${this.#hosts.version} ${reconciler.repairs} ${planner.hasTrial} ${isWanted()}`
   }
 
   async #turn(signal: AbortSignal): Promise<void> {
@@ -200,7 +212,7 @@ export class Revoker {
   }
 
   async #judge(signal: AbortSignal): Promise<void> {
-    const state = this.#state
+    const [state, circumstances] = [this.#state, this.#circumstances]
     const listings: Listings = new Map()
     const startMs = performance.now()
     if (!this.#parts.isWanted()) {
@@ -208,12 +220,14 @@ export class Revoker {
       this.#record = undefined
       this.#written = undefined
       forgetFlowRecord(this.#parts.runFolder)
-      this.#judged = state
+      ;[this.#judged, this.#judgedUnder] = [state, undefined]
       return
     }
-    const flows = await this.#conntrack.list(signal, (one) => one.zone === 0 && !isExpected(one) && !isClosed(one))
     // While something is on trial nothing ends, and what would is counted.
     const onTrial = this.#parts.planner.hasTrial
+    const concern = this.#takeConcern(onTrial)
+    if (concern === undefined) return
+    const flows = concern === 'nobody' ? [] : await this.#conntrack.list(signal, (one) => isJudged(one) && isConcerned(concern, one))
     const [host, version] = [this.#policed(onTrial), this.#version]
     const linkOf = host && (await this.#findLinks(flows, host, signal))
     // It is planned anew just now, or nothing is known yet: the end of that pass calls again.
@@ -231,8 +245,18 @@ export class Revoker {
       if (cut.length > 0) await this.#end(cut, judging, signal)
     }
     this.#lastMs = Math.round(performance.now() - startMs)
-    this.#judged = state
+    ;[this.#judged, this.#judgedUnder, this.#changes] = [state, circumstances, []]
     if (this.#state !== state) this.#wake.set()
+  }
+
+  /** Whose flows are to be judged; undefined: policy is planned anew just now, or nothing is known yet. The end of that pass calls again. */
+  #takeConcern(onTrial: boolean): Concern | undefined {
+    const host = this.#policed()
+    if (host === undefined) return undefined
+    this.#changes.push(this.#parts.planner.takePolicyChanges())
+    const hasTolerated = Object.keys(this.#record?.tolerated ?? {}).length > 0
+    if (onTrial || this.#isFirst || hasTolerated || this.#judgedUnder !== this.#circumstances) return 'everybody'
+    return concernOf(host, this.#changes)
   }
 
   #policed(onTrial = false): PolicedHost | undefined {
@@ -362,6 +386,11 @@ export class Revoker {
     this.#record = { ...this.#record, ended: [...this.#ended.flows()] }
     this.#written = await writeFlowRecord(this.#parts.runFolder, this.#record, this.#written)
   }
+}
+
+/** Whether rules are asked about such a connection at all, and something of it may still come. */
+function isJudged(connection: Connection): boolean {
+  return connection.zone === 0 && !isExpected(connection) && !isClosed(connection)
 }
 
 /** Names a connection, also among later ones between the same ends. */

@@ -5,6 +5,7 @@ import type { Profile } from '../model/profile.ts'
 import type { Tier } from '../model/tier.ts'
 import type { Reach } from '../model/unreadable.ts'
 import type { WorkloadEndpoint } from '../model/workload-endpoint.ts'
+import { ChangeLog, type PolicyChanges } from './change-log.ts'
 import { ClosedEndpoints, closedHostEndpoint, closingPolicy } from './closed.ts'
 import type { CountedRule } from './counted-rule.ts'
 import type { DispatchInput, DispatchSettings, WorkloadState } from './dispatch.ts'
@@ -48,7 +49,8 @@ export class PolicyEngine {
   readonly #problems = new Map<string, string>()
   readonly #closed = new ClosedEndpoints()
   readonly #ruleset = new Ruleset()
-  readonly #sets = new KeptSets(this.#members, this.#ruleset.objects)
+  readonly #changes = new ChangeLog()
+  readonly #sets = new KeptSets(this.#members, this.#ruleset.objects, this.#changes)
   /** Rules of which the sets are kept. */
   readonly #foreseen = new WeakSet<object>()
   /** Workloads whose rules must be made anew, by id. */
@@ -124,6 +126,11 @@ export class PolicyEngine {
     return policedHost({ ...this.#dispatchInput(), workloads, members: this.#sets, isPeer })
   }
 
+  /** What of that which decides about packets changed with each `flush` since this was last asked. */
+  takeChanges(): PolicyChanges {
+    return this.#changes.take()
+  }
+
   /** Works in all that was told, and gives what is otherwise than at the last time; resumes where the caller left it at a `yield`. */
   *flush(): Generator<undefined, ObjectDelta> {
     yield* this.#selection.flush()
@@ -181,6 +188,8 @@ export class PolicyEngine {
   ): void {
     const isOurs = resource?.spec.node === this.#host.node && labelled !== undefined
     if (!isOurs && !known.has(key)) return
+    for (const one of [known.get(key), resource])
+      if (one?.kind === 'WorkloadEndpoint') this.#changes.noteNetworks(one.spec.ipNetworks ?? [])
     if (isOurs) known.set(key, resource)
     else known.delete(key)
     this.#selection.setEndpoint(key, isOurs ? labelled : undefined)
@@ -190,12 +199,14 @@ export class PolicyEngine {
   /** Makes the rules of endpoints anew of which something changed. */
   *#compile(): Generator<undefined, void> {
     for (const id of this.#outdated) {
+      this.#changes.noteNetworks(this.#workloads.get(id)?.spec.ipNetworks ?? [])
       yield* this.#ruleset.setWorkload(id, this.#localWorkload(id), this.#making)
       this.#outdated.delete(id)
       yield
     }
     const { workloads } = this.#ruleset
     if (!this.#areBasesOutdated && workloads === this.#workloadsOfBases) return
+    if (this.#areBasesOutdated) this.#changes.noteAll()
     this.#ruleset.setHostEndpoints(this.#dispatchInput(), this.#making.lists)
     this.#areBasesOutdated = false
     this.#workloadsOfBases = workloads

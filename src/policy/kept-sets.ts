@@ -2,6 +2,7 @@ import { keyOf, type NftSet } from '../kernel/objects.ts'
 import { FAMILIES, type Family, familyOf, type Ip } from '../net/ip.ts'
 import type { AddressSet } from './address-set.ts'
 import type { UsedSet } from './chains.ts'
+import type { ChangeLog } from './change-log.ts'
 import type { KeptObjects } from './kept-objects.ts'
 import type { LabelIndex } from './label-index.ts'
 import type { Members } from './members.ts'
@@ -14,6 +15,8 @@ interface KeptSet {
   readonly contents: Readonly<Record<Family, SetContent>>
   /** The families in which rules name it. */
   families: readonly Family[]
+  /** Rules name it since before the last `settle`: who comes and goes may be decided about otherwise. */
+  isSettled: boolean
   /** What stands for it in the rule set. */
   readonly objects: Map<Family, NftSet>
 }
@@ -22,13 +25,15 @@ interface KeptSet {
 export class KeptSets implements Members {
   readonly #members: LabelIndex
   readonly #objects: KeptObjects
+  readonly #changes: Pick<ChangeLog, 'noteMembers'>
   readonly #sets = new Map<string, KeptSet>()
   /** Kept although no rule names them yet. */
   readonly #foreseen = new Set<string>()
   /** Those of which the object may be another. */
   readonly #touched = new Set<string>()
 
-  constructor(members: LabelIndex, objects: KeptObjects) {
+  constructor(members: LabelIndex, objects: KeptObjects, changes: Pick<ChangeLog, 'noteMembers'>) {
+    this.#changes = changes
     this.#members = members
     this.#objects = objects
   }
@@ -72,6 +77,7 @@ export class KeptSets implements Members {
       const kept = this.#sets.get(id)
       if (kept === undefined) continue
       this.#touched.add(id)
+      if (kept.isSettled) this.#changes.noteMembers(id, change)
       for (const family of FAMILIES) {
         const content = kept.contents[family]
         const before = content.shape
@@ -86,7 +92,9 @@ export class KeptSets implements Members {
   settle(): void {
     for (const id of this.#touched) {
       const kept = this.#sets.get(id)
-      if (kept) for (const family of FAMILIES) this.#settle(kept, family)
+      if (kept === undefined) continue
+      for (const family of FAMILIES) this.#settle(kept, family)
+      kept.isSettled = true
     }
     this.#touched.clear()
   }
@@ -106,7 +114,13 @@ export class KeptSets implements Members {
 
   #keep(set: AddressSet): boolean {
     if (this.#sets.has(set.id)) return false
-    this.#sets.set(set.id, { set, contents: { 4: new SetContent(set, 4), 6: new SetContent(set, 6) }, families: [], objects: new Map() })
+    this.#sets.set(set.id, {
+      set,
+      contents: { 4: new SetContent(set, 4), 6: new SetContent(set, 6) },
+      families: [],
+      isSettled: false,
+      objects: new Map(),
+    })
     this.#members.activate(set)
     return true
   }
