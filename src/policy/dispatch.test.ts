@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { aGlobalPolicy, aProfile, aTier, byId } from '../../test/support/policies.ts'
+import { aGlobalPolicy, aProfile, aStagedGlobalPolicy, aTier, byId } from '../../test/support/policies.ts'
 import { showNft } from '../../test/support/show-nft.ts'
 import { keyOf, type NftObject } from '../kernel/objects.ts'
 import type { GlobalNetworkPolicy } from '../model/network-policy.ts'
@@ -187,6 +187,38 @@ test('the mark is used where something is allowed early, and nowhere else', () =
     shown({ hostEndpoints: new Map([['eth0', endpoint('h', list)]]) }).filter((line) => line.includes('mark'))
   assert.equal(withMark(web), [])
   assert.equal(withMark(early).length, 8, 'cleared in two chains, set in one, looked at in five')
+})
+
+test('policies before tracking or NAT that are only staged count in chains that return, and nothing else is there for them', () => {
+  const staged = (spec: GlobalNetworkPolicy['spec']) =>
+    readPolicy(aStagedGlobalPolicy('s', { selector: 'all()', applyOnForward: true, types: ['Ingress'], ...spec })) ?? []
+  const deny = { action: 'Deny', protocol: 'TCP', destination: { ports: [80] } } as const
+  const before = shown({ hostEndpoints: new Map([['eth0', endpoint('h', [])]]) })
+  const stages = [
+    { base: 'untracked-in', priority: -299, spec: { doNotTrack: true, ingress: [deny] } },
+    { base: 'before-nat', priority: -150, spec: { preDNAT: true, ingress: [deny] } },
+  ]
+  for (const { base, priority, spec } of stages) {
+    const lines = shown({ hostEndpoints: new Map([['eth0', endpoint('h', [staged(spec)].flat())]]) })
+    const added = lines.filter((line) => !before.includes(line))
+    assert.equal(
+      added.filter((line) => line.includes(base)),
+      [`chain ${base}.eth0`, `chain ${base}: filter prerouting ${priority}`, `  iifname eth0 jump ${base}.eth0`],
+    )
+    const start = lines.indexOf(`chain ${base}.eth0`)
+    assert.is(lines[start + 1], '  protocol 6 dport 22 return', 'a failsafe port is not counted')
+    assert.equal(
+      added.filter((line) => /mark|notrack|drop|accept/.test(line)),
+      [],
+    )
+    assert.is(added.filter((line) => /dport 80 .*counter s\/0/.test(line)).length, 1, added.join('\n'))
+  }
+  const both = shown({
+    hostEndpoints: new Map([['eth0', endpoint('h', [staged({ preDNAT: true, ingress: [deny] })].flat())]]),
+    wildcard: endpoint('other', policies({ types: ['Ingress'], ingress: [deny], preDNAT: true, applyOnForward: true })),
+  })
+  const start = both.indexOf('  iifname eth0 jump before-nat.eth0')
+  assert.is(both[start + 1], '  goto before-nat-other', 'what is enforced for all interfaces is asked next')
 })
 
 test('a tier that passes what it does not decide is left by the end of its chain, also where it is taken apart by ports', () => {

@@ -133,20 +133,16 @@ class DispatchPlan {
 
   /** Rules before connection tracking and before NAT; without any, no chain. */
   early(): readonly NftChain[] {
-    if (!this.#hasEarly) return []
     const { hostEndpoints } = this.#input
     // Nobody else may say that a packet is allowed.
     const clear: NftRule = { matches: [], setMark: { value: 0, mask: this.#markBit }, verdict: { do: 'continue' } }
-    const untracked = (from: string, direction: Direction) =>
-      [...hostEndpoints].flatMap(([name, endpoint]) =>
-        hasPolicies(endpoint, 'untracked', direction) ? [this.#toEndpoint(from, name, endpoint, at('untracked', direction))] : [],
-      )
-    const [received, sent] = ['untracked-in', 'untracked-out'] as const
-    return [
-      base(received, { type: 'filter', hook: 'prerouting', priority: -299 }, [clear, ...untracked(received, 'ingress')]),
-      base(sent, { type: 'filter', hook: 'output', priority: -299 }, [clear, ...untracked(sent, 'egress')]),
-      ...this.#preDnat(),
-    ]
+    const untracked = (name: string, hook: 'prerouting' | 'output', direction: Direction) => {
+      const place = at('untracked', direction)
+      const rules = [...hostEndpoints].flatMap(([link, endpoint]) => this.#toEarly(name, link, endpoint, place))
+      const all = this.#hasEarly ? [clear, ...rules] : rules
+      return all.length === 0 ? [] : [base(name, { type: 'filter', hook, priority: -299 }, all)]
+    }
+    return [...untracked('untracked-in', 'prerouting', 'ingress'), ...untracked('untracked-out', 'output', 'egress'), ...this.#preDnat()]
   }
 
   /** What leads to workloads' own chains. */
@@ -224,11 +220,9 @@ class DispatchPlan {
 
   #preDnat(): readonly NftChain[] {
     const { hostEndpoints, wildcard } = this.#input
-    const rules = [...hostEndpoints].flatMap(([name, endpoint]) =>
-      hasPolicies(endpoint, 'pre-dnat', 'ingress') ? [this.#toEndpoint('before-nat', name, endpoint, at('pre-dnat', 'ingress'))] : [],
-    )
-    if (wildcard && hasPolicies(wildcard, 'pre-dnat', 'ingress'))
-      rules.push(this.#toEndpoint('before-nat', undefined, wildcard, at('pre-dnat', 'ingress')))
+    const place = at('pre-dnat', 'ingress')
+    const rules = [...hostEndpoints].flatMap(([name, endpoint]) => this.#toEarly('before-nat', name, endpoint, place))
+    if (wildcard) rules.push(...this.#toEarly('before-nat', undefined, wildcard, place))
     if (rules.length === 0) return []
     return [
       base('before-nat', { type: 'filter', hook: 'prerouting', priority: -150 }, [
@@ -238,6 +232,19 @@ class DispatchPlan {
         ...rules,
       ]),
     ]
+  }
+
+  /** To an endpoint's policies before tracking or before NAT; those that are staged only count, and leave everything as it is without them. */
+  #toEarly(from: string, name: string | undefined, endpoint: LocalEndpoint, place: ListPlace): readonly NftRule[] {
+    const { stage, direction } = place
+    if (hasPolicies(endpoint, stage, direction)) return [this.#toEndpoint(from, name, endpoint, place)]
+    if (policiesAt(endpoint.tiers, stage, direction).length === 0) return []
+    const passed = failsafeRules(this.#input.settings.failsafes, direction, stage === 'untracked')
+    const failsafes = passed.map(({ matches }): NftRule => ({ matches, verdict: { do: 'return' } }))
+    const chain = endpointChain(from, name)
+    this.endpoints.push({ kind: 'chain', name: chain, rules: [...failsafes, ...this.#list(endpoint, place).rules], otherwise: [] })
+    // What is enforced for all other interfaces holds for this one too, and comes after it.
+    return [{ matches: onLink(name, direction), verdict: { do: 'jump', chain } }]
   }
 
   /** What a workload's policies let through to its own host; with Return other programs' rules decide. */
@@ -273,8 +280,7 @@ class DispatchPlan {
     const chain = endpointChain(from, name)
     const [rules, otherwise] = [this.#endpointRules(endpoint, place), this.#closed(place)]
     this.endpoints.push({ kind: 'chain', name: chain, rules, otherwise })
-    const on = place.direction === 'ingress' ? 'iifname' : 'oifname'
-    return { matches: name === undefined ? [] : [{ on, value: name }], verdict: { do: 'goto', chain } }
+    return { matches: onLink(name, place.direction), verdict: { do: 'goto', chain } }
   }
 
   #endpointRules(endpoint: LocalEndpoint, place: ListPlace): readonly NftRule[] {
@@ -324,6 +330,11 @@ function at(stage: ListStage, direction: Direction): ListPlace {
 
 function base(name: string, hook: NftHook, rules: readonly NftRule[]): NftChain {
   return { kind: 'chain', name, hook, rules }
+}
+
+/** What comes in by an interface, or goes out by it; by any other without a name. */
+function onLink(name: string | undefined, direction: Direction): readonly NftMatch[] {
+  return name === undefined ? [] : [{ on: direction === 'ingress' ? 'iifname' : 'oifname', value: name }]
 }
 
 function mapOrDrop(on: 'iifname' | 'oifname', map: string): readonly NftRule[] {

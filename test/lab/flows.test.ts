@@ -77,6 +77,29 @@ test('what a policy denies, logs, allows and would do is told and counted, with 
   })
 })
 
+test('staged policies before tracking and before NAT count alone, and nothing else becomes otherwise', async () => {
+  await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
+    const [daemon, far] = [lab.daemon('h1'), lab.daemon('h2')]
+    const { ipv4, ipv6 } = daemon.host
+    const staged = (name: string, port: number, stage: object) => {
+      const ingress = [{ action: 'Deny', protocol: 'TCP', destination: { ports: [22, port] } }]
+      const spec = { selector: 'host == "yes"', applyOnForward: true, types: ['Ingress'], ingress, ...stage }
+      return { kind: 'StagedGlobalNetworkPolicy', metadata: { name }, spec }
+    }
+    const open = {
+      kind: 'GlobalNetworkPolicy',
+      metadata: { name: 'open' },
+      spec: { selector: 'host == "yes"', types: ['Ingress'], ingress: [{ action: 'Allow' }] },
+    }
+    const early = [staged('raw', 80, { doNotTrack: true }), staged('nat', 81, { preDNAT: true })]
+    await apply(far, hostEndpoint('h1-eth0', { interfaceName: 'eth0' }), open, ...early)
+    assert.equal(await portStates(far.host, [ipv4, ipv6], 22, 80, 81), { 22: 'open', 80: 'open', 81: 'open' })
+    const report = await stats(daemon)
+    assert.equal(packets(report, { direction: 'ingress', name: 'raw' }), [2])
+    assert.equal(packets(report, { direction: 'ingress', name: 'nat' }), [2])
+  })
+})
+
 test('counters outlive the daemon, a host endpoint is told of by its name, and who follows gets each event at once', async () => {
   await withLab({ hosts: [0, 0], etcd: 'plain', mode: 'vxlan' }, async (lab) => {
     const [daemon, far] = [lab.daemon('h1'), lab.daemon('h2')]
