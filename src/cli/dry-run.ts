@@ -1,4 +1,5 @@
 import type { CommitResult, Compare, Entry, Page, Store, Write } from '../store/store.ts'
+import { readOnce } from './read-once.ts'
 
 /**
  * A store that keeps what is written to itself: reads see it, the real one never does. Compares are made as etcd makes them, so a
@@ -6,7 +7,8 @@ import type { CommitResult, Compare, Entry, Page, Store, Write } from '../store/
  */
 export function dryRunStore(store: Store): Store {
   const written = new Map<string, Entry | undefined>()
-  const read = async (key: string, signal: AbortSignal) => (written.has(key) ? written.get(key) : store.get(key, signal))
+  const before = readOnce(store)
+  const read = async (key: string, signal: AbortSignal) => (written.has(key) ? written.get(key) : before.get(key, signal))
   return {
     get: read,
     list: (prefix, options, signal) => listWith(written, store, { prefix, ...options }, signal),

@@ -8,6 +8,7 @@ import { withStoredRules } from '../namespace-steps.ts'
 import { addOutputOption, addStoreOptions } from '../options.ts'
 import { makePlan } from '../plan.ts'
 import { renderPlan } from '../plan-render.ts'
+import { readOnce } from '../read-once.ts'
 import { rehearse } from '../rehearsal.ts'
 import { renderError } from '../report.ts'
 import { type Session, withSession } from '../session.ts'
@@ -46,7 +47,8 @@ export const addPlanCommand: AddCommand = (parent, context, outcome) => {
       }
       const writeOne = (session: Session, resource: GivenResource['resource']) =>
         writeResource(session, context, { verb: 'apply', skipExists: false }, resource)
-      const plan = await withSession(command, context, async ({ store }) => {
+      const plan = await withSession(command, context, async (session) => {
+        const store = readOnce(session.store)
         const { changes, faults } = await rehearse(store, { items, refOf, act })
         for (const [item, fault] of faults) context.err(renderError(context.program, fault, (item as GivenResource).place))
         if (faults.size > 0) throw new ValidationError('nothing was planned: what is named above could not be written')
