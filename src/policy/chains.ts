@@ -26,8 +26,15 @@ export interface Pieces {
   readonly parts: ReadonlySet<Pieces>
 }
 
-/** For what has few of them: there are thousands. */
-export const NO_PIECES: Pieces = { key: '', chains: new Map(), fixed: new Map(), counters: new Map(), used: new Map(), parts: new Set() }
+/** For what has none of them; nothing is ever put into these. */
+export const NO_PIECES = {
+  key: '',
+  chains: new Map<string, NftChain>(),
+  fixed: new Map<string, NftSet>(),
+  counters: new Map<string, RuleCounter>(),
+  used: new Map<string, UsedSet>(),
+  parts: new Set<Pieces>(),
+} satisfies Pieces
 
 /** The chains that were made of lists of rules: the same list gives the same object, so that nobody has to compare it. */
 export type ChainPool = WeakMap<readonly NftRule[], NftChain>
@@ -36,6 +43,14 @@ export type ChainPool = WeakMap<readonly NftRule[], NftChain>
 export function nameOfAll(list: { readonly rules: readonly NftRule[] }): string {
   return remembered(NAMES_OF_ALL, list, () => contentName('', list.rules.map(nameOf).join()))
 }
+
+/** Long chains have most of their rules in common with others. */
+function contentOf(rules: readonly NftRule[]): string {
+  return rules.length > FEW_RULES ? rules.map(nameOf).join() : JSON.stringify(rules)
+}
+
+/** So few rules are sooner written out than named one by one. */
+const FEW_RULES = 8
 
 function nameOf(rule: NftRule): string {
   return remembered(NAMES, rule, () => contentName('', JSON.stringify(rule)))
@@ -52,14 +67,14 @@ function remembered<T extends object>(names: WeakMap<T, string>, one: T, make: (
 const NAMES = new WeakMap<NftRule, string>()
 const NAMES_OF_ALL = new WeakMap<object, string>()
 
-/** Collects pieces of the rule set. */
+/** Collects pieces of the rule set. Most have few kinds of them, and there are thousands: what stays empty is shared. */
 export class PieceCollector implements SetUse, Pieces {
   readonly key: string
-  readonly chains = new Map<string, NftChain>()
-  readonly fixed = new Map<string, NftSet>()
-  readonly counters = new Map<string, RuleCounter>()
-  readonly used = new Map<string, UsedSet>()
-  readonly parts = new Set<Pieces>()
+  chains = NO_PIECES.chains
+  fixed = NO_PIECES.fixed
+  counters = NO_PIECES.counters
+  used = NO_PIECES.used
+  parts = NO_PIECES.parts
   readonly shapeOf: ShapeOf
   readonly #pool: ChainPool
 
@@ -70,44 +85,40 @@ export class PieceCollector implements SetUse, Pieces {
   }
 
   useFixed(set: NftSet): void {
-    if (!this.fixed.has(set.name)) this.fixed.set(set.name, set)
+    if (!this.fixed.has(set.name)) this.fixed = added(this.fixed, set.name, set)
   }
 
   use(set: AddressSet, family: Family): void {
-    this.used.set(`${set.id} ${family}`, { set, family })
+    this.used = added(this.used, `${set.id} ${family}`, { set, family })
   }
 
   /** Takes note of a counter that rules count with. */
   count(counter: RuleCounter): void {
-    this.counters.set(counter.object.name, counter)
+    this.counters = added(this.counters, counter.object.name, counter)
   }
 
   /** The name of the chain with these rules; it is made if there is none. */
   chain(prefix: string, rules: readonly NftRule[]): string {
     const known = this.#pool.get(rules)
-    const chain: NftChain = known?.name.startsWith(prefix)
-      ? known
-      : { kind: 'chain', name: contentName(prefix, rules.map(nameOf).join()), rules }
+    const chain: NftChain = known?.name.startsWith(prefix) ? known : { kind: 'chain', name: contentName(prefix, contentOf(rules)), rules }
     this.#pool.set(rules, chain)
-    if (!this.chains.has(chain.name)) this.chains.set(chain.name, chain)
+    if (!this.chains.has(chain.name)) this.chains = added(this.chains, chain.name, chain)
     return chain.name
   }
 
-  /** What was collected, without room for more. */
+  /** What was collected. */
   taken(): Pieces {
     const { key, chains, fixed, counters, used, parts } = this
-    return {
-      key,
-      chains: chains.size === 0 ? NO_PIECES.chains : chains,
-      fixed: fixed.size === 0 ? NO_PIECES.fixed : fixed,
-      counters: counters.size === 0 ? NO_PIECES.counters : counters,
-      used: used.size === 0 ? NO_PIECES.used : used,
-      parts: parts.size === 0 ? NO_PIECES.parts : parts,
-    }
+    return { key, chains, fixed, counters, used, parts }
   }
 
   /** Takes note of others that these refer to. */
   include(part: Pieces): void {
-    this.parts.add(part)
+    this.parts = this.parts.size === 0 ? new Set([part]) : this.parts.add(part)
   }
+}
+
+/** With the first entry it is a map of its own. */
+function added<V>(map: Map<string, V>, key: string, value: V): Map<string, V> {
+  return map.size === 0 ? new Map([[key, value]]) : map.set(key, value)
 }
