@@ -77,7 +77,7 @@ export function hostCidr(ip: Ip): Cidr {
 
 /** Whether the prefix is one address. */
 export function isHostCidr(cidr: Cidr): boolean {
-  return lengthOf(cidr) === addressBits(familyOf(cidr))
+  return cidr.endsWith(familyOf(cidr) === 4 ? '/32' : '/128')
 }
 
 /** How many addresses the prefix holds. */

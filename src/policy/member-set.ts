@@ -26,13 +26,13 @@ export class MemberSet {
   }
 
   add(member: string): void {
-    if (this.#members.has(member)) {
+    const before = this.#members.size
+    if (this.#members.add(member).size === before) {
       this.#repeats.set(member, (this.#repeats.get(member) ?? 1) + 1)
       return
     }
-    this.#members.add(member)
     this.#touched.add(this)
-    if (!this.#removed.delete(member)) this.#added.add(member)
+    if (this.#removed.size === 0 || !this.#removed.delete(member)) this.#added.add(member)
   }
 
   remove(member: string): void {

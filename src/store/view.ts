@@ -145,7 +145,8 @@ export class MutableView implements View {
 
   /** The newest entry of a key that the view has, broken or not. */
   entryOf(key: string): Entry | undefined {
-    return this.#records.get(key)?.newest ?? this.#endpoints.get(endpointIdOf(key))
+    // Nothing is there yet when most keys come.
+    return this.#records.get(key)?.newest ?? (this.#endpoints.size > 0 ? this.#endpoints.get(endpointIdOf(key)) : undefined)
   }
 
   /** Reads an entry for `apply`, which may come later. */
