@@ -308,12 +308,10 @@ test('a trial that runs on a host on the way is named with its own verdict; what
   const { out } = await margay(['apply', '-f', '-', '--confirm', '60s', '--wait', '1'], closed)
   const id = /^trial (\w{4}):/m.exec(out)?.[1] ?? ''
   const { lease } = decodeTrial((await margay.store.get(trialKey(id), never))?.value ?? '', 0)
-  const says = (node: string, state: TrialHost['state']) =>
-    margay.store.commit(
-      [],
-      [{ put: `${trialHostsPrefix(id)}${node}`, value: JSON.stringify({ node, state, reasons: [] }), lease: BigInt(lease) }],
-      never,
-    )
+  const says = (node: string, state: TrialHost['state']) => {
+    const put = { put: `${trialHostsPrefix(id)}${node}`, value: JSON.stringify({ node, state, reasons: [] }), lease: BigInt(lease) }
+    return margay.store.commit([], [put], never)
+  }
   await says('h2', 'running')
   await says('h3', 'refused')
   const question = 'shop/web shop/db tcp 5432 --family 4'
