@@ -35,7 +35,7 @@ export async function main(args: readonly string[]): Promise<number> {
       const endsMs: number[] = []
       const cpuMs: number[] = []
       for (let round = 0; round < (options.isQuick ? 3 : 7); round++) {
-        const cut = await cutAll(daemon, flowsTo(parseIp(address), count))
+        const cut = await cutAll(daemon, flowsTo(address, count))
         endsMs.push(cut.endsMs)
         cpuMs.push(cut.cpuMs)
         say(`${count} flows ended after ${Math.round(cut.endsMs)} ms, ${Math.round(cut.cpuMs)} ms of processor time`)
@@ -44,6 +44,13 @@ export async function main(args: readonly string[]): Promise<number> {
       figures[`ends_${count}_max_ms`] = Math.max(...endsMs)
       figures[`ends_${count}_cpu_ms`] = median(cpuMs)
     }
+    await apply(daemon, friendsOnly, friends('198.51.100.0/24'))
+    for (const count of [0, 100_000]) {
+      trackFlows(daemon.host.path, flowsTo(address, count))
+      for (const [name, change] of Object.entries(CHANGES)) {
+        figures[`${name}_${count}_cpu_ms`] = await costOf(daemon, change, options.isQuick ? 6 : 20)
+      }
+    }
     const { loopDelayP999Ms } = await daemon.status()
     if (loopDelayP999Ms !== undefined) figures['loop_delay_p999_ms'] = loopDelayP999Ms
     await daemon.stop()
@@ -51,6 +58,45 @@ export async function main(args: readonly string[]): Promise<number> {
     await lab.close()
   }
   return report({ name: 'revoke', figures, ratios: {}, faults: [] }, options)
+}
+
+/** Two documents of which each takes the place of the other, again and again. */
+type Change = readonly [object, object]
+
+/** What follows from a change beside the verdict, a flow each of which goes on. Milliseconds of the daemon's processor time for one. */
+async function costOf(daemon: LabDaemon, change: Change, rounds: number): Promise<number> {
+  await apply(daemon, change[1])
+  await rest(SETTLED_MS)
+  const before = await readUsage(daemon.pid())
+  for (let round = 0; round < rounds; round++) {
+    await apply(daemon, change[round % 2 === 0 ? 0 : 1])
+    await rest(SETTLED_MS)
+  }
+  return ((await readUsage(daemon.pid())).cpuMs - before.cpuMs) / rounds
+}
+
+/** So long after a change all that follows from it is done, and the next is not taken together with it. Milliseconds. */
+const SETTLED_MS = 800
+
+function friends(...nets: readonly string[]): object {
+  return { kind: 'GlobalNetworkSet', metadata: { name: 'friends', labels: { friend: 'yes' } }, spec: { nets: ['198.18.0.0/15', ...nets] } }
+}
+
+function onlyFriends(...more: readonly object[]): object {
+  const source = { selector: 'friend == "yes"' }
+  return globalPolicy('only-friends', { selector: 'role == "db"', types: ['Ingress'], ingress: [{ action: 'Allow', source }, ...more] })
+}
+
+const friendsOnly = onlyFriends()
+
+const CHANGES: Readonly<Record<string, Change>> = {
+  // Every other change lets somebody in, which denies nobody.
+  member: [friends('198.51.100.0/24', '203.0.113.7/32'), friends('198.51.100.0/24')],
+  policy: [onlyFriends({ action: 'Allow', protocol: 'UDP' }), friendsOnly],
+  other_policy: [
+    globalPolicy('others', { selector: 'role == "other"', types: ['Ingress'], ingress: [{ action: 'Allow' }] }),
+    globalPolicy('others', { selector: 'role == "other"', types: ['Ingress'], ingress: [{ action: 'Allow', protocol: 'TCP' }] }),
+  ],
 }
 
 function flowsTo(destination: TrackedFlow['destination'], count: number): readonly TrackedFlow[] {

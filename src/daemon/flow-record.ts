@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describeError, MargayError } from '../errors.ts'
+import type { Connection } from '../kernel/conntrack/connection.ts'
 import type { Logger } from '../log.ts'
 import type { Flow } from '../policy/flow.ts'
 
@@ -59,6 +60,12 @@ export async function writeFlowRecord(runFolder: string, record: FlowRecord, wri
 /** After this the flows that are there are taken as those that were there before any rules. */
 export function forgetFlowRecord(runFolder: string): void {
   rmSync(flowRecordPath(runFolder), { force: true })
+}
+
+/** Names a connection, also among later ones between the same ends. */
+export function flowKey({ id, original }: Connection): string {
+  const { protocol, source, sourcePort = 0, destination, destinationPort = 0 } = original
+  return `${id} ${protocol} ${source} ${sourcePort} ${destination} ${destinationPort}`
 }
 
 function onlyFlow({ family, original, reply }: Flow): Flow {

@@ -22,11 +22,12 @@ import type { Reconciler } from '../reconcile/reconciler.ts'
 import { EndedEvents } from './ended-events.ts'
 import { EndedFlows } from './ended-flows.ts'
 import { findLinks } from './flow-links.ts'
-import { type FlowRecord, forgetFlowRecord, readFlowRecord, writeFlowRecord } from './flow-record.ts'
+import { type FlowRecord, flowKey, forgetFlowRecord, readFlowRecord, writeFlowRecord } from './flow-record.ts'
 import type { Host } from './host.ts'
 import { HostAddresses } from './host-addresses.ts'
 import { paced } from './paced.ts'
 import type { Planner } from './planner.ts'
+import { revocationMetrics } from './revocation-metrics.ts'
 import { pause, Wake } from './wake.ts'
 
 /** What ending flows needs of the daemon. */
@@ -132,20 +133,10 @@ export class Revoker {
 
   /** For Prometheus. */
   metrics(): readonly Metric[] {
-    return [
-      {
-        name: 'margay_flows_ended_total',
-        help: 'Open flows that were ended because policy denies them now.',
-        type: 'counter',
-        samples: () => [...this.#counts].map(([by, value]) => ({ labels: { by }, value })),
-      },
-      {
-        name: 'margay_flows_tolerated',
-        help: 'Open flows that go on although a host endpoint denies them, because they were there before it.',
-        type: 'gauge',
-        samples: () => [{ value: this.report.tolerated }],
-      },
-    ]
+    return revocationMetrics(
+      () => this.#counts,
+      () => this.report,
+    )
   }
 
   /** A pass over a view of the store is over. */
@@ -227,13 +218,13 @@ export class Revoker {
     const onTrial = this.#parts.planner.hasTrial
     const concern = this.#takeConcern(onTrial)
     if (concern === undefined) return
-    const flows = concern === 'nobody' ? [] : await this.#conntrack.list(signal, (one) => isJudged(one) && isConcerned(concern, one))
+    await this.#release(listings, signal)
+    const flows = await this.#listFlows(concern, signal)
     const [host, version] = [this.#policed(onTrial), this.#version]
     const linkOf = host && (await this.#findLinks(flows, host, signal))
     // It is planned anew just now, or nothing is known yet: the end of that pass calls again.
     if (host === undefined || linkOf === undefined) return
     const judging: Judging = { linkOf, listings, version }
-    await this.#release(judging)
     const denied = await paced(judgeFlows({ flows, host, linkOf, listings }), signal)
     const { cut, record } = await this.#sortOut(denied, host)
     if (onTrial) {
@@ -247,6 +238,13 @@ export class Revoker {
     this.#lastMs = Math.round(performance.now() - startMs)
     ;[this.#judged, this.#judgedUnder, this.#changes] = [state, circumstances, []]
     if (this.#state !== state) this.#wake.set()
+  }
+
+  async #listFlows(concern: Concern, signal: AbortSignal): Promise<readonly Connection[]> {
+    if (concern === 'nobody') return []
+    const isWanted = (one: Connection) => isJudged(one) && isConcerned(concern, one)
+    if (concern === 'everybody' || concern.single === undefined) return this.#conntrack.list(signal, isWanted)
+    return this.#conntrack.listOf(concern.single, signal, isWanted)
   }
 
   /** Whose flows are to be judged; undefined: policy is planned anew just now, or nothing is known yet. The end of that pass calls again. */
@@ -263,25 +261,29 @@ export class Revoker {
     return this.#parts.planner.policed((ip) => this.#hosts.has(ip), { onTrial })
   }
 
-  async #findLinks(flows: readonly Connection[], host: PolicedHost, signal: AbortSignal): Promise<LinkOf | undefined> {
+  async #findLinks(flows: readonly Flow[], host: PolicedHost, signal: AbortSignal): Promise<LinkOf | undefined> {
     const { planner, kernel } = this.#parts
     const [context, facts] = [planner.context, this.#parts.host.facts]
     if (context === undefined || facts === undefined) return undefined
-    return findLinks([...flows, ...this.#ended.flows()], { context, facts, kernel, host }, signal)
+    return findLinks(flows, { context, facts, kernel, host }, signal)
   }
 
   /** A flow that may begin again may do so at once. */
-  async #release(judging: Judging): Promise<void> {
-    const newest = this.#judges(judging, () => this.#policed(this.#parts.planner.hasTrial))
+  async #release(listings: Listings, signal: AbortSignal): Promise<void> {
+    if (this.#ended.size === 0) return
+    const host = this.#policed()
+    const linkOf = host && (await this.#findLinks([...this.#ended.flows()], host, signal))
+    if (linkOf === undefined) return
+    const newest = this.#judges({ linkOf, listings }, () => this.#policed(this.#parts.planner.hasTrial))
     const isAllowed = (flow: Flow) => {
       const judge = newest()
       return judge !== undefined && judge.judge(flow) === undefined
     }
-    if (this.#ended.size > 0) await this.#ended.release(isAllowed)
+    await this.#ended.release(isAllowed)
   }
 
   /** Gives who judges by policy as it is at each call; undefined while that is planned anew. */
-  #judges({ linkOf, listings }: Judging, policed: () => PolicedHost | undefined): () => FlowJudge | undefined {
+  #judges({ linkOf, listings }: Omit<Judging, 'version'>, policed: () => PolicedHost | undefined): () => FlowJudge | undefined {
     let [judge, version]: [FlowJudge | undefined, number] = [undefined, -1]
     return () => {
       if (version !== this.#version || this.#parts.planner.isPlanningPolicy) judge = undefined
@@ -391,10 +393,4 @@ export class Revoker {
 /** Whether rules are asked about such a connection at all, and something of it may still come. */
 function isJudged(connection: Connection): boolean {
   return connection.zone === 0 && !isExpected(connection) && !isClosed(connection)
-}
-
-/** Names a connection, also among later ones between the same ends. */
-function flowKey({ id, original }: Connection): string {
-  const { protocol, source, sourcePort = 0, destination, destinationPort = 0 } = original
-  return `${id} ${protocol} ${source} ${sourcePort} ${destination} ${destinationPort}`
 }

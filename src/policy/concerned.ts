@@ -9,8 +9,14 @@ import type { MatchRule, SideMatch } from './match-rule.ts'
 import type { Policy } from './policies.ts'
 import type { ProfileRules } from './profiles.ts'
 
-/** Whose flows may be decided otherwise: everybody's, nobody's, or those with an address of which this is true. */
-export type Concern = 'everybody' | 'nobody' | ((ip: Ip) => boolean)
+/** Whose flows may be decided otherwise: everybody's, nobody's, or those with one of some addresses. */
+export type Concern = 'everybody' | 'nobody' | ConcernedAddresses
+
+export interface ConcernedAddresses {
+  has(ip: Ip): boolean
+  /** All of them, where none stands for a whole prefix. */
+  readonly single: readonly Ip[] | undefined
+}
 
 /** What a change of a set's members does to who is denied: whether somebody may be when a member comes, and when one goes. */
 interface Role {
@@ -28,7 +34,7 @@ export function concernOf(host: PolicedHost, changes: readonly PolicyChanges[]):
   // The way to an address that is no workload's own is known by routes then: it may lead to any of them.
   const isRouted = host.hostEndpoints.size > 0 || host.wildcard !== undefined
   if (changes.some(({ isAll, networks }) => isAll || (isRouted && networks.size > 0))) return 'everybody'
-  const addresses = new Set<string>()
+  const addresses = new Set<Ip>()
   const prefixes = new PrefixMap<true>()
   const add = (member: string) => {
     // `10.65.0.2/32,6,8080` in a set with ports.
@@ -45,13 +51,14 @@ export function concernOf(host: PolicedHost, changes: readonly PolicyChanges[]):
     }
   }
   if (addresses.size === 0 && prefixes.size === 0) return 'nobody'
-  return memoized((ip) => addresses.has(ip) || prefixes.longest(ip) !== undefined)
+  if (prefixes.size === 0) return { has: (ip) => addresses.has(ip), single: [...addresses] }
+  return { has: memoized((ip) => addresses.has(ip) || prefixes.longest(ip) !== undefined), single: undefined }
 }
 
 /** Whether one of the addresses by which policy is asked about the flow is of those concerned. */
 export function isConcerned(concern: Concern, { original, reply }: Pick<Flow, 'original' | 'reply'>): boolean {
-  if (typeof concern !== 'function') return concern === 'everybody'
-  return concern(original.source) || concern(original.destination) || concern(reply.source)
+  if (typeof concern === 'string') return concern === 'everybody'
+  return concern.has(original.source) || concern.has(original.destination) || concern.has(reply.source)
 }
 
 function memoized(ask: (ip: Ip) => boolean): (ip: Ip) => boolean {

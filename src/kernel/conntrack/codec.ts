@@ -6,13 +6,19 @@ import type { Connection, Tuple } from './connection.ts'
 const SUBSYSTEM = 1 << 8
 const GET = SUBSYSTEM | 1
 const DELETE = SUBSYSTEM | 2
+/** IPCTNL_MSG_CT_GET_STATS, and CTA_STATS_GLOBAL_ENTRIES in its answer. */
+const GET_STATS = SUBSYSTEM | 5
+const CTA_STATS_ENTRIES = 1
 const AF_UNSPEC = 0
 const AF_INET = 2
 const AF_INET6 = 10
 /** struct nfgenmsg: family, version, resource id. */
 const BODY_BYTES = 4
 
-const CTA = { original: 1, reply: 2, status: 3, protocolInfo: 4, mark: 8, id: 12, zone: 18 } as const
+const CTA = { original: 1, reply: 2, status: 3, protocolInfo: 4, mark: 8, id: 12, zone: 18, filter: 25 } as const
+/** Which parts of each tuple must be those of the request, as flags in the machine's order (CTA_FILTER_F_CTA_IP_SRC and _DST). */
+const CTA_FILTER = { original: 1, reply: 2 } as const
+const FILTER_FLAG = { source: 1, destination: 2 } as const
 const CTA_TUPLE = { ip: 1, protocol: 2 } as const
 const CTA_IP = { 4: { source: 1, destination: 2 }, 6: { source: 3, destination: 4 } } as const
 const CTA_PROTO = { number: 1, sourcePort: 2, destinationPort: 3 } as const
@@ -21,10 +27,39 @@ const CTA_TCP = { info: 1, state: 1 } as const
 /** Identifier, type and code of ICMP's tuples, by family. */
 const CTA_ICMP = { 4: { id: 4, type: 5, code: 6 }, 6: { id: 7, type: 8, code: 9 } } as const
 
-/** Writes the request for all connections of both families; the sequence number is the sender's. */
-export function writeList(writer: MessageWriter): void {
-  begin(writer, GET, NLM_F_DUMP, 0, undefined)
+/** An IPv4 address in one place of a connection's tuples. */
+export interface End {
+  readonly tuple: 'original' | 'reply'
+  readonly side: 'source' | 'destination'
+  readonly address: Ip
+}
+
+/** Which connections the kernel tells of. */
+export type Listed = 'all' | 'IPv6' | End
+
+/**
+ * Writes the request for all connections, for those of IPv6, or for those with this end (CTA_FILTER, Linux 5.8); the sequence number is the
+ * sender's. Of IPv6 addresses the kernel tells of all connections but those that it is asked for (ctnetlink_filter_match_tuple, 5.8 to 6.18).
+ */
+export function writeList(writer: MessageWriter, listed: Listed): void {
+  begin(writer, GET, NLM_F_DUMP, 0, listed === 'all' ? undefined : listed === 'IPv6' ? 6 : 4)
+  if (typeof listed === 'object') {
+    const { tuple, side, address } = listed
+    writer.nested(CTA[tuple], () => writer.nested(CTA_TUPLE.ip, () => writer.bytesOf(CTA_IP[4][side], ipToBytes(address))))
+    writer.nested(CTA.filter, () => writer.u32(CTA_FILTER[tuple], FILTER_FLAG[side]))
+  }
   writer.finish()
+}
+
+/** Writes the question how many connections there are. */
+export function writeCount(writer: MessageWriter, sequence: number): void {
+  begin(writer, GET_STATS, 0, sequence, undefined)
+  writer.finish()
+}
+
+/** The answer to `writeCount`. */
+export function readCount({ datagram, start, end }: Message): number {
+  return readNumberAt(datagram, findAttribute(datagram, CTA_STATS_ENTRIES, start + BODY_BYTES, end))
 }
 
 /**

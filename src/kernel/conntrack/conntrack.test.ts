@@ -1,11 +1,16 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createNamespace, joinNamespaces, type Namespace, openUdp, until } from '../../../test/support/nft-lab.ts'
+import { trackFlows } from '../../../test/support/tracked.ts'
+import { parseIp } from '../../net/ip.ts'
 import { type Connection, isAssured, isReplied, isTranslated, type Tuple } from './connection.ts'
 import { Conntrack } from './conntrack.ts'
 
 const test = suite('kernel/conntrack')
 const { signal } = new AbortController()
+
+/** So many that the kernel is to sort out those that are wanted, of two addresses too. */
+const OTHERS = 45_000
 
 const families = [
   {
@@ -108,6 +113,31 @@ for (const f of families) {
       assert.is(await conntrack.remove(gone, signal), 0, 'gone already is success')
       assert.is((await listOwn(conntrack, 17)).length, 2)
       for (const socket of [receiver, ...senders]) socket.close()
+    }))
+
+  test(`${f.name}: those of an address are listed once each, whether it asks, is asked, or is what stands behind translation`, () =>
+    inLab(async ({ client, server, conntrack }) => {
+      const senders = [openUdp(client, f.client, 6001), openUdp(client, f.client, 6002), openUdp(server, f.server, 6003)]
+      senders[0]?.send(f.server, 7000, 'asked')
+      senders[1]?.send(f.server, 7001, 'translated')
+      senders[2]?.send(f.client, 7002, 'asks')
+      await until('three connections', async () => ((await listOwn(conntrack, 17)).length === 3 ? true : undefined))
+      const portsOf = async (...addresses: readonly string[]) =>
+        (await conntrack.listOf(addresses.map(parseIp), signal, ({ original }) => original.protocol === 17))
+          .map(({ original }) => original.sourcePort)
+          .sort()
+      assert.equal(await portsOf(f.client), [6001, 6002, 6003])
+      const [source, destination] = f.family === 'ip' ? ['198.18.0.1', '198.18.0.2'] : ['2001:db8:18::1', '2001:db8:18::2']
+      const ends = { source: parseIp(source), destination: parseIp(destination), destinationPort: 80 }
+      trackFlows(
+        server.path,
+        Array.from({ length: OTHERS }, (_, i) => ({ ...ends, sourcePort: 20_000 + i })),
+      )
+      assert.ok(conntrack.count() >= OTHERS + 3)
+      assert.equal(await portsOf(f.client), [6001, 6002, 6003])
+      assert.equal(await portsOf(f.client, f.server), [6001, 6002, 6003])
+      assert.equal(await portsOf(f.family === 'ip' ? '192.0.2.77' : '2001:db8::77'), [])
+      for (const socket of senders) socket.close()
     }))
 
   test(`${f.name}: echo requests have type, code and identifier, and can be removed`, () =>

@@ -1,11 +1,24 @@
+import { familyOf, type Ip } from '../../net/ip.ts'
 import { type Message, MessageWriter } from '../netlink/message.ts'
 import { failureError, NETLINK_NETFILTER, NetlinkSocket, SLICE_MS, yieldToLoop } from '../netlink/socket.ts'
-import { AddressTexts, readConnection, writeDelete, writeList } from './codec.ts'
+import { AddressTexts, type End, type Listed, readConnection, readCount, writeCount, writeDelete, writeList } from './codec.ts'
 import type { Connection } from './connection.ts'
 
 const ENOENT = 2
 /** Requests in one send: should all fail, what is answered must fit into the socket's room. */
 const BATCH = 256
+
+/**
+ * With so many connections it is faster to have the kernel sort out those of one address. Of several the walks add up: measured with up to
+ * four addresses and 100,000 connections.
+ */
+const WORTH_FILTERING = 10_000
+/** Where an address may stand by which policy is asked. */
+const PLACES: readonly Omit<End, 'address'>[] = [
+  { tuple: 'original', side: 'source' },
+  { tuple: 'original', side: 'destination' },
+  { tuple: 'reply', side: 'source' },
+]
 
 /**
  * The kernel's table of connections (ctnetlink), of one network namespace. Empty where nothing uses connection tracking: the kernel tracks
@@ -26,15 +39,53 @@ export class Conntrack {
    * @throws {KernelError} if the kernel has no connection tracking, or the list was lost for lack of room
    */
   async list(signal: AbortSignal, isWanted: (connection: Connection) => boolean = () => true): Promise<readonly Connection[]> {
-    const all: Connection[] = []
+    // One request for both families: the kernel walks through its whole table for each, also through what is of other namespaces.
+    return this.dump('all', isWanted, signal)
+  }
+
+  /**
+   * The same of those by which one of these addresses asks or is asked, before translation or behind it. With tens of thousands of others
+   * that is several times as fast: the kernel walks through its table three times for each IPv4 address and once for all IPv6 ones,
+   * but tells only of these addresses, and of IPv6. With few others, or many addresses, all are listed all the same.
+   *
+   * @throws {KernelError} as `list`
+   */
+  async listOf(
+    addresses: readonly Ip[],
+    signal: AbortSignal,
+    isWanted: (connection: Connection) => boolean = () => true,
+  ): Promise<readonly Connection[]> {
+    const all = new Set(addresses)
+    const isOf = (one: Connection) => PLACES.some(({ tuple, side }) => all.has(one[tuple][side])) && isWanted(one)
+    const v4 = addresses.filter((address) => familyOf(address) === 4)
+    const filtered = v4.flatMap((address) => PLACES.map((place) => ({ ...place, address })))
+    if (this.count() < WORTH_FILTERING * Math.max(1, v4.length) ** 2) return this.list(signal, isOf)
+    const found = v4.length < addresses.length ? [await this.dump('IPv6', isOf, signal)] : []
+    for (const [i, end] of filtered.entries()) {
+      // One with several of the ends is told of for each.
+      const isFirst = (one: Connection) => hasEnd(one, end) && !filtered.slice(0, i).some((earlier) => hasEnd(one, earlier))
+      found.push(await this.dump(end, (one) => isFirst(one) && isWanted(one), signal))
+    }
+    return found.flat()
+  }
+
+  /** How many there are. */
+  count(): number {
     this.writer.reset()
-    // One request for both: the kernel walks through its whole table for each, also through what is of other namespaces.
-    writeList(this.writer)
+    writeCount(this.writer, this.socket.nextSequence())
+    const [answer] = this.socket.request(this.writer.bytes()).messages
+    return answer === undefined ? 0 : readCount(answer)
+  }
+
+  private async dump(listed: Listed, isWanted: (connection: Connection) => boolean, signal: AbortSignal): Promise<readonly Connection[]> {
+    const all: Connection[] = []
     const texts = new AddressTexts()
     const visit = (message: Message) => {
       const connection = readConnection(message, texts)
       if (connection !== undefined && isWanted(connection)) all.push(connection)
     }
+    this.writer.reset()
+    writeList(this.writer, listed)
     await this.socket.dump(
       this.writer.bytes(),
       visit,
@@ -76,4 +127,8 @@ export class Conntrack {
   close(): void {
     this.socket.close()
   }
+}
+
+function hasEnd(connection: Connection, { tuple, side, address }: End): boolean {
+  return connection[tuple][side] === address
 }
