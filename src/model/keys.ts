@@ -125,8 +125,8 @@ export function unescapeName(name: string): string {
 function parseEndpointKey(key: string): { readonly kind: ModelKind; readonly id: string } | undefined {
   const slash = key.indexOf('/', ENDPOINTS_PREFIX.length)
   if (slash <= ENDPOINTS_PREFIX.length || slash === key.length - 1 || key.includes('/', slash + 1)) return undefined
-  // Put together: V8 keeps the whole key with a part of it that is cut out.
-  return { kind: 'WorkloadEndpoint', id: `${key.slice(ENDPOINTS_PREFIX.length, slash)}/${key.slice(slash + 1)}` }
+  // Joined: V8 keeps the whole key with a part that is cut out of it, and both halves of a text that a template puts together.
+  return { kind: 'WorkloadEndpoint', id: [key.slice(ENDPOINTS_PREFIX.length, slash), key.slice(slash + 1)].join('/') }
 }
 
 function parseResourceKey(rest: string): { readonly kind: ModelKind; readonly id: string } | undefined {
