@@ -110,8 +110,8 @@ export class ListCompiler {
       for (const { counters } of blocks) pieces.include(counters)
       const end = isDenying(tier) ? [this.#effects.endOfTier(tier.name, place)] : []
       for (const { counter } of end) pieces.count(counter)
-      const all = [...blocks.flatMap(({ isStaged, rules }) => (isStaged ? [] : rules)), ...end]
-      if (this.#settings.form === 'linear' || all.length <= MOST_INLINE) {
+      const count = blocks.reduce((sum, { isStaged, rules }) => sum + (isStaged ? 0 : rules.length), end.length)
+      if (this.#settings.form === 'linear' || count <= MOST_INLINE) {
         const inOrder = blocks.flatMap((block) =>
           block.isStaged ? rulesIn(this.#staged(block), pieces) : compileBlock(block.rules, pieces, 'linear'),
         )
