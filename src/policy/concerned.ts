@@ -14,7 +14,7 @@ export type Concern = 'everybody' | 'nobody' | ConcernedAddresses
 
 export interface ConcernedAddresses {
   has(ip: Ip): boolean
-  /** All of them, where none stands for a whole prefix. */
+  /** All of them, where none stands for a whole prefix, and policy is asked about no destination before it is translated. */
   readonly single: readonly Ip[] | undefined
 }
 
@@ -51,7 +51,7 @@ export function concernOf(host: PolicedHost, changes: readonly PolicyChanges[]):
     }
   }
   if (addresses.size === 0 && prefixes.size === 0) return 'nobody'
-  if (prefixes.size === 0) return { has: (ip) => addresses.has(ip), single: [...addresses] }
+  if (prefixes.size === 0 && !isRouted) return { has: (ip) => addresses.has(ip), single: [...addresses] }
   return { has: memoized((ip) => addresses.has(ip) || prefixes.longest(ip) !== undefined), single: undefined }
 }
 

@@ -20,7 +20,7 @@ import { countTracked, trackFlows } from '../support/tracked.ts'
 const test = suite('lab/revoke')
 
 /** Within so long after a change flows that it denies must have ended; longer where other tests run at the same time. Milliseconds. */
-const ENDS_MS = IS_LONG ? 1000 : 4000
+const ENDS_MS = IS_LONG ? 1000 : 3000
 const FAMILIES = [4, 6] as const
 /** So many flows of each family. */
 const MANY = 10_000

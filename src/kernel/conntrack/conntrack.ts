@@ -13,10 +13,9 @@ const BATCH = 256
  * four addresses and 100,000 connections.
  */
 const WORTH_FILTERING = 10_000
-/** Where an address may stand by which policy is asked. */
+/** Where the address stands of who asks, and of who answers. */
 const PLACES: readonly Omit<End, 'address'>[] = [
   { tuple: 'original', side: 'source' },
-  { tuple: 'original', side: 'destination' },
   { tuple: 'reply', side: 'source' },
 ]
 
@@ -44,8 +43,8 @@ export class Conntrack {
   }
 
   /**
-   * The same of those by which one of these addresses asks or is asked, before translation or behind it. With tens of thousands of others
-   * that is several times as fast: the kernel walks through its table three times for each IPv4 address and once for all IPv6 ones,
+   * The same of those in which one of these addresses asks or, behind translation, answers. With tens of thousands of others
+   * that is several times as fast: the kernel walks through its table twice for each IPv4 address and once for all IPv6 ones,
    * but tells only of these addresses, and of IPv6. With few others, or many addresses, all are listed all the same.
    *
    * @throws {KernelError} as `list`
