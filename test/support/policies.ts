@@ -8,7 +8,7 @@ import type { Tier } from '../../src/model/tier.ts'
 import { parseCidr } from '../../src/net/cidr.ts'
 import { familyOf, parseIp } from '../../src/net/ip.ts'
 import { PROTOCOL_NUMBERS } from '../../src/net/port.ts'
-import type { Packet } from '../../src/policy/packet.ts'
+import type { SentPacket } from './raw-packets.ts'
 
 /** Builders of what policies are made of: valid defaults, so that a test names only what matters to it. */
 
@@ -64,10 +64,11 @@ export function nets(...list: readonly string[]) {
 
 /**
  * A packet from its text: `tcp 10.65.0.2:40000 > 10.65.0.3:80`, `icmp 10.65.0.2 > 10.65.0.3 8/0`, `47 10.65.0.2 > 10.65.0.3`;
- * addresses of IPv6 with a port in brackets.
+ * addresses of IPv6 with a port in brackets; ` via ADDRESS` at the end for a routing header.
  */
-export function aPacket(text: string): Packet {
-  const [protocolText = '', from = '', , to = '', icmpText] = text.split(' ')
+export function aPacket(text: string): SentPacket {
+  const [told = '', via] = text.split(' via ')
+  const [protocolText = '', from = '', , to = '', icmpText] = told.split(' ')
   const [source, destination] = [from, to].map((end) => {
     const match = /^\[(.+)\]:(\d+)$/.exec(end) ?? /^([^:]+):(\d+)$/.exec(end)
     const address = parseIp(match?.[1] ?? end)
@@ -81,6 +82,7 @@ export function aPacket(text: string): Packet {
     source,
     destination,
     ...(type === undefined ? {} : { icmp: { type, code: code ?? 0 } }),
+    ...(via === undefined ? {} : { via: parseIp(via) }),
   }
 }
 

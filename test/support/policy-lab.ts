@@ -1,9 +1,8 @@
 import { loadNative } from '../../src/kernel/native.ts'
 import { withNetns } from '../../src/kernel/netns.ts'
 import { type Family, ipToBytes } from '../../src/net/ip.ts'
-import type { Packet } from '../../src/policy/packet.ts'
 import { createNamespace, joinNamespaces, type Namespace } from './nft-lab.ts'
-import { encodePacket, markerOf } from './raw-packets.ts'
+import { encodePacket, markerOf, type SentPacket } from './raw-packets.ts'
 
 /*
  *   w1 ──mgyw1──┐
@@ -44,7 +43,7 @@ export interface PolicyLab {
   readonly host: Namespace
   readonly neighbours: Readonly<Record<Link, Namespace>>
   /** Sends a packet from the neighbour at this link, or from the host itself. */
-  send(from: Link | 'host', packet: Packet, id: number, hopLimit?: number): void
+  send(from: Link | 'host', packet: SentPacket, id: number, hopLimit?: number): void
   /** The numbers of the packets that have come anywhere, each by whom it was got last; then they are forgotten. */
   takeReceived(): ReadonlyMap<number, Link | 'host'>
   close(): void
@@ -93,7 +92,11 @@ export function createPolicyLab(label: string): PolicyLab {
     neighbours: Object.fromEntries(LINKS.map((link, i) => [link, neighbours[i]])) as Record<Link, Namespace>,
     send(from, packet, id, hopLimit) {
       const fd = senders.get(`${from} ${packet.family}`) ?? -1
-      const sent = native.send(fd, encodePacket(packet, id, hopLimit), socketAddress(packet.family, packet.destination.address))
+      const sent = native.send(
+        fd,
+        encodePacket(packet, id, hopLimit),
+        socketAddress(packet.family, packet.via ?? packet.destination.address),
+      )
       // The host's own output rules answer with EPERM.
       if (sent < 0 && sent !== -1) throw new Error(`could not send from ${from} to ${packet.destination.address}: errno ${-sent}`)
     },

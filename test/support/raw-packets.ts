@@ -1,20 +1,27 @@
-import { ipToBytes } from '../../src/net/ip.ts'
+import { type Ip, ipToBytes } from '../../src/net/ip.ts'
 import { type Packet, PORT_PROTOCOLS } from '../../src/policy/packet.ts'
 
+/** A packet as it is sent. */
+export interface SentPacket extends Packet {
+  /** IPv6: a routing header leads it there before it goes on to its destination. */
+  readonly via?: Ip | undefined
+}
+
 /** An IP packet with all its headers, ending in a number of eight bytes by which a receiver knows it. */
-export function encodePacket(packet: Packet, id: number, hopLimit = 64): Buffer {
+export function encodePacket(packet: SentPacket, id: number, hopLimit = 64): Buffer {
   const marker = Buffer.alloc(8)
   marker.writeUInt32BE(MAGIC)
   marker.writeUInt32BE(id, 4)
   const payload = transport(packet, marker)
-  const addresses = Buffer.concat([ipToBytes(packet.source.address), ipToBytes(packet.destination.address)])
+  const addresses = Buffer.concat([ipToBytes(packet.source.address), ipToBytes(packet.via ?? packet.destination.address)])
   if (packet.family === 6) {
+    const routing = routingHeader(packet)
     const header = Buffer.alloc(8)
     header.writeUInt8(0x60)
-    header.writeUInt16BE(payload.length, 4)
-    header.writeUInt8(packet.protocol, 6)
+    header.writeUInt16BE(routing.length + payload.length, 4)
+    header.writeUInt8(routing.length > 0 ? ROUTING : packet.protocol, 6)
     header.writeUInt8(hopLimit, 7)
-    return Buffer.concat([header, addresses, payload])
+    return Buffer.concat([header, addresses, routing, payload])
   }
   const header = Buffer.alloc(12)
   header.writeUInt8(0x45)
@@ -27,6 +34,14 @@ export function encodePacket(packet: Packet, id: number, hopLimit = 64): Buffer 
   return Buffer.concat([whole, payload])
 }
 
+/** The segments are in it from the last to the first (RFC 8754, section 2); empty without any. */
+function routingHeader({ protocol, destination, via }: SentPacket): Buffer {
+  if (via === undefined) return Buffer.alloc(0)
+  const segments = [destination.address, via].map(ipToBytes)
+  const [type, left] = [4, segments.length - 1]
+  return Buffer.concat([Buffer.from([protocol, 2 * segments.length, type, left, left, 0, 0, 0]), ...segments])
+}
+
 /** The number in a packet of ours; undefined for one of somebody else. */
 export function markerOf(bytes: Buffer): number | undefined {
   if (bytes.length < 8 || bytes.readUInt32BE(bytes.length - 8) !== MAGIC) return undefined
@@ -34,6 +49,7 @@ export function markerOf(bytes: Buffer): number | undefined {
 }
 
 const MAGIC = 0x6d_67_79_21
+const ROUTING = 43
 const [TCP, UDP, SCTP, ICMP, ICMPV6] = [6, 17, 132, 1, 58]
 const SYN = 0x02
 
