@@ -230,9 +230,10 @@ export class Revoker {
     if (onTrial) {
       this.#wouldEnd = cut.length
     } else {
+      // What is told of it is what a daemon that is killed now leaves to the next.
+      this.#written = await writeFlowRecord(this.#parts.runFolder, record, this.#written)
       this.#record = record
       this.#isFirst = false
-      this.#written = await writeFlowRecord(this.#parts.runFolder, record, this.#written)
       if (cut.length > 0) await this.#end(cut, judging, signal)
     }
     this.#lastMs = Math.round(performance.now() - startMs)
