@@ -1,4 +1,5 @@
 import type { CommitResult, Compare, Entry, Page, Store, Write } from '../store/store.ts'
+import { forwardingStore } from './forwarding-store.ts'
 import { readOnce } from './read-once.ts'
 
 /**
@@ -10,14 +11,10 @@ export function dryRunStore(store: Store): Store {
   const before = readOnce(store)
   const read = async (key: string, signal: AbortSignal) => (written.has(key) ? written.get(key) : before.get(key, signal))
   return {
+    ...forwardingStore(store),
     get: read,
     list: (prefix, options, signal) => listWith(written, store, { prefix, ...options }, signal),
     commit: (compares, writes, signal) => commitInto(written, read, { compares, writes }, signal),
-    watch: (prefix, fromRevision, signal) => store.watch(prefix, fromRevision, signal),
-    lease: (ttlSeconds, signal) => store.lease(ttlSeconds, signal),
-    expiringLease: (ttlSeconds, signal) => store.expiringLease(ttlSeconds, signal),
-    leaseSeconds: (id, signal) => store.leaseSeconds(id, signal),
-    close: () => store.close(),
   }
 }
 

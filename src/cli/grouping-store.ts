@@ -1,6 +1,7 @@
 import { StoreError } from '../errors.ts'
 import type { CommitResult, Compare, Entry, Store, Write } from '../store/store.ts'
 import { MOST_OPERATIONS } from '../store/transaction.ts'
+import { forwardingStore } from './forwarding-store.ts'
 
 /** etcd takes requests of 1.5 MiB, and keys and values are not all of one. Bytes. */
 const MOST_BYTES = 1 << 20
@@ -40,6 +41,7 @@ export function groupingStore(store: Store): (place: number) => Store {
     }
   }
   return (place) => ({
+    ...forwardingStore(store),
     get: (key, signal) => {
       const found = known.get(key) ?? read(key, signal)
       known.set(key, found)
@@ -50,12 +52,6 @@ export function groupingStore(store: Store): (place: number) => Store {
         waiting.push({ place, compares, writes, resolve, reject })
         setImmediate(flush)
       }),
-    list: (prefix, options, signal) => store.list(prefix, options, signal),
-    watch: (prefix, from, signal) => store.watch(prefix, from, signal),
-    lease: (ttlSeconds, signal) => store.lease(ttlSeconds, signal),
-    expiringLease: (ttlSeconds, signal) => store.expiringLease(ttlSeconds, signal),
-    leaseSeconds: (id, signal) => store.leaseSeconds(id, signal),
-    close: () => store.close(),
   })
 }
 
