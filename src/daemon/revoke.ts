@@ -184,7 +184,7 @@ export class Revoker {
   }
 
   get #state(): string {
-    return `${this.#version} ${this.#circumstances}`
+    return `${this.#parts.planner.policyVersion} ${this.#circumstances}`
   }
 
   /** Rules that somebody else took away, so that anything could begin meanwhile, are the same case as a change. */

@@ -63,8 +63,8 @@ export function readCount({ datagram, start, end }: Message): number {
 }
 
 /**
- * Writes the request to forget a connection, of which the kernel answers only a failure: acknowledgements take a third of the time. The number spares most later
- * connections with the same tuple (not all: `Connection.id`).
+ * Writes the request to forget a connection, of which the kernel answers only a failure: acknowledgements take a third of the time. The
+ * number spares most later connections with the same tuple (not all: `Connection.id`).
  */
 export function writeDelete(writer: MessageWriter, connection: Connection, sequence: number): void {
   begin(writer, DELETE, 0, sequence, connection.family)

@@ -207,7 +207,10 @@ export class Message {
     this.end = at + length
   }
 
-  /** What follows the header: body and attributes. Made when asked for: a view costs more than all else of a message, and many are only counted. */
+  /**
+   * What follows the header: body and attributes. Made when asked for: a view costs more than all else of a message, and many are only
+   * counted.
+   */
   get payload(): Buffer {
     return this.datagram.subarray(this.start, this.end)
   }
